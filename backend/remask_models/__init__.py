@@ -1,0 +1,1 @@
+"""The models themselves: bundled convnet, Segment Anything, GrabCut."""

@@ -1,0 +1,1 @@
+"""Click log and store; the connection to Label Studio's API."""

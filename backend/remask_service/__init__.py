@@ -1,0 +1,1 @@
+"""Flask: Label Studio's protocol and the ops endpoints."""

@@ -1,0 +1,1 @@
+"""The scheduler around a model, its child process and its client."""

@@ -1,0 +1,1 @@
+"""Benchmarks: interactive segmentation, load, side-by-side timings."""

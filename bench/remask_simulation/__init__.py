@@ -1,0 +1,1 @@
+"""Pure: simulated annotators (boxes, clicks, timing) and label noise."""

@@ -1,0 +1,1 @@
+"""Pure nouns and functions of remask: masks, boxes, clicks, RLE codecs, metrics."""

@@ -1,0 +1,65 @@
+"""An object's history of prompts, and how a segmenter is taken through it.
+
+A mask depends on the order in which its prompts came, because later calls see the logits of
+earlier ones. The history is therefore the whole truth about a mask: whoever holds it can compute
+the mask again, and whatever a worker remembers is only a short cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from remask_core.errors import InputError
+from remask_core.types import BoolMask, Box, Candidate, Click, Embedding, Prompt, Segmenter
+
+__all__ = ["Step", "prompts_of", "replay"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What was added to an object in one go: a box, clicks, or both.
+
+    A live click is a step of one click; the clicks of one campaign round are one step.
+    """
+
+    clicks: tuple[Click, ...] = ()
+    box: Box | None = None
+
+
+def prompts_of(steps: Sequence[Step], *, prior_mask: BoolMask | None = None) -> Iterator[Prompt]:
+    """Yield one prompt per step, each holding all clicks so far and the latest box.
+
+    Raises:
+        InputError: A step adds nothing.
+    """
+    clicks: tuple[Click, ...] = ()
+    box: Box | None = None
+    for number, step in enumerate(steps):
+        if not step.clicks and step.box is None:
+            raise InputError(f"`steps[{number}]` must add a click or a box; it is empty")
+        clicks += step.clicks
+        box = step.box or box
+        yield Prompt(clicks=clicks, box=box, prior_mask=prior_mask)
+
+
+def replay(
+    segmenter: Segmenter,
+    embedding: Embedding,
+    steps: Sequence[Step],
+    *,
+    prior_mask: BoolMask | None = None,
+) -> list[Candidate]:
+    """Return the best candidate after each step, handing the logits on from step to step.
+
+    Args:
+        segmenter: The model.
+        embedding: Of the image, by the same segmenter.
+        steps: Oldest first. Empty gives an empty list.
+        prior_mask: (H, W) bool; a mask the object had before the first step.
+    """
+    answers: list[Candidate] = []
+    for prompt in prompts_of(steps, prior_mask=prior_mask):
+        logits = answers[-1].logits if answers else None
+        answers.append(segmenter.predict(embedding, replace(prompt, prior_logits=logits))[0])
+    return answers

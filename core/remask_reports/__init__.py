@@ -1,0 +1,1 @@
+"""Rows and figures to one self-contained HTML page."""

@@ -1,0 +1,83 @@
+"""Fakes that satisfy the real protocols: a segmenter whose answers can be checked by eye."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from remask_core.types import (
+    BoolMask,
+    Candidate,
+    Embedding,
+    Pause,
+    Prompt,
+    RgbImage,
+    check_image,
+    no_pause,
+)
+
+
+def toy_mask(image: RgbImage, prompt: Prompt) -> BoolMask:
+    """The mask that ToySegmenter must answer: the box and disks around clicks.
+
+    The disks' radius is 5 px plus the red value of the image's first pixel modulo 32, so that a
+    mask computed on the wrong image is a wrong mask.
+    """
+    height, width = image.shape[:2]
+    radius = 5 + int(image[0, 0, 0]) % 32
+    rows, columns = np.mgrid[:height, :width]
+    mask = np.zeros((height, width), dtype=np.bool_)
+    if prompt.prior_mask is not None:
+        mask |= prompt.prior_mask
+    if prompt.box is not None:
+        box = prompt.box
+        mask |= (columns >= box.x0) & (columns < box.x1) & (rows >= box.y0) & (rows < box.y1)
+    for click in prompt.clicks:
+        disk = (columns - click.x) ** 2 + (rows - click.y) ** 2 <= radius**2
+        mask = mask | disk if click.positive else mask & ~disk
+    return mask
+
+
+class ToySegmenter:
+    """A segmenter without weights: see `toy_mask`. Slow on request, for scheduling tests.
+
+    `REMASK_TOY_*`-free on purpose: the knobs are `TOY_EMBED_S` (seconds, split into 12 slices),
+    `TOY_PREDICT_S` and `TOY_KILL_X` (a click at exactly this x ends the process).
+    """
+
+    name = "toy"
+    version = "toy@000000000000"
+
+    def __init__(self) -> None:
+        self.embed_s = float(os.environ.get("TOY_EMBED_S", "0"))
+        self.predict_s = float(os.environ.get("TOY_PREDICT_S", "0"))
+        self.kill_x = os.environ.get("TOY_KILL_X")
+
+    def embed(self, image: RgbImage, *, pause: Pause = no_pause) -> Embedding:
+        check_image(image)
+        for _ in range(12):
+            time.sleep(self.embed_s / 12)
+            pause()
+        return Embedding(shape_hw=(image.shape[0], image.shape[1]), arrays={"image": image})
+
+    def predict(self, embedding: Embedding, prompt: Prompt) -> list[Candidate]:
+        time.sleep(self.predict_s)
+        if self.kill_x is not None and any(c.x == float(self.kill_x) for c in prompt.clicks):
+            os._exit(17)
+        mask = toy_mask(embedding.arrays["image"], prompt)
+        seen = 0.0 if prompt.prior_logits is None else float(prompt.prior_logits[0, 0])
+        logits = np.full((1, 1), seen + 1, dtype=np.float32)
+        return [Candidate(mask=mask, score=0.5 + min(seen, 9) / 20, logits=logits)]
+
+    def predict_batch(
+        self, embedding: Embedding, prompts: Sequence[Prompt]
+    ) -> list[list[Candidate]]:
+        return [self.predict(embedding, prompt) for prompt in prompts]
+
+
+def load_toy() -> ToySegmenter:
+    """For `--model fakes:load_toy`."""
+    return ToySegmenter()
