@@ -1,4 +1,4 @@
-"""`remask config`: Write and check Label Studio labelling configurations."""
+"""`remask config`: labelling configurations of Label Studio."""
 
 from __future__ import annotations
 

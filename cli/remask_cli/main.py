@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 
 import typer
-from remask_core.errors import InputError, RemaskError
 
 from remask_cli import bench, config, demo, models, serve, train
+from remask_core.errors import InputError, RemaskError
 
 __all__ = ["app", "main"]
 
