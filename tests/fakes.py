@@ -18,6 +18,7 @@ from remask_core.types import (
     check_image,
     no_pause,
 )
+from remask_models.prompts import check_prompt
 
 
 def toy_mask(image: RgbImage, prompt: Prompt) -> BoolMask:
@@ -64,6 +65,7 @@ class ToySegmenter:
         return Embedding(shape_hw=(image.shape[0], image.shape[1]), arrays={"image": image})
 
     def predict(self, embedding: Embedding, prompt: Prompt) -> list[Candidate]:
+        check_prompt(prompt, shape_hw=embedding.shape_hw)
         time.sleep(self.predict_s)
         if self.kill_x is not None and any(c.x == float(self.kill_x) for c in prompt.clicks):
             os._exit(17)

@@ -1,1 +1,1 @@
-"""The models themselves: bundled convnet, Segment Anything, GrabCut."""
+"""The models themselves: bundled convnet, Segment Anything, GrabCut. Imports no torch by itself."""
