@@ -17,9 +17,9 @@ from typing import Any
 
 from remask_core.errors import InputError, NotFound
 from remask_core.types import Segmenter
-from remask_models.weights import BUNDLED_CONVNET, CHECKPOINTS, digest, locate
+from remask_models.weights import BUNDLED_CONVNET, CHECKPOINTS, digest, locate, stamp
 
-__all__ = ["load", "names", "stamp", "version"]
+__all__ = ["load", "names", "version"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,6 @@ class _Entry:
     weights: Callable[[Path | None, Path | None], Path | None]
     load: Callable[[Path | None, str], Segmenter]
     version: Callable[[Path | None], str]
-
-
-def stamp(name: str, sha256: str) -> str:
-    """Return `Segmenter.version`: the name and the first 12 digits of a SHA-256."""
-    return f"{name}@{sha256[:12]}"
 
 
 def _version_by_file(name: str, weights: Path | None) -> str:

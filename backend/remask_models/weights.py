@@ -23,6 +23,7 @@ __all__ = [
     "default_model_dir",
     "digest",
     "locate",
+    "stamp",
     "standing",
     "verify",
 ]
@@ -107,6 +108,11 @@ def checkpoint(name: str) -> Checkpoint:
 def default_model_dir() -> Path:
     """Return the folder where weights are kept when none is named: the user's data folder."""
     return Path(platformdirs.user_data_dir("remask", appauthor=False)) / "models"
+
+
+def stamp(name: str, sha256: str) -> str:
+    """Return `Segmenter.version`: the name and the first 12 digits of a SHA-256."""
+    return f"{name}@{sha256[:12]}"
 
 
 def digest(path: Path, *, fresh: bool = False) -> str:
