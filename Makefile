@@ -1,0 +1,73 @@
+# Everything a person or a CI runs. Nothing here needs more than python3 (3.10+) and make.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+# Label Studio pins a great deal, so it lives in a virtual environment of its own.
+LS_VENV    := .venv-label-studio
+LS_VERSION := 1.23.2
+CHROMIUM   := $(firstword $(shell command -v chromium chromium-browser google-chrome 2>/dev/null))
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+PIP_INSTALL := -m pip install --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-fast check bench docs pins screenshots clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.ready $(LS_VENV)/.ready ## Make .venv and .venv-label-studio; quick when nothing changed
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+		|| { echo "remask needs Python 3.10 or newer; name one: make setup PYTHON=python3.11" >&2; exit 1; }
+	@echo "Installing remask, torch and the tools into $(VENV) (some minutes the first time)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python $(PIP_INSTALL) --upgrade 'pip>=25.1'
+	@$(BIN)/python $(PIP_INSTALL) -e . --group dev -c constraints.txt
+	@touch $@
+
+$(LS_VENV)/.ready:
+	@echo "Installing Label Studio $(LS_VERSION) into $(LS_VENV) (some minutes the first time)"
+	@test -x $(LS_VENV)/bin/python || $(PYTHON) -m venv $(LS_VENV)
+	@$(LS_VENV)/bin/python $(PIP_INSTALL) label-studio==$(LS_VERSION)
+	@touch $@
+
+demo: setup ## Label Studio with the backend on real photos; ARGS=--check tries it and stops
+	@$(BIN)/remask demo $(ARGS)
+
+test: setup ## All tests but those for a GPU
+ifeq ($(CHROMIUM),)
+	@echo "No chromium found: the browser tests will be skipped. On Debian: apt-get install chromium" >&2
+endif
+	@$(BIN)/python -m pytest -q -m 'not gpu' $(ARGS)
+
+test-fast: $(VENV)/.ready ## Unit, property and contract tests, under a minute
+	@$(BIN)/python -m pytest -q tests/unit tests/property tests/contract $(ARGS)
+
+check: $(VENV)/.ready ## Style, types, floors and walls, docs, module length
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python tools/write_docs.py --check
+	@$(BIN)/python tools/check_house.py
+
+bench: setup ## Measure codec, service and models; results in bench-results
+	@$(BIN)/remask bench $(ARGS)
+
+docs: $(VENV)/.ready ## Write the generated pages anew
+	@$(BIN)/python tools/write_docs.py
+
+pins: $(VENV)/.ready ## Write constraints.txt anew from what .venv holds
+	@$(BIN)/python tools/write_pins.py
+
+screenshots: setup ## Write the pictures in docs/images anew, from the demo
+	@$(BIN)/python tools/take_screenshots.py
+
+clean: ## Remove caches, results and the demo, but not the virtual environments
+	rm -rf .demo .cache build dist bench-results .mypy_cache .ruff_cache .pytest_cache \
+		.hypothesis .import_linter_cache
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +

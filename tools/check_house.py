@@ -1,0 +1,152 @@
+"""Check what ruff, mypy and import-linter cannot: the rules of the house (see CONTRIBUTING.md)."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+MOST_LINES = 500
+MANY_LINES = 400
+NAMELESS = {"utils.py", "helpers.py", "common.py", "misc.py"}
+# What must not stand in any tracked text: a developer's own paths, and unresolved merges.
+FORBIDDEN = (r"(?<![\w./-])/(?:home|root|Users|work)/\w", r"^(?:<<<<<<<|>>>>>>>) ")
+TEXT_SUFFIXES = {".py", ".md", ".toml", ".yml", ".yaml", ".xml", ".html", ".txt", ".csv", ".cfg", ""}
+# Paths inside an image or a container are nobody's own.
+MAY_NAME_PATHS = {"backend/Dockerfile", "docker-compose.yml", "tools/check_house.py"}
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def tracked_files(root: Path) -> list[Path]:
+    """Return every file that git tracks or would track, relative to `root`, in order."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    listed = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
+    paths = [Path(name) for name in sorted(set(listed.split("\0"))) if name]
+    return [path for path in paths if (root / path).is_file()]
+
+
+def long_modules(root: Path, files: Iterable[Path]) -> Iterator[tuple[Path, int]]:
+    """Yield the Python files of more than MANY_LINES lines, with their length."""
+    for path in files:
+        if path.suffix == ".py":
+            lines = (root / path).read_text().count("\n")
+            if lines > MANY_LINES:
+                yield path, lines
+
+
+def nameless_modules(files: Iterable[Path]) -> Iterator[str]:
+    """Yield a sentence for each module named after nothing."""
+    for path in files:
+        if path.name in NAMELESS:
+            yield f"{path}: put each helper into the module of the noun it serves"
+
+
+def packages(files: Iterable[Path]) -> list[tuple[str, str]]:
+    """Return (room, package) of every top-level package in the rooms."""
+    found = {
+        (path.parts[0], path.parts[1])
+        for path in files
+        if len(path.parts) == 3 and path.name == "__init__.py" and path.parts[0] != "tests"
+    }
+    return sorted(found)
+
+
+def unlisted_packages(pyproject: str, found: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Yield a sentence for each package that the wheel or import-linter does not know."""
+    wheel = _array_after("packages", pyproject)
+    walls = _array_after("root_packages", pyproject)
+    for room, package in found:
+        if f"{room}/{package}" not in wheel:
+            yield f"pyproject.toml: the wheel's packages lack {room}/{package}"
+        if package not in walls:
+            yield f"pyproject.toml: import-linter's root_packages lack {package}"
+
+
+def _array_after(key: str, toml: str) -> set[str]:
+    match = re.search(rf"^{key} = \[(.*?)^\]", toml, re.DOTALL | re.MULTILINE)
+    return set(re.findall(r'"([^"]+)"', match.group(1))) if match else set()
+
+
+def without_all(root: Path, files: Iterable[Path]) -> Iterator[str]:
+    """Yield a sentence for each module of a package that does not say what is public."""
+    for path in files:
+        in_package = len(path.parts) > 2 and path.parts[1].startswith("remask_")
+        if path.suffix != ".py" or not in_package or path.name == "__main__.py":
+            continue
+        body = ast.parse((root / path).read_text()).body
+        only_docstring = all(isinstance(node, ast.Expr) for node in body)
+        if not only_docstring and not any(_assigns_all(node) for node in body):
+            yield f"{path}: has no __all__"
+
+
+def _assigns_all(node: ast.stmt) -> bool:
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    return any(isinstance(target, ast.Name) and target.id == "__all__" for target in targets)
+
+
+def forbidden_words(root: Path, files: Iterable[Path]) -> Iterator[str]:
+    """Yield a sentence for each line that holds what no tracked text may hold."""
+    for path in files:
+        if path.suffix not in TEXT_SUFFIXES or str(path) in MAY_NAME_PATHS:
+            continue
+        for number, line in enumerate((root / path).read_text().splitlines(), 1):
+            for pattern in FORBIDDEN:
+                if found := re.search(pattern, line):
+                    yield f"{path}:{number}: must not say {found.group()!r}"
+
+
+def broken_links(root: Path, files: Iterable[Path]) -> Iterator[str]:
+    """Yield a sentence for each relative link of a Markdown file that leads nowhere."""
+    for path in files:
+        if path.suffix != ".md":
+            continue
+        prose = re.sub(r"```.*?```", "", (root / path).read_text(), flags=re.DOTALL)
+        for address in LINK.findall(prose):
+            target = address.partition("#")[0]
+            absolute = re.match(r"[a-z]+:", address) is not None
+            if target and not absolute and not (root / path.parent / target).exists():
+                yield f"{path}: the link {address} leads nowhere"
+
+
+def decisions_out_of_order(files: Iterable[Path]) -> Iterator[str]:
+    """Yield a sentence for each decision without a number of its own."""
+    taken: dict[str, Path] = {}
+    for path in files:
+        if path.parts[:2] != ("docs", "decisions") or path.name == "README.md":
+            continue
+        number = re.match(r"\d{4}(?=-[a-z0-9-]+\.md$)", path.name)
+        if number is None:
+            yield f"{path}: a decision is called NNNN-title.md"
+        elif number.group() in taken:
+            yield f"{path}: {taken[number.group()].name} has this number as well"
+        else:
+            taken[number.group()] = path
+
+
+def main() -> int:
+    files = tracked_files(ROOT)
+    problems = [
+        *nameless_modules(files),
+        *unlisted_packages((ROOT / "pyproject.toml").read_text(), packages(files)),
+        *without_all(ROOT, files),
+        *forbidden_words(ROOT, files),
+        *broken_links(ROOT, files),
+        *decisions_out_of_order(files),
+    ]
+    for path, lines in long_modules(ROOT, files):
+        if lines > MOST_LINES:
+            problems.append(f"{path}: {lines} lines; a module has at most {MOST_LINES}")
+        else:
+            print(f"note: {path} has {lines} lines; has it one idea?")
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    print(f"The house: {len(files)} files, {len(problems)} problems")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""Write the generated pages, docs/cli.md and docs/settings.md; --check compares them instead."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from inspect import cleandoc
+from pathlib import Path
+from typing import Any
+
+import typer.main
+
+from remask_cli.main import app
+from remask_service.settings import settings_markdown
+
+DOCS = Path(__file__).parent.parent / "docs"
+CLI_HEAD = """\
+# Commands
+
+Written by `make docs` from the commands themselves. Every command exits with 0 when all went well,
+1 when remask is at fault and 2 when the call is.
+"""
+
+
+def cli_markdown() -> str:
+    """Return the page of all commands, in the order of `remask --help`."""
+    # Typer brings its own copy of click or uses the installed one; both look like this.
+    root: Any = typer.main.get_command(app)
+    return "\n".join([CLI_HEAD, *_sections("remask", root)])
+
+
+def _sections(name: str, command: Any) -> Iterator[str]:
+    if name != "remask":
+        yield f"## {name}\n\n{_help(command)}\n"
+    arguments = [p for p in command.params if p.param_type_name == "argument"]
+    options = [p for p in command.params if p.param_type_name == "option" and not p.hidden]
+    children = getattr(command, "commands", {})
+    if not children:
+        usage = [name, *(["[OPTIONS]"] if options else []), *(_metavar(a) for a in arguments)]
+        yield f"```\n{' '.join(usage)}\n```\n"
+    if not children and (arguments or options):
+        yield "| option | meaning | default |\n|---|---|---|"
+        for parameter in (*arguments, *options):
+            yield _row(parameter)
+        yield ""
+    for child_name, child in children.items():
+        yield from _sections(f"{name} {child_name}", child)
+
+
+def _help(command: Any) -> str:
+    # \b keeps click from filling a paragraph; a page shows such a paragraph as code.
+    paragraphs = cleandoc(command.help or "").split("\n\n")
+    return "\n\n".join(
+        f"```\n{paragraph.lstrip(chr(8)).strip()}\n```" if paragraph.startswith("\b") else paragraph
+        for paragraph in paragraphs
+    )
+
+
+def _row(parameter: Any) -> str:
+    is_argument = parameter.param_type_name == "argument"
+    names = _metavar(parameter) if is_argument else ", ".join(parameter.opts)
+    default = parameter.default
+    if callable(default) or default is None or default is False or default == ():
+        shown = "required" if parameter.required else ""
+    else:
+        shown = f"`{default}`"
+    meaning = (parameter.help or "").replace("|", "\\|")
+    return f"| `{names}` | {meaning} | {shown} |"
+
+
+def _metavar(argument: Any) -> str:
+    return str(argument.metavar or argument.name.upper())
+
+
+PAGES: dict[str, Callable[[], str]] = {"cli.md": cli_markdown, "settings.md": settings_markdown}
+
+
+def main(arguments: list[str]) -> int:
+    stale = []
+    for name, compose in PAGES.items():
+        page, text = DOCS / name, compose()
+        if page.is_file() and page.read_text() == text:
+            continue
+        if "--check" in arguments:
+            stale.append(f"docs/{name}")
+        else:
+            page.write_text(text)
+            print(f"wrote docs/{name}")
+    if stale:
+        print(f"{' and '.join(stale)}: not what the code says; run `make docs`", file=sys.stderr)
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
