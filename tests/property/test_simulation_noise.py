@@ -1,0 +1,176 @@
+"""Label noise: equal to the published code where it is fixed, alike in the mean where it is not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from pycocotools import mask as coco_mask
+from remask_core.overlap import iou
+
+from remask_core.errors import InputError
+from remask_core.types import BoolMask
+from remask_simulation.noise import (
+    LEVELS,
+    approximate,
+    choose_operation,
+    dilate,
+    erode,
+    flip_class,
+    localise,
+    opening,
+    scale,
+)
+from remask_simulation.simplify import simplify_ring
+
+MASKS = arrays(np.bool_, st.tuples(st.integers(1, 24), st.integers(1, 24)))
+
+
+def decode(rle: dict[str, object]) -> BoolMask:
+    return coco_mask.decode(rle).astype(np.bool_)
+
+
+@pytest.fixture(scope="module")
+def shapes(shared: Path) -> list[BoolMask]:
+    stored = json.loads((shared / "golden/cocon/shapes600.json").read_text())["shapes"]
+    return [decode(shape["rle"]) for shape in stored]
+
+
+def test_operations_without_chance_equal_the_published_ones(shared: Path) -> None:
+    fixed = json.loads((shared / "golden/cocon/geos311/fixed_ops.json").read_text())["fixed"]
+    operations = {
+        "approximation": lambda mask, level: approximate(mask, level.tolerance_px),
+        "dilation": lambda mask, level: dilate(mask, level.kernel_px),
+        "erosion": lambda mask, level: erode(mask, level.kernel_px),
+        "opening(paper only)": lambda mask, level: opening(mask, level.kernel_px),
+    }
+    checked = 0
+    for name, entry in fixed.items():
+        clean = decode(entry["clean"])
+        for key, out in entry["out"].items():
+            level, operation = key.split("/")[:2]
+            if operation in operations:
+                got = operations[operation](clean, LEVELS[level])
+                assert np.array_equal(decode(out["rle"]), got), (name, key)
+                checked += 1
+    assert checked == 12 * 3 * 4
+
+
+@pytest.mark.parametrize("level", list(LEVELS))
+@pytest.mark.parametrize("operation", ["localization", "rand"])
+def test_operations_of_chance_agree_with_the_published_means(
+    shared: Path, shapes: list[BoolMask], level: str, operation: str
+) -> None:
+    """Over 600 shapes and several draws, mean area ratio and IoU are within 0.01."""
+    stored = json.loads((shared / "golden/cocon/geos311/distribution_stats.json").read_text())
+    want = stored["stats"][f"{level}/{operation}"]["all"]
+    rng = np.random.default_rng(5)
+    ious, areas = [], []
+    for _ in range(4 if operation == "localization" else 12):
+        for mask in shapes:
+            noisy = (
+                localise(mask, LEVELS[level].sigma_px, rng=rng)
+                if operation == "localization"
+                else scale(mask, LEVELS[level].kernel_px, rng=rng)
+            )
+            ious.append(iou(mask, noisy))
+            areas.append(noisy.sum() / mask.sum())
+    assert want["iou"]["mean"] == pytest.approx(np.mean(ious), abs=0.01)
+    assert want["area_ratio"]["mean"] == pytest.approx(np.mean(areas), abs=0.01)
+
+
+@given(MASKS, st.integers(0, 2**32 - 1))
+def test_every_operation_keeps_the_shape_and_the_input(mask: BoolMask, seed: int) -> None:
+    before = mask.copy()
+    rng = np.random.default_rng(seed)
+    for noisy in (
+        dilate(mask, 3),
+        erode(mask, 3),
+        opening(mask, 3),
+        scale(mask, 5, rng=rng),
+        localise(mask, 2.0, rng=rng),
+        localise(mask, 2.0, rng=rng, holes=True),
+        approximate(mask, 5.0),
+        approximate(mask, 5.0, holes=True),
+    ):
+        assert noisy.shape == mask.shape
+        assert noisy.dtype == np.bool_
+    assert np.array_equal(before, mask)
+
+
+@given(MASKS)
+def test_dilating_holds_the_mask_and_the_mask_holds_its_erosion(mask: BoolMask) -> None:
+    assert not (mask & ~dilate(mask, 3)).any()
+    assert not (erode(mask, 3) & ~mask).any()
+
+
+def test_an_empty_mask_stays_empty() -> None:
+    empty = np.zeros((5, 7), np.bool_)
+    rng = np.random.default_rng(0)
+    for noisy in (dilate(empty, 3), localise(empty, 2.0, rng=rng), approximate(empty, 5.0)):
+        assert not noisy.any()
+
+
+def test_a_hole_is_filled_as_published_and_kept_on_request() -> None:
+    ring = np.zeros((60, 60), np.bool_)
+    ring[5:55, 5:55] = True
+    ring[20:40, 20:40] = False
+    assert approximate(ring, 3.0)[30, 30]
+    assert np.array_equal(ring, approximate(ring, 3.0, holes=True))
+    rng = np.random.default_rng(3)
+    assert localise(ring, 1.0, rng=rng)[30, 30]
+    assert not localise(ring, 1.0, rng=rng, holes=True)[30, 30]
+
+
+def test_the_same_seed_gives_the_same_mask() -> None:
+    mask = np.zeros((40, 40), np.bool_)
+    mask[8:30, 5:33] = True
+    first = localise(mask, 3.0, rng=np.random.default_rng(7))
+    assert np.array_equal(first, localise(mask, 3.0, rng=np.random.default_rng(7)))
+
+
+def test_simplifying_a_ring_keeps_its_first_vertex_and_drops_what_is_straight() -> None:
+    ring = np.array([[0, 0], [5, 0], [10, 0], [10, 10], [5, 10], [0, 10]], np.int32)
+    assert simplify_ring(ring, tolerance_px=1).tolist() == [[0, 0], [10, 0], [10, 10], [0, 10]]
+
+
+@pytest.mark.parametrize("level", list(LEVELS))
+def test_operations_are_chosen_at_the_rates_of_the_level(level: str) -> None:
+    rng = np.random.default_rng(11)
+    drawn = [choose_operation(LEVELS[level], rng=rng) for _ in range(20_000)]
+    share = LEVELS[level].spatial_share
+    for name in ("approximation", "localisation", "scale"):
+        assert share == pytest.approx(drawn.count(name) / 20_000, abs=0.01)
+    assert 1 - 3 * share == pytest.approx(drawn.count("none") / 20_000, abs=0.01)
+
+
+def test_classes_flip_at_the_papers_rate_or_at_the_published_one() -> None:
+    rng = np.random.default_rng(2)
+    paper = [flip_class(3, share=0.4, rng=rng, n_classes=8) for _ in range(20_000)]
+    published = [
+        flip_class(3, share=0.4, rng=rng, n_classes=8, as_published=True) for _ in range(20_000)
+    ]
+    assert np.mean(np.array(paper) != 3) == pytest.approx(0.4, abs=0.01)
+    assert np.mean(np.array(published) != 3) == pytest.approx(0.4 * (1 - 1 / 8), abs=0.01)
+
+
+def test_asymmetric_noise_stays_within_the_similar_classes() -> None:
+    rng = np.random.default_rng(2)
+    flipped = {
+        flip_class(1, share=1.0, rng=rng, n_classes=10, similar=(1, 4, 6)) for _ in range(200)
+    }
+    assert flipped == {4, 6}
+    assert flip_class(1, share=1.0, rng=rng, n_classes=10, similar=(1,)) == 1
+
+
+def test_a_wrong_class_or_share_is_named() -> None:
+    rng = np.random.default_rng(0)
+    with pytest.raises(InputError, match=r"class_index.*got 9"):
+        flip_class(9, share=0.5, rng=rng, n_classes=3)
+    with pytest.raises(InputError, match=r"share.*got 1\.5"):
+        flip_class(0, share=1.5, rng=rng, n_classes=3)
