@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -34,15 +33,13 @@ __all__ = ["GrabCutSegmenter", "version"]
 _WORK_SIDE_PX = 256  # longest side of the crop that the graph is cut on: about 0.15 s
 _ITERATIONS = 4
 _MARGIN = 0.25  # of the object's extent: background that the colour model learns from
-_CLICK_WINDOW = 0.25  # of the image's longer side: what one click alone looks at
+_CLICK_WINDOW = 0.5  # of the image's longer side: what one click alone looks at
 _CLICK_RADIUS = 0.012  # of the crop's longer side: the disk that a click vouches for
 _MIN_SAMPLES = 16  # pixels that each colour model needs
 _SPECK = 0.05  # of the largest part: smaller parts without a click are dropped
-_BAND_PX = 4  # either side of the boundary, where the score is taken
-_SCORE_SLOPE, _SCORE_AT_ZERO = 1.0, 0.0
+_OBJECT = (cv2.GC_FGD, cv2.GC_PR_FGD)
 
 _Labels = npt.NDArray[np.uint8]
-_Model = npt.NDArray[np.float64]
 
 
 def version() -> str:
@@ -140,13 +137,15 @@ class GrabCutSegmenter:
         scale = min(1.0, _WORK_SIDE_PX / crop.side)
         image = _resized(embedding.arrays["image"][crop.slices], scale)
         labels = _labels(prompt, likely, allowed, crop, scale, image.shape[:2])
-        small, score = _cut(image, labels)
+        small = _cut(image, labels)
+        # Where the image says nothing, what the prompt says is the answer.
+        answer = np.isin(labels, _OBJECT).astype(np.uint8) if small is None else small
 
-        full = _enlarged(small, (crop.y1 - crop.y0, crop.x1 - crop.x0))
+        full = _enlarged(answer, (crop.y1 - crop.y0, crop.x1 - crop.x0))
         _draw_clicks(full, prompt.clicks, crop, 1.0, negative=0, positive=1)
         mask = np.zeros(shape_hw, dtype=np.bool_)
         mask[crop.slices] = _without_specks(full, prompt, crop)
-        return [Candidate(mask=mask, score=score)]
+        return [Candidate(mask=mask, score=0.0 if small is None else _score(mask, allowed))]
 
     def predict_batch(
         self, embedding: Embedding, prompts: Sequence[Prompt]
@@ -237,23 +236,19 @@ def _draw_clicks(
             cv2.circle(values, (x, y), size, positive if click.positive else negative, -1)
 
 
-def _cut(image: RgbImage, labels: _Labels) -> tuple[npt.NDArray[np.uint8], float]:
-    """Return the cut, 0 or 1 per pixel, and the score.
+def _cut(image: RgbImage, labels: _Labels) -> npt.NDArray[np.uint8] | None:
+    """Return the cut, 0 or 1 per pixel.
 
-    Where a side has too few pixels to learn colours from, or the cut leaves no object, the
-    labels themselves are the answer, with score 0: nothing was learnt from the image.
+    None where nothing can be learnt from the image: a side has too few pixels to learn colours
+    from, or the cut leaves no object.
     """
-    asked = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD))
-    inside = int(asked.sum())
-    fallback = asked.astype(np.uint8)
-    if min(inside, asked.size - inside) < _MIN_SAMPLES:
-        return fallback, 0.0
-    background: _Model = np.zeros((1, 65), dtype=np.float64)
-    foreground: _Model = np.zeros((1, 65), dtype=np.float64)
+    inside = int(np.isin(labels, _OBJECT).sum())
+    if min(inside, labels.size - inside) < _MIN_SAMPLES:
+        return None
+    background, foreground = np.zeros((2, 1, 65), dtype=np.float64)
     # The colour models start from k-means, which draws from OpenCV's generator of this thread.
     cv2.setRNGSeed(0)
-    cut = labels.copy()
-    rect = (0, 0, 0, 0)
+    cut, rect = labels.copy(), (0, 0, 0, 0)
     cv2.grabCut(
         np.ascontiguousarray(image),
         cut,
@@ -263,52 +258,26 @@ def _cut(image: RgbImage, labels: _Labels) -> tuple[npt.NDArray[np.uint8], float
         _ITERATIONS,
         cv2.GC_INIT_WITH_MASK,
     )
-    mask = np.isin(cut, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
-    if not mask.any():
-        return fallback, 0.0
-    return mask, _score(image, mask, background, foreground)
+    mask = np.isin(cut, _OBJECT)
+    return mask.astype(np.uint8) if mask.any() else None
 
 
-def _score(
-    image: RgbImage, mask: npt.NDArray[np.uint8], background: _Model, foreground: _Model
-) -> float:
-    """Return the estimate of the mask's IoU, from how well colour tells its two sides apart.
+def _score(mask: BoolMask, allowed: _Window) -> float:
+    """Return the estimate of the mask's IoU, from how it sits in the window it was asked for.
 
-    In a band along the boundary every pixel is asked which colour model it fits better. Where the
-    boundary lies on a real edge nearly all agree with the side they are on; where it was drawn
-    for smoothness only, or cuts through one texture, half do.
+    People draw boxes tight. A mask that does not reach the window's sides, or that leaves most of
+    it empty, is therefore likely to have lost a part of the object; one that does both has an IoU
+    of about 0.8 on average. How well colours tell the two sides apart says nothing: the cut has
+    chosen the sides by colour, so they agree always, and more so when it is wrong.
+
+    Source: least squares on 738 masks of photographs of everyday objects, after 0 to 3 clicks.
     """
-    kernel = np.ones((2 * _BAND_PX + 1,) * 2, dtype=np.uint8)
-    band = cv2.dilate(mask, kernel) != cv2.erode(mask, kernel)
-    if not band.any():
+    inside = mask[allowed.slices]
+    if not inside.any():
         return 0.0
-    colours = image[band].astype(np.float64)
-    fits = _log_likelihood(colours, foreground) > _log_likelihood(colours, background)
-    inside = mask[band] == 1
-    if inside.all() or not inside.any():
-        return 0.0
-    agreement = (fits[inside].mean() + (~fits[~inside]).mean()) / 2
-    return float(np.clip(_SCORE_AT_ZERO + _SCORE_SLOPE * agreement, 0.0, 1.0))
-
-
-def _log_likelihood(colours: npt.NDArray[np.float64], model: _Model) -> npt.NDArray[np.float64]:
-    """Return the log density of (N, 3) colours under OpenCV's mixture of five Gaussians.
-
-    OpenCV lays the model out as 5 weights, 5 means of 3, 5 covariances of 9.
-    """
-    weights, means = model[0, :5], model[0, 5:20].reshape(5, 3)
-    covariances = model[0, 20:].reshape(5, 3, 3)
-    densities: npt.NDArray[Any] = np.zeros(len(colours))
-    # A flat colour has no covariance of its own.
-    for weight, mean, covariance in zip(
-        weights, means, covariances + 0.01 * np.eye(3), strict=True
-    ):
-        if weight <= 0:
-            continue
-        offset = colours - mean
-        distance = np.einsum("ni,ij,nj->n", offset, np.linalg.inv(covariance), offset)
-        densities += weight * np.exp(-distance / 2) / np.sqrt(np.linalg.det(covariance))
-    return np.log(densities + 1e-300)
+    columns, rows = np.flatnonzero(inside.any(axis=0)), np.flatnonzero(inside.any(axis=1))
+    reach = (columns[-1] - columns[0] + 1) * (rows[-1] - rows[0] + 1) / inside.size
+    return float(0.48 * reach + 0.56 * min(inside.mean(), 0.6))
 
 
 def _resized(image: RgbImage, scale: float) -> RgbImage:
