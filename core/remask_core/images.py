@@ -33,10 +33,21 @@ __all__ = ["MAX_PIXELS", "decode_image", "image_size"]
 MAX_PIXELS = 100_000_000
 """Pixels of the largest image that is decoded unless the caller says otherwise: 300 MB of RGB."""
 
+
+class _JpegFile(JpegImageFile):
+    """A JPEG file whose EXIF is not looked at while it is opened.
+
+    The parent looks for a print resolution there, and warns of every small fault that it meets.
+    """
+
+    def getexif(self) -> Image.Exif:
+        return Image.Exif()
+
+
 # Classes rather than `Image.open`: that one warns or fails by limits kept in a global, reads
 # formats that no browser shows, and starts Ghostscript for some of them.
 _READERS: tuple[tuple[bytes, Callable[[io.BytesIO], ImageFile]], ...] = (
-    (b"\xff\xd8\xff", JpegImageFile),
+    (b"\xff\xd8\xff", _JpegFile),
     (b"\x89PNG\r\n\x1a\n", PngImageFile),
     (b"GIF87a", GifImageFile),
     (b"GIF89a", GifImageFile),
