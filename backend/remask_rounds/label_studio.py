@@ -1,0 +1,218 @@
+"""Label Studio's API, as far as remask uses it: projects, tasks, predictions and the backend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from label_studio_sdk import ImportApiRequest, LabelStudio, PredictionRequest
+from label_studio_sdk.core import ApiError
+
+from remask_core.errors import InputError, NotFound, RemaskError, Unavailable
+
+__all__ = ["BackendAddress", "Connection", "ImportedPrediction", "connect"]
+
+
+@dataclass(frozen=True, slots=True)
+class BackendAddress:
+    """Where Label Studio reaches a backend, and as whom.
+
+    Attributes:
+        url: Without a trailing slash; Label Studio appends `/predict` and the like.
+        user: For basic auth; None when the backend asks for none.
+        password: The same.
+        title: Shown to people in the project's settings.
+    """
+
+    url: str
+    user: str | None = None
+    password: str | None = None
+    title: str = "remask"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedPrediction:
+    """One prediction of one task: regions in Label Studio's form, as a backend answers them."""
+
+    task_id: int
+    result: Sequence[Mapping[str, Any]]
+    score: float
+    model_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A Label Studio that has been reached with a working key.
+
+    Every method raises `InputError` when Label Studio refuses what it was given, `NotFound` when
+    the named thing does not exist, and `Unavailable` when Label Studio does not answer.
+    """
+
+    url: str
+    client: LabelStudio
+
+    def projects_titled(self, title: str) -> list[int]:
+        """Return the ids of the projects with exactly this title, oldest first."""
+        with _translated(self.url):
+            # The server matches parts of titles; the pager reads page after page.
+            found: Iterable[Any] = self.client.projects.list(title=title)
+            return sorted(int(project.id) for project in found if project.title == title)
+
+    def create_project(self, title: str, *, label_config: str, instructions: str = "") -> int:
+        """Return the id of a new project whose tasks open with their predictions copied in."""
+        with _translated(self.url):
+            project = self.client.projects.create(
+                title=title,
+                label_config=label_config,
+                expert_instruction=instructions,
+                show_instruction=False,
+                show_collab_predictions=True,
+                sampling="Sequential sampling",
+            )
+        assert project.id is not None
+        return project.id
+
+    def rename_project(self, project_id: int, title: str) -> None:
+        """Give the project another title."""
+        with _translated(self.url):
+            self.client.projects.update(id=project_id, title=title)
+
+    def delete_project(self, project_id: int) -> None:
+        """Delete the project with its tasks and annotations."""
+        with _translated(self.url):
+            self.client.projects.delete(id=project_id)
+
+    def label_config(self, project_id: int) -> str:
+        """Return the labelling config of the project as XML."""
+        with _translated(self.url):
+            return self.client.projects.get(id=project_id).label_config or ""
+
+    def serve_folder(self, project_id: int, folder: Path) -> None:
+        """Let Label Studio serve the files of a folder under its local files' root."""
+        with _translated(self.url):
+            self.client.import_storage.local.create(
+                project=project_id, path=str(folder), use_blob_urls=True, title=folder.name
+            )
+
+    def import_tasks(self, project_id: int, data: Sequence[Mapping[str, Any]]) -> list[int]:
+        """Return the ids of new tasks with these data, in their order."""
+        request = [ImportApiRequest(data=dict(item)) for item in data]
+        with _translated(self.url):
+            answer = self.client.projects.import_tasks(
+                id=project_id, request=request, return_task_ids=True
+            )
+        # The SDK's type does not name this field, though Label Studio sends it when asked.
+        task_ids: list[int] = (answer.model_extra or {}).get("task_ids", [])
+        if len(task_ids) != len(request):
+            raise Unavailable(f"Label Studio imported {len(task_ids)} of {len(request)} tasks")
+        return task_ids
+
+    def import_predictions(
+        self, project_id: int, predictions: Sequence[ImportedPrediction]
+    ) -> None:
+        """Store predictions and make their model version the one that annotators start from.
+
+        Call it before `add_backend`: a project without a model version takes the backend's title
+        for one, and then asks the backend for a prediction whenever a task is opened.
+
+        Raises:
+            InputError: There are none, they name several model versions, or Label Studio dropped
+                some of them (it says nothing when a region does not fit the labelling config).
+        """
+        versions = {prediction.model_version for prediction in predictions}
+        if len(versions) != 1:
+            raise InputError(f"`predictions` must be of one model version; got {sorted(versions)}")
+        request = [
+            PredictionRequest(
+                task=prediction.task_id,
+                result=[dict(region) for region in prediction.result],
+                score=prediction.score,
+                model_version=prediction.model_version,
+            )
+            for prediction in predictions
+        ]
+        with _translated(self.url):
+            answer = self.client.projects.import_predictions(id=project_id, request=request)
+            if answer.created != len(request):
+                raise InputError(
+                    f"`predictions` must fit the labelling config of project {project_id}; "
+                    f"Label Studio kept {answer.created} of {len(request)}"
+                )
+            self.client.projects.update(id=project_id, model_version=versions.pop())
+
+    def add_backend(self, project_id: int, backend: BackendAddress) -> int:
+        """Return the id of the backend that now answers the project's clicks and boxes.
+
+        A backend of the same title that the project already has is replaced.
+        """
+        auth: dict[str, Any] = {}
+        if backend.user is not None:
+            auth = {
+                "auth_method": "BASIC_AUTH",
+                "basic_auth_user": backend.user,
+                "basic_auth_pass": backend.password,
+            }
+        with _translated(self.url):
+            for old in self.client.ml.list(project=project_id):
+                if old.title == backend.title and old.id is not None:
+                    self.client.ml.delete(id=old.id)
+            created: Any = self.client.ml.create(
+                project=project_id,
+                url=backend.url,
+                title=backend.title,
+                is_interactive=True,
+                **auth,
+            )
+        return int(created.id)
+
+    def export_tasks(self, project_id: int) -> list[dict[str, Any]]:
+        """Return every task of the project with its annotations, as Label Studio exports them."""
+        with _translated(self.url):
+            exported: list[dict[str, Any]] = self.client.projects.exports.as_json(project_id)
+        return sorted(exported, key=lambda task: int(task["id"]))
+
+
+def connect(url: str, api_key: str) -> Connection:
+    """Return a connection, after Label Studio has accepted the key.
+
+    Args:
+        url: Of Label Studio, without a path.
+        api_key: A personal access token, or a legacy token where the organisation allows these.
+
+    Raises:
+        InputError: The key is refused.
+        Unavailable: Nothing answers at `url`.
+    """
+    with _translated(url):
+        client = LabelStudio(base_url=url, api_key=api_key)  # type: ignore[no-untyped-call]
+        client.users.whoami()
+    return Connection(url.rstrip("/"), client)
+
+
+@contextmanager
+def _translated(url: str) -> Iterator[None]:
+    """Turn the SDK's errors into ours."""
+    try:
+        yield
+    except ApiError as error:
+        raise _our_error(url, error) from error
+    except httpx.HTTPError as error:
+        raise Unavailable(f"Label Studio at {url} does not answer: {error}") from error
+
+
+def _our_error(url: str, error: ApiError) -> RemaskError:
+    body = error.body
+    if isinstance(body, dict):
+        body = body.get("validation_errors") or body.get("detail") or body
+    said = f"Label Studio at {url} answered {error.status_code}: {str(body)[:500]}"
+    if error.status_code in (401, 403):
+        return InputError(f"`api_key` must be accepted by Label Studio. {said}")
+    if error.status_code == 404:
+        return NotFound(said)
+    if error.status_code is not None and error.status_code < 500:
+        return InputError(said)
+    return Unavailable(said)
