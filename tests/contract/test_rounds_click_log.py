@@ -1,0 +1,256 @@
+"""The click log on a real SQLite file."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from remask_core.errors import InputError
+from remask_rounds.click_log import AnnotationEvent, ClickLog, PromptRow
+from remask_rounds.store import Store
+
+CLICK = PromptRow(
+    project="2",
+    task=33,
+    prompt_id="ZbvQfKcKaR",
+    kind="click",
+    positive=True,
+    x=160.0,
+    y=168.0,
+    x1=None,
+    y1=None,
+    label="Cat",
+    item_index=None,
+    position=0,
+    arrived_at=1795198636.36,
+    region_id="mask_1",
+    outcome="answered",
+    error_code=None,
+    model_version="toy@0",
+    score=0.5,
+    latency_ms=12.0,
+    model_ms=10.0,
+)
+SUBMITTED = AnnotationEvent(
+    annotation_id=31,
+    project="2",
+    task=33,
+    outcome="submitted",
+    completed_by=1,
+    lead_time_s=12.3,
+    updated_at=1795198646.0,
+    received_at=1795198646.1,
+    regions=(("mask_1", "brushlabels"), ("ZbvQfKcKaR", "keypointlabels")),
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store.open(tmp_path / "state" / "sessions.db")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def log(store: Store) -> Iterator[ClickLog]:
+    log = ClickLog(store, retry_s=0.01)
+    yield log
+    log.close()
+
+
+def test_a_prompt_survives_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "sessions.db"
+    first = Store.open(path)
+    log = ClickLog(first)
+    log.add([CLICK])
+    log.close()
+    first.close()
+
+    second = Store.open(path)
+    reopened = ClickLog(second)
+    found = reopened.prompts()
+    reopened.close()
+    second.close()
+
+    assert [CLICK] == [joined.prompt for joined in found]
+
+
+def test_closing_writes_everything_that_waits(store: Store) -> None:
+    log = ClickLog(store)
+    log.add([replace(CLICK, prompt_id=str(n)) for n in range(1200)])
+    log.close()
+
+    assert log.state().written == 1200
+    assert len(log.prompts()) == 1200
+
+
+def test_the_same_prompt_twice_is_one_row(log: ClickLog) -> None:
+    log.add([CLICK, replace(CLICK, arrived_at=CLICK.arrived_at + 5, latency_ms=1.0)])
+    log.flush()
+
+    assert [CLICK] == [joined.prompt for joined in log.prompts()]
+
+
+def test_a_failed_prompt_that_is_answered_later_gets_its_answer(log: ClickLog) -> None:
+    failed = replace(
+        CLICK, outcome="failed", error_code="overloaded", region_id=None, score=None, model_ms=None
+    )
+    log.add([failed, CLICK, failed])
+    log.flush()
+
+    [joined] = log.prompts()
+
+    assert joined.prompt == CLICK
+
+
+def test_a_prompt_is_joined_to_the_annotation_that_holds_it(log: ClickLog) -> None:
+    log.add([CLICK, SUBMITTED])
+    log.flush()
+
+    [joined] = log.prompts()
+
+    assert (joined.annotation_id, joined.completed_by, joined.lead_time_s) == (31, 1, 12.3)
+
+
+def test_a_prompt_that_vanished_on_accept_is_joined_by_its_mask(log: ClickLog) -> None:
+    log.add([CLICK, replace(SUBMITTED, regions=(("mask_1", "brushlabels"),))])
+    log.flush()
+
+    [joined] = log.prompts()
+
+    assert joined.annotation_id == 31
+
+
+def test_equal_region_ids_on_another_task_are_not_joined(log: ClickLog) -> None:
+    log.add([CLICK, replace(SUBMITTED, task=34)])
+    log.flush()
+
+    [joined] = log.prompts()
+
+    assert joined.annotation_id is None
+
+
+def test_a_webhook_delivered_twice_changes_nothing(log: ClickLog) -> None:
+    log.add([CLICK, SUBMITTED, SUBMITTED])
+    log.flush()
+
+    assert len(log.prompts()) == 1
+
+
+def test_an_older_event_does_not_undo_a_newer_one(log: ClickLog) -> None:
+    newer = replace(SUBMITTED, updated_at=SUBMITTED.updated_at + 10, lead_time_s=20.0)
+    log.add([CLICK, newer, SUBMITTED])
+    log.flush()
+
+    [joined] = log.prompts()
+
+    assert joined.lead_time_s == 20.0
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_deleted_annotation_stays_deleted(log: ClickLog, known: bool) -> None:
+    """Whether or not it was known before, and whatever arrives late."""
+    deleted = AnnotationEvent(
+        annotation_id=31,
+        project=None,
+        task=None,
+        outcome="deleted",
+        completed_by=None,
+        lead_time_s=None,
+        updated_at=0.0,
+        received_at=1795198700.0,
+    )
+    log.add([CLICK, *([SUBMITTED] if known else []), deleted, deleted, SUBMITTED])
+    log.flush()
+
+    [joined] = log.prompts()
+
+    assert joined.annotation_outcome == ("deleted" if known else None)
+
+
+def test_prompts_come_in_order_of_arrival_and_by_project(log: ClickLog) -> None:
+    second = replace(CLICK, prompt_id="b", arrived_at=CLICK.arrived_at + 1)
+    other = replace(CLICK, prompt_id="c", project="3")
+    log.add([second, other, CLICK])
+    log.flush()
+
+    assert [j.prompt.prompt_id for j in log.prompts(project="2")] == ["ZbvQfKcKaR", "b"]
+
+
+def test_a_database_that_cannot_be_written_holds_rows_until_it_can(tmp_path: Path) -> None:
+    """As when the disk is full: nothing raised, nothing lost, the trouble is told once."""
+    told: list[str] = []
+    in_trouble, over = threading.Event(), threading.Event()
+
+    def note(sentence: str) -> None:
+        told.append(sentence)
+        (in_trouble if sentence else over).set()
+
+    path = tmp_path / "sessions.db"
+    store = Store.open(path)
+    with store.writing() as connection:
+        connection.exec_driver_sql("ALTER TABLE prompts RENAME TO elsewhere")
+    log = ClickLog(store, retry_s=0.01, on_trouble=note)
+    log.add([CLICK])
+    assert in_trouble.wait(10)
+    waiting = log.state().waiting
+
+    with sqlite3.connect(path) as direct:
+        direct.execute("ALTER TABLE elsewhere RENAME TO prompts")
+    direct.close()
+    assert over.wait(10)
+    assert log.flush()
+    rows = log.prompts()
+    log.close()
+    store.close()
+
+    assert waiting == 1
+    assert [CLICK] == [joined.prompt for joined in rows]
+    assert [bool(sentence) for sentence in told] == [True, False]
+
+
+def test_rows_beyond_the_capacity_are_counted_as_lost(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "sessions.db")
+    with store.writing() as connection:
+        connection.exec_driver_sql("DROP TABLE prompts")
+    log = ClickLog(store, capacity=2, retry_s=0.01)
+    log.add([replace(CLICK, prompt_id=str(n)) for n in range(5)])
+
+    assert (log.state().waiting, log.state().lost) == (2, 3)
+    log.close()
+    store.close()
+    assert (log.state().waiting, log.state().lost) == (0, 5)
+
+
+def test_a_row_that_the_database_refuses_does_not_hold_up_the_others(log: ClickLog) -> None:
+    log.add([replace(CLICK, task=2**70, prompt_id="bad"), CLICK])
+    log.flush()
+
+    assert [CLICK] == [joined.prompt for joined in log.prompts()]
+    assert log.state().lost == 1
+
+
+def test_two_processes_worth_of_writers_share_one_file(tmp_path: Path) -> None:
+    stores = [Store.open(tmp_path / "sessions.db") for _ in range(2)]
+    logs = [ClickLog(store) for store in stores]
+    for n in range(200):
+        logs[n % 2].add([replace(CLICK, prompt_id=str(n))])
+    for log in logs:
+        log.close()
+
+    assert len(logs[0].prompts()) == 200
+    for store in stores:
+        store.close()
+
+
+@pytest.mark.parametrize(
+    "place", ["nonsense://x", "postgresql+nodriver://localhost/x", "/proc/remask/sessions.db"]
+)
+def test_a_place_that_cannot_hold_a_store_is_refused_with_a_sentence(place: str) -> None:
+    with pytest.raises(InputError, match="`state`"):
+        Store.open(place)
