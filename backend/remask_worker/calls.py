@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from enum import IntEnum
+from hashlib import blake2b
 from typing import Literal, Protocol
 
 import msgspec
@@ -24,9 +25,11 @@ __all__ = [
     "Expired",
     "Health",
     "Lane",
+    "ModelFailed",
     "Overloaded",
     "PoisonCall",
     "WorkerDied",
+    "history_keys",
 ]
 
 
@@ -60,6 +63,26 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     lane: Lane = Lane.CLICK
     deadline: float = float("inf")
     encoding: Literal["ls_rle", "png"] = "ls_rle"
+
+
+def history_keys(call: Call) -> list[bytes]:
+    """Return a digest of each prefix of the call's history, from no step at all to all of them.
+
+    Two calls share a key exactly if they share image, prior mask and the steps so far, so the
+    logits after those steps are the same. The last key is the call's own identity: lane, deadline
+    and encoding do not change the mask.
+    """
+    keys = [_digest(call.image_id, call.prior_ls_rle)]
+    for step in call.steps:
+        # Through float and bool: 3 and 3.0 are one click, before and after the wire.
+        clicks = [(float(c.x), float(c.y), bool(c.positive)) for c in step.clicks]
+        box = step.box and tuple(map(float, (step.box.x0, step.box.y0, step.box.x1, step.box.y1)))
+        keys.append(_digest(keys[-1], clicks, box))
+    return keys
+
+
+def _digest(*parts: object) -> bytes:
+    return blake2b(msgspec.msgpack.encode(parts), digest_size=16).digest()
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,8 +151,14 @@ class WorkerDied(Unavailable):
     code = "worker-died"
 
 
+class ModelFailed(Unavailable):
+    """The model raised an error that nobody foresaw; the worker has logged it."""
+
+    code = "model-failed"
+
+
 class PoisonCall(InputError):
-    """This very call killed the worker before; it is refused."""
+    """This very call, or its image, killed the worker twice; it is refused."""
 
     code = "poison-call"
 
@@ -146,8 +175,9 @@ class Engine(Protocol):
     def submit(self, call: Call) -> Future[Answer]:
         """Return at once with a future.
 
-        The future raises `Overloaded`, `Expired`, `WorkerDied`, `PoisonCall`, `BadImage` or
-        another `InputError`. Cancelling it drops the call if its turn has not come.
+        The future raises `Unavailable` (`Overloaded`, `Expired`, `WorkerDied`, `ModelFailed`) or
+        `InputError` (`PoisonCall`, `BadImage`, a click outside the image). Cancelling it drops
+        the call if its turn has not come.
         """
 
     def health(self) -> Health:

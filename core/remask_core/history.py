@@ -7,13 +7,22 @@ the mask again, and whatever a worker remembers is only a short cut.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from remask_core.errors import InputError
-from remask_core.types import BoolMask, Box, Candidate, Click, Embedding, Prompt, Segmenter
+from remask_core.types import (
+    BoolMask,
+    Box,
+    Candidate,
+    Click,
+    Embedding,
+    Logits,
+    Prompt,
+    Segmenter,
+)
 
-__all__ = ["Step", "prompts_of", "replay"]
+__all__ = ["Step", "prompts_of", "replay", "resume"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,27 @@ def prompts_of(steps: Sequence[Step], *, prior_mask: BoolMask | None = None) -> 
         yield Prompt(clicks=clicks, box=box, prior_mask=prior_mask)
 
 
+def resume(
+    segmenter: Segmenter,
+    embedding: Embedding,
+    prompts: Iterable[Prompt],
+    *,
+    prior_logits: Logits | None = None,
+) -> Iterator[Candidate]:
+    """Yield the best candidate for each prompt, handing the logits on from one to the next.
+
+    Args:
+        segmenter: The model.
+        embedding: Of the image, by the same segmenter.
+        prompts: Of `prompts_of`, without those whose logits are known.
+        prior_logits: Logits of the last known prompt; None at the start of a history.
+    """
+    for prompt in prompts:
+        best = segmenter.predict(embedding, replace(prompt, prior_logits=prior_logits))[0]
+        prior_logits = best.logits
+        yield best
+
+
 def replay(
     segmenter: Segmenter,
     embedding: Embedding,
@@ -58,8 +88,4 @@ def replay(
         steps: Oldest first. Empty gives an empty list.
         prior_mask: (H, W) bool; a mask the object had before the first step.
     """
-    answers: list[Candidate] = []
-    for prompt in prompts_of(steps, prior_mask=prior_mask):
-        logits = answers[-1].logits if answers else None
-        answers.append(segmenter.predict(embedding, replace(prompt, prior_logits=logits))[0])
-    return answers
+    return list(resume(segmenter, embedding, prompts_of(steps, prior_mask=prior_mask)))

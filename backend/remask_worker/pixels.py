@@ -1,0 +1,42 @@
+"""Pixels at the worker's edge: an image file becomes an array, a mask becomes bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from remask_core.errors import InputError
+from remask_core.images import decode_image
+from remask_core.rle_ls import encode_ls_rle_bytes
+from remask_core.types import BoolMask, RgbImage
+from remask_worker.calls import BadImage
+
+__all__ = ["encode_mask", "read_image"]
+
+
+def read_image(path: str, *, max_pixels: int) -> RgbImage:
+    """Return the image in the file as a browser shows it: (H, W, 3) uint8 RGB.
+
+    Raises:
+        BadImage: The file is gone, cannot be decoded, or has more than `max_pixels` pixels.
+    """
+    try:
+        return decode_image(Path(path).read_bytes(), max_pixels=max_pixels)
+    except OSError as error:
+        raise BadImage(f"`image_path` must be a readable file; {error}") from error
+    except InputError as error:
+        raise BadImage(str(error)) from error
+
+
+def encode_mask(mask: BoolMask, encoding: Literal["ls_rle", "png"]) -> bytes:
+    """Return the mask as `Call.encoding` describes."""
+    if encoding == "ls_rle":
+        return encode_ls_rle_bytes(mask)
+    # White and opaque, or black and transparent: all four channels are equal.
+    rgba = np.repeat(mask.view(np.uint8)[:, :, None] * np.uint8(255), 4, axis=2)
+    done, png = cv2.imencode(".png", rgba, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    assert done
+    return png.tobytes()
