@@ -10,7 +10,7 @@ CHROMIUM   := $(firstword $(shell command -v chromium chromium-browser google-ch
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
-PIP_INSTALL := -m pip install --quiet
+PIP_INSTALL := -m pip install -qq
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-fast check bench docs pins screenshots clean
@@ -32,6 +32,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 $(LS_VENV)/.ready:
 	@echo "Installing Label Studio $(LS_VERSION) into $(LS_VENV) (some minutes the first time)"
 	@test -x $(LS_VENV)/bin/python || $(PYTHON) -m venv $(LS_VENV)
+	@$(LS_VENV)/bin/python $(PIP_INSTALL) --upgrade 'pip>=25.1'
 	@$(LS_VENV)/bin/python $(PIP_INSTALL) label-studio==$(LS_VERSION)
 	@touch $@
 

@@ -15,7 +15,19 @@ MANY_LINES = 400
 NAMELESS = {"utils.py", "helpers.py", "common.py", "misc.py"}
 # What must not stand in any tracked text: a developer's own paths, and unresolved merges.
 FORBIDDEN = (r"(?<![\w./-])/(?:home|root|Users|work)/\w", r"^(?:<<<<<<<|>>>>>>>) ")
-TEXT_SUFFIXES = {".py", ".md", ".toml", ".yml", ".yaml", ".xml", ".html", ".txt", ".csv", ".cfg", ""}
+TEXT_SUFFIXES = {
+    ".py",
+    ".md",
+    ".toml",
+    ".yml",
+    ".yaml",
+    ".xml",
+    ".html",
+    ".txt",
+    ".csv",
+    ".cfg",
+    "",
+}
 # Paths inside an image or a container are nobody's own.
 MAY_NAME_PATHS = {"backend/Dockerfile", "docker-compose.yml", "tools/check_house.py"}
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")

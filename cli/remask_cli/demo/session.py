@@ -1,0 +1,185 @@
+"""One run of the demo: both programs up, the project ready, told to the person, all down again."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from remask_cli.demo.check import check_project
+from remask_cli.demo.label_studio import (
+    Account,
+    create_access_token,
+    find_label_studio,
+    log_in,
+    start_label_studio,
+)
+from remask_cli.demo.photos import FILES_ROOT
+from remask_cli.demo.programs import HOST, Program, choose_port, start_program
+from remask_cli.demo.project import DemoProject, open_project
+from remask_core.errors import NotFound
+from remask_models import registry
+from remask_rounds.label_studio import BackendAddress, connect
+
+__all__ = ["ACCOUNT", "DemoOptions", "run_demo"]
+
+# Nothing but this machine reaches the demo, and people must be able to type it.
+ACCOUNT = Account(email="demo@example.com", password="remask-demo")
+BACKEND_TIMEOUT_S = 60.0
+WATCH_S = 1.0
+PREFERRED_MODEL = "convnet"
+FALLBACK_MODEL = "grabcut"
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """What the command line may choose; None where the demo chooses itself."""
+
+    folder: Path
+    model: str | None = None
+    port: int | None = None
+    label_studio_port: int | None = None
+    label_studio: Path | None = None
+
+
+def run_demo(options: DemoOptions, *, check: bool) -> None:
+    """Run the demo until Ctrl+C or, with `check`, until a box and a click have been answered.
+
+    Raises:
+        RemaskError: Something did not start or, with `check`, an answer was missing or wrong.
+    """
+    console = Console(highlight=False)
+    try:
+        with _stopped_by_sigterm(), ExitStack() as programs:
+            running = _start(options, console, programs, check=check)
+            while not check:
+                _check_alive(running)
+                time.sleep(WATCH_S)
+    except KeyboardInterrupt:
+        console.print("\nStopped. `make demo` goes on where you left off.")
+
+
+def default_model() -> str:
+    """Return the bundled network if this installation has its weights, else GrabCut."""
+    try:
+        registry.version(PREFERRED_MODEL)
+    except NotFound:
+        return FALLBACK_MODEL
+    return PREFERRED_MODEL
+
+
+def _start(
+    options: DemoOptions, console: Console, programs: ExitStack, *, check: bool
+) -> list[Program]:
+    """Return Label Studio and the backend, ready to be worked with; `programs` stops them."""
+    port = choose_port(options.port, preferred=9090, option="--port")
+    url_port = choose_port(options.label_studio_port, preferred=8080, option="--label-studio-port")
+    url = f"http://{HOST}:{url_port}"
+    label_studio = programs.enter_context(_start_label_studio(options, url_port, console))
+    console.print(f"[green]✓[/] Label Studio at {url}")
+    session = programs.enter_context(log_in(url, ACCOUNT))
+    api_key = create_access_token(session)
+
+    backend = BackendAddress(
+        url=f"http://{HOST}:{port}", user="label-studio", password=secrets.token_urlsafe(16)
+    )
+    model = options.model or default_model()
+    with console.status(f"Starting the backend with the model {model}"):
+        serving = programs.enter_context(
+            _start_backend(options.folder / "backend", backend, port, model, url, api_key)
+        )
+    console.print(f"[green]✓[/] Backend at {backend.url} with the model {model}")
+
+    with console.status("Looking for the project") as status:
+        project = open_project(
+            connect(url, api_key),
+            backend,
+            progress=lambda done, total: status.update(f"Masks for {done} of {total} photos"),
+        )
+    state = "as you left it" if project.existed else "with a mask for each box"
+    console.print(f"[green]✓[/] {len(project.tasks)} photos, {state}")
+    if check:
+        checked = check_project(session, project)
+        console.print(
+            f"[green]✓[/] A box got a mask of {checked.box_area_px} pixels; "
+            f"a click changed {checked.changed_px} of them"
+        )
+    else:
+        console.print(_welcome(url, project))
+    return [label_studio, serving]
+
+
+def _start_label_studio(options: DemoOptions, port: int, console: Console) -> Program:
+    executable = find_label_studio(options.label_studio)
+    data_dir = options.folder / "label-studio"
+    note = "" if data_dir.exists() else ": the first time it makes its database, about a minute"
+    with console.status(f"Starting Label Studio{note}"):
+        return start_label_studio(
+            executable, port=port, data_dir=data_dir, files_root=FILES_ROOT, account=ACCOUNT
+        )
+
+
+def _start_backend(
+    folder: Path, backend: BackendAddress, port: int, model: str, url: str, api_key: str
+) -> Program:
+    environ = dict(os.environ) | {
+        "LABEL_STUDIO_URL": url,
+        "LABEL_STUDIO_API_KEY": api_key,
+        "BASIC_AUTH_USER": backend.user or "",
+        "BASIC_AUTH_PASS": backend.password or "",
+        "REMASK_STATE_DIR": str(folder),
+    }
+    command = [sys.executable, "-m", "remask_cli", "serve"]
+    command += ["--host", HOST, "--port", str(port), "--model", model]
+    program = start_program("The backend", command, environ=environ, log=folder / "backend.log")
+    try:
+        program.wait_until_it_answers(f"{backend.url}/health", timeout_s=BACKEND_TIMEOUT_S)
+    except BaseException:
+        program.stop()
+        raise
+    return program
+
+
+def _welcome(url: str, project: DemoProject) -> str:
+    return f"""
+[bold]Open {url}/projects/{project.project_id}/data?labeling=1[/]
+  user {ACCOUNT.email}   password {ACCOUNT.password}
+
+Each photo comes with a mask for its boxes. At the bottom switch on [bold]Auto-Annotation[/] and
+[bold]Auto accept[/]; at the left choose the wand of a tool first, then a label. What to try:
+  a box around an object       a mask inside it
+  Ctrl+click on a mask         the clicked part belongs to the object
+  Ctrl+Alt+click on a mask     it does not
+  Ctrl+Z                       takes the last click back
+  Submit                       keeps masks, boxes and clicks
+On a Mac Cmd stands for Ctrl. Ctrl+C here stops everything; your work is kept.
+"""
+
+
+def _check_alive(running: Sequence[Program]) -> None:
+    for program in running:
+        if program.process.poll() is not None:
+            raise program.ended()
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """Make SIGTERM end the demo as Ctrl+C does, so that nothing stays behind."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
