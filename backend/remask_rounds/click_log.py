@@ -306,7 +306,8 @@ def _store_prompts(connection: Connection, rows: list[dict[str, Any]]) -> None:
             where=and_(
                 prompt_table.c.outcome != "answered", statement.excluded.outcome == "answered"
             ),
-        )
+        ),
+        rows,
     )
 
 

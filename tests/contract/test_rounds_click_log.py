@@ -77,7 +77,7 @@ def test_a_prompt_survives_a_restart(tmp_path: Path) -> None:
     reopened.close()
     second.close()
 
-    assert [CLICK] == [joined.prompt for joined in found]
+    assert [joined.prompt for joined in found] == [CLICK]
 
 
 def test_closing_writes_everything_that_waits(store: Store) -> None:
@@ -93,7 +93,7 @@ def test_the_same_prompt_twice_is_one_row(log: ClickLog) -> None:
     log.add([CLICK, replace(CLICK, arrived_at=CLICK.arrived_at + 5, latency_ms=1.0)])
     log.flush()
 
-    assert [CLICK] == [joined.prompt for joined in log.prompts()]
+    assert [joined.prompt for joined in log.prompts()] == [CLICK]
 
 
 def test_a_failed_prompt_that_is_answered_later_gets_its_answer(log: ClickLog) -> None:
@@ -210,7 +210,7 @@ def test_a_database_that_cannot_be_written_holds_rows_until_it_can(tmp_path: Pat
     store.close()
 
     assert waiting == 1
-    assert [CLICK] == [joined.prompt for joined in rows]
+    assert [joined.prompt for joined in rows] == [CLICK]
     assert [bool(sentence) for sentence in told] == [True, False]
 
 
@@ -231,7 +231,7 @@ def test_a_row_that_the_database_refuses_does_not_hold_up_the_others(log: ClickL
     log.add([replace(CLICK, task=2**70, prompt_id="bad"), CLICK])
     log.flush()
 
-    assert [CLICK] == [joined.prompt for joined in log.prompts()]
+    assert [joined.prompt for joined in log.prompts()] == [CLICK]
     assert log.state().lost == 1
 
 
