@@ -1,0 +1,276 @@
+"""Line, bar and scatter charts as inline SVG, coloured by the page's CSS variables.
+
+Charts are plain values; `svg_of` draws one. No chart needs a script, and each reads in black and
+white: series differ in marker and dash as well as in colour.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+from xml.etree import ElementTree as ET
+
+from remask_core.errors import InputError
+
+__all__ = ["COLOURS", "BarChart", "Chart", "LineChart", "ScatterChart", "Series", "svg_of"]
+
+COLOURS: Final = 6
+_WIDTH, _HEIGHT = 640, 360
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 14, 46
+_DASHES: Final = ("", "7 4", "2 4", "9 3 2 3", "", "7 4")
+
+_Range = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One line, one set of bars, or one cloud of points.
+
+    Attributes:
+        name: For the legend and the tool tips.
+        xs: Positions; for bars the indexes of the groups.
+        ys: As many values. A value that is not finite is not drawn.
+    """
+
+    name: str
+    xs: tuple[float, ...]
+    ys: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.xs) != len(self.ys):
+            raise InputError(
+                f"`ys` must have as many values as `xs` ({len(self.xs)}); got {len(self.ys)}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class LineChart:
+    """Lines through points, `x_ticks` marking where to read them (None: chosen)."""
+
+    series: tuple[Series, ...]
+    x_label: str
+    y_label: str
+    y_range: _Range | None = None
+    x_ticks: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BarChart:
+    """Groups of bars from zero, one bar per series and group, each with its value above it."""
+
+    series: tuple[Series, ...]
+    groups: tuple[str, ...]
+    y_label: str
+    y_range: _Range | None = None
+    digits: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ScatterChart:
+    """Points; with `diagonal`, the line on which x equals y."""
+
+    series: tuple[Series, ...]
+    x_label: str
+    y_label: str
+    x_range: _Range | None = None
+    y_range: _Range | None = None
+    diagonal: bool = False
+
+
+Chart = LineChart | BarChart | ScatterChart
+
+
+def svg_of(chart: Chart, *, title: str) -> str:
+    """Return the chart as one `<svg>` element; `title` is what a screen reader says.
+
+    Without any finite value an empty frame comes back.
+    """
+    svg = ET.Element(
+        "svg",
+        {
+            "viewBox": f"0 0 {_WIDTH} {_HEIGHT}",
+            "role": "img",
+            "aria-label": title,
+            "class": "chart",
+        },
+    )
+    if isinstance(chart, BarChart):
+        _draw_bars(svg, chart)
+    elif isinstance(chart, LineChart):
+        _draw_lines(svg, chart)
+    else:
+        _draw_points(svg, chart)
+    return ET.tostring(svg, encoding="unicode")
+
+
+def ticks(low: float, high: float, *, about: int = 5) -> list[float]:
+    """Return round numbers that span `low` to `high`: steps of 1, 2 or 5 times a power of ten."""
+    if not high > low:
+        high = low + 1.0
+    rough = (high - low) / about
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(
+        factor * power for factor in (1.0, 2.0, 5.0, 10.0) if factor * power >= rough * 0.999
+    )
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [round(number * step, 12) for number in range(first, last + 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Axes:
+    """Where values lie on the drawing."""
+
+    x_range: _Range
+    y_range: _Range
+
+    def x(self, value: float) -> float:
+        low, high = self.x_range
+        return _LEFT + (value - low) / (high - low) * (_WIDTH - _LEFT - _RIGHT)
+
+    def y(self, value: float) -> float:
+        low, high = self.y_range
+        return _HEIGHT - _BOTTOM - (value - low) / (high - low) * (_HEIGHT - _TOP - _BOTTOM)
+
+
+def _draw_lines(svg: ET.Element, chart: LineChart) -> None:
+    y_ticks = _ticks_of(chart.series, lambda series: series.ys, chart.y_range)
+    x_ticks = list(chart.x_ticks or _ticks_of(chart.series, lambda series: series.xs, None))
+    axes = _Axes(_padded(x_ticks), (y_ticks[0], y_ticks[-1]))
+    _grid(svg, axes, y_ticks, chart.y_label)
+    for tick in x_ticks:
+        _text(svg, axes.x(tick), _HEIGHT - _BOTTOM + 18, _number(tick), anchor="middle")
+    _x_label(svg, chart.x_label)
+    for index, series in enumerate(chart.series):
+        points = _finite(series)
+        if not points:
+            continue
+        path = " ".join(f"{axes.x(x):.1f},{axes.y(y):.1f}" for x, y in points)
+        attributes = {"class": f"line c{index % COLOURS}", "points": path}
+        if _DASHES[index % COLOURS]:
+            attributes["stroke-dasharray"] = _DASHES[index % COLOURS]
+        ET.SubElement(svg, "polyline", attributes)
+        for x, y in points:
+            _marker(svg, axes.x(x), axes.y(y), index, f"{series.name}: {_number(x)}, {y:.3f}")
+
+
+def _draw_points(svg: ET.Element, chart: ScatterChart) -> None:
+    x_ticks = _ticks_of(chart.series, lambda series: series.xs, chart.x_range)
+    y_ticks = _ticks_of(chart.series, lambda series: series.ys, chart.y_range)
+    axes = _Axes((x_ticks[0], x_ticks[-1]), (y_ticks[0], y_ticks[-1]))
+    _grid(svg, axes, y_ticks, chart.y_label)
+    for tick in x_ticks:
+        _text(svg, axes.x(tick), _HEIGHT - _BOTTOM + 18, _number(tick), anchor="middle")
+    _x_label(svg, chart.x_label)
+    if chart.diagonal:
+        low = max(axes.x_range[0], axes.y_range[0])
+        high = min(axes.x_range[1], axes.y_range[1])
+        if high > low:
+            _line(svg, "diagonal", axes.x(low), axes.y(low), axes.x(high), axes.y(high))
+    for index, series in enumerate(chart.series):
+        for x, y in _finite(series):
+            _marker(svg, axes.x(x), axes.y(y), index, f"{series.name}: {x:.3f}, {y:.3f}")
+
+
+def _draw_bars(svg: ET.Element, chart: BarChart) -> None:
+    y_ticks = _ticks_of(chart.series, lambda series: (0.0, *series.ys), chart.y_range)
+    axes = _Axes((0.0, max(1.0, float(len(chart.groups)))), (y_ticks[0], y_ticks[-1]))
+    _grid(svg, axes, y_ticks, chart.y_label)
+    for number, group in enumerate(chart.groups):
+        _text(svg, axes.x(number + 0.5), _HEIGHT - _BOTTOM + 18, group, anchor="middle")
+    width = 0.8 / max(1, len(chart.series))
+    floor = axes.y(max(0.0, y_ticks[0]))
+    labelled = len(chart.groups) * len(chart.series) <= 24
+    for index, series in enumerate(chart.series):
+        for x, y in _finite(series):
+            left = axes.x(x + 0.1 + index * width)
+            right = axes.x(x + 0.1 + (index + 1) * width)
+            top = min(floor, axes.y(min(y, y_ticks[-1])))
+            bar = ET.SubElement(
+                svg,
+                "rect",
+                {
+                    "class": f"bar c{index % COLOURS}",
+                    "x": f"{left + 1:.1f}",
+                    "y": f"{top:.1f}",
+                    "width": f"{max(1.0, right - left - 2):.1f}",
+                    "height": f"{max(0.0, floor - top):.1f}",
+                },
+            )
+            value = f"{y:.{chart.digits}f}"
+            ET.SubElement(bar, "title").text = f"{series.name}, {chart.groups[int(x)]}: {value}"
+            if labelled:
+                _text(svg, (left + right) / 2, top - 4, value, anchor="middle", small=True)
+
+
+def _ticks_of(
+    series: Sequence[Series],
+    values_of: Callable[[Series], Sequence[float]],
+    wanted: _Range | None,
+) -> list[float]:
+    if wanted is not None:
+        return ticks(*wanted)
+    values = [value for one in series for value in values_of(one) if math.isfinite(value)]
+    return ticks(min(values), max(values)) if values else ticks(0.0, 1.0)
+
+
+def _padded(x_ticks: Sequence[float]) -> _Range:
+    low, high = min(x_ticks), max(x_ticks)
+    margin = 0.03 * (high - low) or 0.5
+    return low - margin, high + margin
+
+
+def _finite(series: Series) -> list[tuple[float, float]]:
+    pairs = zip(series.xs, series.ys, strict=True)
+    return [(x, y) for x, y in pairs if math.isfinite(x) and math.isfinite(y)]
+
+
+def _grid(svg: ET.Element, axes: _Axes, y_ticks: Sequence[float], y_label: str) -> None:
+    for tick in y_ticks:
+        kind = "axis" if tick == y_ticks[0] else "grid"
+        _line(svg, kind, _LEFT, axes.y(tick), _WIDTH - _RIGHT, axes.y(tick))
+        _text(svg, _LEFT - 8, axes.y(tick) + 4, _number(tick), anchor="end")
+    label = _text(svg, 0, 0, y_label, anchor="middle")
+    label.set("transform", f"translate(15 {(_HEIGHT - _BOTTOM + _TOP) / 2:.0f}) rotate(-90)")
+
+
+def _x_label(svg: ET.Element, label: str) -> None:
+    _text(svg, (_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 8, label, anchor="middle")
+
+
+def _line(svg: ET.Element, kind: str, x0: float, y0: float, x1: float, y1: float) -> None:
+    ends = {"x1": x0, "y1": y0, "x2": x1, "y2": y1}
+    attributes = {key: f"{value:.1f}" for key, value in ends.items()}
+    ET.SubElement(svg, "line", {"class": kind, **attributes})
+
+
+def _text(
+    svg: ET.Element, x: float, y: float, words: str, *, anchor: str, small: bool = False
+) -> ET.Element:
+    attributes = {"x": f"{x:.1f}", "y": f"{y:.1f}", "text-anchor": anchor}
+    element = ET.SubElement(svg, "text", {"class": "small", **attributes} if small else attributes)
+    element.text = words
+    return element
+
+
+def _marker(svg: ET.Element, x: float, y: float, index: int, hint: str) -> None:
+    colour = f"mark c{index % COLOURS}"
+    shape = index % 4
+    if shape == 0:
+        mark = ET.SubElement(
+            svg, "circle", {"class": colour, "cx": f"{x:.1f}", "cy": f"{y:.1f}", "r": "3.6"}
+        )
+    else:
+        around = {
+            1: ((-3.3, -3.3), (3.3, -3.3), (3.3, 3.3), (-3.3, 3.3)),
+            2: ((0.0, -4.4), (4.0, 3.2), (-4.0, 3.2)),
+            3: ((0.0, -4.6), (4.6, 0.0), (0.0, 4.6), (-4.6, 0.0)),
+        }[shape]
+        corners = " ".join(f"{x + dx:.1f},{y + dy:.1f}" for dx, dy in around)
+        mark = ET.SubElement(svg, "polygon", {"class": colour, "points": corners})
+    ET.SubElement(mark, "title").text = hint
+
+
+def _number(value: float) -> str:
+    return f"{value:.6g}"
