@@ -16,7 +16,6 @@ __all__ = ["Progress", "fetch", "pull"]
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with the bytes that are here and the bytes that there will be."""
 
-_BLOCK_BYTES = 2**20
 _TIMEOUT_S = 30.0
 
 
@@ -88,7 +87,9 @@ def _receive(known: Checkpoint, partial: Path, progress: Progress) -> None:
         here = 0
     if here == known.size_bytes:
         return
-    headers = {"Range": f"bytes={here}-"} if here else {}
+    headers = {"Accept-Encoding": "identity"}
+    if here:
+        headers["Range"] = f"bytes={here}-"
     with httpx.stream(
         "GET", known.url, headers=headers, timeout=_TIMEOUT_S, follow_redirects=True
     ) as response:
@@ -97,7 +98,8 @@ def _receive(known: Checkpoint, partial: Path, progress: Progress) -> None:
             here = 0
         with partial.open("ab" if here else "wb") as file:
             progress(here, known.size_bytes)
-            for block in response.iter_raw(_BLOCK_BYTES):
+            # As they come: blocks of a set size would lose the last one when the line breaks.
+            for block in response.iter_raw():
                 here += len(block)
                 if here > known.size_bytes:
                     raise httpx.RemoteProtocolError(

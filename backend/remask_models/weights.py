@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
 
 import platformdirs
 
@@ -18,13 +17,11 @@ __all__ = [
     "BUNDLED_CONVNET",
     "CHECKPOINTS",
     "Checkpoint",
-    "Standing",
     "checkpoint",
     "default_model_dir",
     "digest",
     "locate",
     "stamp",
-    "standing",
     "verify",
 ]
 
@@ -226,20 +223,3 @@ def _check(path: Path, known: Checkpoint, sha256: str) -> None:
             f"SHA-256 is {sha256}. Fetch it again with `remask models pull {known.name}`; "
             "fine-tuned weights are taken when their path is given as `weights`"
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How a published checkpoint stands in a model folder."""
-
-    checkpoint: Checkpoint
-    path: Path
-    state: Literal["verified", "missing", "wrong"]
-
-
-def standing(known: Checkpoint, *, model_dir: Path | None = None) -> Standing:
-    """Return whether the published file is in the model folder and is what it claims to be."""
-    path = (model_dir or default_model_dir()) / known.file_name
-    if not path.is_file():
-        return Standing(known, path, "missing")
-    return Standing(known, path, "verified" if digest(path) == known.sha256 else "wrong")

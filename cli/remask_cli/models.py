@@ -2,13 +2,128 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 __all__ = ["app"]
 
 app = typer.Typer(help="List, fetch and verify model weights.", no_args_is_help=True)
 
+ModelDir = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="MODEL_DIR",
+        help="Folder of weights; the user's data folder if not given.",
+        show_default=False,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
 
 @app.callback()
 def group() -> None:
     """List, fetch and verify model weights."""
+
+
+@app.command("list", epilog="Example: `remask models list --json`")
+def list_models(model_dir: ModelDir = None, as_json: Json = False) -> None:
+    """Show every model, its weights, their size, place, state and licence.
+
+    A large file is hashed the first time it is seen, which takes seconds; after that its digest
+    is remembered as long as the file does not change.
+    """
+    from dataclasses import asdict
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from remask_models.catalogue import catalogue
+
+    rows = catalogue(model_dir)
+    if as_json:
+        _print_json([asdict(row) for row in rows])
+        return
+    table = Table("model", "size", "state", "licence", box=None, pad_edge=False)
+    table.add_column("where", overflow="fold")
+    for row in rows:
+        where = "" if row.path is None else str(row.path)
+        table.add_row(row.name, _size(row.size_bytes), row.state, row.licence, where)
+    Console().print(table)
+
+
+@app.command(epilog="Example: `remask models pull sam_vit_b`")
+def pull(
+    name: Annotated[str, typer.Argument(help="sam_vit_b, sam_vit_l or sam_vit_h.")],
+    model_dir: ModelDir = None,
+    as_json: Json = False,
+) -> None:
+    """Fetch published weights from their official address and verify them.
+
+    Goes on where an earlier call stopped. Without a network it says which file to fetch by hand
+    and where to put it.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
+
+    from remask_models.download import pull as pull_weights
+    from remask_models.weights import default_model_dir
+
+    # Standard output is for the answer.
+    console = Console(stderr=True)
+    with Progress(
+        "{task.description}",
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        console=console,
+        transient=True,
+    ) as bar:
+        task = bar.add_task(name, total=None)
+        path = pull_weights(
+            name,
+            model_dir or default_model_dir(),
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    if as_json:
+        _print_json({"name": name, "path": str(path)})
+    else:
+        typer.echo(f"{name} is at {path}")
+
+
+@app.command(epilog="Example: `remask models verify ~/Downloads/sam_vit_b_01ec64.pth`")
+def verify(
+    path: Annotated[Path, typer.Argument(help="The weights file.")],
+    name: Annotated[
+        str | None,
+        typer.Option("--model", help="Fail unless it is the published file of this model."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Hash a weights file and say which published one it is.
+
+    A file that is none, a fine-tuned one for example, can still be served by giving its path.
+    """
+    from remask_models.weights import digest
+    from remask_models.weights import verify as verify_weights
+
+    known = verify_weights(path, name=name)
+    sha256 = digest(path)
+    model = None if known is None else known.name
+    if as_json:
+        _print_json({"path": str(path), "sha256": sha256, "model": model})
+    elif known is None:
+        typer.echo(f"{path} is no published weights file (SHA-256 {sha256})")
+    else:
+        typer.echo(f"{path} is the published {known.file_name} of {model} (SHA-256 {sha256})")
+
+
+def _size(size_bytes: int | None) -> str:
+    return "" if size_bytes is None else f"{size_bytes / 1e6:,.0f} MB"
+
+
+def _print_json(value: object) -> None:
+    import json
+
+    typer.echo(json.dumps(value, indent=2, default=str))

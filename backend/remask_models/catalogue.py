@@ -1,0 +1,71 @@
+"""What models there are on this machine, for people to read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from remask_models.weights import BUNDLED_CONVNET, CHECKPOINTS, default_model_dir, digest
+
+__all__ = ["Row", "State", "catalogue"]
+
+State: TypeAlias = Literal["verified", "missing", "wrong", "bundled", "no weights"]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One model and its weights.
+
+    Attributes:
+        name: What `--model` takes.
+        state: `verified`: the published file, digest compared. `missing`: not there. `wrong`:
+            another file under its name. `bundled`: comes with the package. `no weights`: needs
+            none.
+        licence: SPDX identifier of the weights' terms (of the program's, where there are none).
+        path: Where the weights are or would be.
+        size_bytes: Their length, as it is or would be.
+        sha256: Digest of the file that is there.
+        url: Official address of published weights.
+    """
+
+    name: str
+    state: State
+    licence: str
+    path: Path | None = None
+    size_bytes: int | None = None
+    sha256: str | None = None
+    url: str | None = None
+
+
+def catalogue(model_dir: Path | None = None) -> list[Row]:
+    """Return one row per model that ships with remask.
+
+    Args:
+        model_dir: Where published weights are looked for; None is the user's data folder.
+    """
+    folder = model_dir or default_model_dir()
+    rows = [_bundled(), Row("grabcut", "no weights", "Apache-2.0")]
+    for known in CHECKPOINTS.values():
+        path = folder / known.file_name
+        sha256 = digest(path) if path.is_file() else None
+        state: State = "missing" if sha256 is None else "wrong"
+        rows.append(
+            Row(
+                name=known.name,
+                state="verified" if sha256 == known.sha256 else state,
+                licence=known.licence,
+                path=path,
+                size_bytes=known.size_bytes if sha256 is None else path.stat().st_size,
+                sha256=sha256,
+                url=known.url,
+            )
+        )
+    return rows
+
+
+def _bundled() -> Row:
+    path = BUNDLED_CONVNET
+    if not path.is_file():
+        return Row("convnet", "missing", "Apache-2.0", path)
+    return Row("convnet", "bundled", "Apache-2.0", path, path.stat().st_size, digest(path))
