@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from remask_core.types import Embedding
@@ -46,11 +44,17 @@ class Embeddings:
                 self._memory.put(image_id, embedding)
         return embedding
 
-    def put(self, image_id: str, embedding: Embedding) -> Callable[[], None] | None:
-        """Keep a new embedding; return what is left to do off the device's thread, if anything.
+    def put(self, image_id: str, embedding: Embedding) -> None:
+        """Keep a new embedding.
 
         It goes to disk now, not when memory drops it, because it shall outlive a worker that is
         killed.
         """
         self._memory.put(image_id, embedding)
-        return None if self._spill is None else partial(self._spill.write, image_id, embedding)
+        if self._spill is not None:
+            self._spill.write_later(image_id, embedding)
+
+    def close(self) -> None:
+        """Finish what is being written."""
+        if self._spill is not None:
+            self._spill.close()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from remask_worker.calls import Answer, Call, Lane, Overloaded, history_keys
 
-__all__ = ["BatchDebt", "Job", "Lanes", "check_room"]
+__all__ = ["Job", "Lanes", "check_room"]
 
 _RETRY_AFTER_S = {Lane.CLICK: 1.0, Lane.OPENED: 2.0, Lane.BATCH: 5.0}
 
@@ -148,32 +148,21 @@ class Lanes:
         for lane, queue in self._queues.items():
             queue.remove(image_id, [job for job in jobs if job.call.lane is lane])
 
+    def withdraw_path(self, image_id: str, image_path: str) -> list[Job]:
+        """Take out whoever waits for this image at this path: another path may be a good one."""
+        jobs = [job for lane in Lane for job in self.jobs(lane, image_id)]
+        gone = [job for job in jobs if job.call.image_path == image_path]
+        self.withdraw(image_id, gone)
+        return gone
 
-class BatchDebt:
-    """How much device time batch work is owed, so that it is slowed but never starved.
-
-    Each second of urgent work while batch work waits adds `share / (1 - share)` seconds to the
-    debt; batch work pays it back. Above `patience_s` batch work has its turn first.
-    """
-
-    def __init__(self, share: float, *, patience_s: float = 0.05) -> None:
-        self._rate = share / (1 - share)
-        self._patience_s = patience_s
-        self._owed_s = 0.0
-
-    @property
-    def due(self) -> bool:
-        """Whether batch work goes first now."""
-        return self._owed_s > self._patience_s
-
-    def urgent(self, seconds: float) -> None:
-        """Note urgent work done while batch work waited."""
-        self._owed_s += seconds * self._rate
-
-    def paid(self, seconds: float) -> None:
-        """Note batch work done."""
-        self._owed_s = max(0.0, self._owed_s - seconds)
-
-    def forgive(self) -> None:
-        """No batch work waits: nothing is owed."""
-        self._owed_s = 0.0
+    def withdraw_all(self) -> list[Job]:
+        """Take out everybody."""
+        gone = [
+            job
+            for lane in Lane
+            for image_id in self.images(lane)
+            for job in self.jobs(lane, image_id)
+        ]
+        for job in gone:
+            self.withdraw(job.call.image_id, [job])
+        return gone

@@ -13,80 +13,31 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
 
 from remask_core.errors import InputError, RemaskError, Unavailable
 from remask_core.types import Candidate, Embedding, RgbImage, Segmenter
 from remask_worker.calls import Answer, Call, Expired, Lane, ModelFailed
 from remask_worker.desk import Desk, settle
 from remask_worker.embeddings import Embeddings
-from remask_worker.lanes import BatchDebt, Job, Lanes, check_room
+from remask_worker.lanes import Job, Lanes, check_room
+from remask_worker.observer import LoopStats, Nobody, Observer
 from remask_worker.pixels import read_image
 from remask_worker.replayer import Replayer
 from remask_worker.settings import WorkerSettings
+from remask_worker.sharing import BatchDebt, Frame
 
-__all__ = ["DeviceLoop", "DeviceLost", "LoopStats", "Observer"]
+__all__ = ["DeviceLoop", "DeviceLost"]
 
 log = logging.getLogger(__name__)
 
-# An encoder's frame lets urgent work have this many times its own seconds before it goes on.
-_LENDS = {Lane.CLICK: 1.0, Lane.OPENED: 3.0}
 # So many unforeseen errors in a row mean that the device itself is lost, as after a CUDA error.
 _FAILURES_IN_A_ROW = 3
+_BATCH_FIRST = (Lane.BATCH, Lane.CLICK, Lane.OPENED)
 
 
 class DeviceLost(RuntimeError):
     """Whatever the model is asked fails; only a new process can help."""
-
-
-class Observer(Protocol):
-    """What a host may want to know while the loop works; called in the loop's thread."""
-
-    def embedding(self, image_ids: Sequence[str]) -> None:
-        """These images are being encoded now, the outermost first; none if empty."""
-
-    def starting(self, keys: Sequence[bytes]) -> None:
-        """The calls with these identities are given to the model now."""
-
-
-class _Nobody:
-    def embedding(self, image_ids: Sequence[str]) -> None:
-        pass
-
-    def starting(self, keys: Sequence[bytes]) -> None:
-        pass
-
-
-class LoopStats(NamedTuple):
-    """Counts of a loop; taken without waiting for it.
-
-    Attributes:
-        queued: Calls waiting, per lane.
-        embeddings: Images in the memory cache.
-        embedding_bytes: Bytes that they take.
-        embedded: Images encoded since the start.
-        step_s: Seconds since the step under way began; 0 when idle.
-    """
-
-    queued: dict[str, int]
-    embeddings: int
-    embedding_bytes: int
-    embedded: int
-    step_s: float
-
-
-@dataclass(slots=True)
-class _Frame:
-    """A piece of work that others may interrupt, and how its time was spent."""
-
-    image_id: str
-    lane: Lane
-    embeds: bool
-    since: float
-    worked_s: float = 0.0
-    lent_s: float = 0.0
 
 
 class DeviceLoop:
@@ -111,7 +62,7 @@ class DeviceLoop:
     ) -> None:
         self._segmenter = segmenter
         self._settings = settings
-        self._observer = observer or _Nobody()
+        self._observer = observer or Nobody()
         self._clock = clock
         self._wall = wall
         self._wake = threading.Condition()
@@ -129,7 +80,7 @@ class DeviceLoop:
         self._desk = Desk(
             model_version=segmenter.version, max_bytes=settings.answers_bytes, hands=self._hands
         )
-        self._frames: list[_Frame] = []
+        self._frames: list[Frame] = []
         self._step_began: float | None = None
         self._embedded = 0
         self._failures = 0
@@ -184,8 +135,11 @@ class DeviceLoop:
                 self._serve(*turn)
         finally:
             self.close()
-            self._fail(self._withdraw_all(), Unavailable("the worker is closed"))
+            with self._wake:
+                left = self._lanes.withdraw_all()
+            self._fail(left, Unavailable("the worker is closed"))
             self._hands.shutdown()
+            self._embeddings.close()
 
     def _next_turn(self) -> tuple[Lane, str] | None:
         self._step_began = None
@@ -193,8 +147,7 @@ class DeviceLoop:
             while not self._closed:
                 if not self._lanes.waiting(Lane.BATCH):
                     self._debt.forgive()
-                order = sorted(Lane, key=lambda lane: (lane != Lane.BATCH, lane))
-                for lane in order if self._debt.due else Lane:
+                for lane in _BATCH_FIRST if self._debt.due else Lane:
                     image_id = next(self._lanes.images(lane), None)
                     if image_id is not None:
                         return lane, image_id
@@ -210,7 +163,7 @@ class DeviceLoop:
         known = image_id in self._embeddings
         try:
             if known:
-                frame = _Frame(image_id, lane, embeds=False, since=self._clock())
+                frame = Frame(image_id, lane, embeds=False, since=self._clock())
                 embedding = self._embeddings.get(image_id)
                 if embedding is None:  # its file could not be read: it counts as new from now on
                     return
@@ -224,14 +177,16 @@ class DeviceLoop:
             raise
         except Exception as error:
             if not known:
-                at_stake = self._withdraw(image_id, at_stake[0].call.image_path)
+                with self._wake:
+                    path = at_stake[0].call.image_path
+                    at_stake = self._lanes.withdraw_path(image_id, path)
             self._fail(at_stake, self._foreseen(error))
             if self._failures >= _FAILURES_IN_A_ROW:
                 raise DeviceLost(f"{self._failures} unforeseen errors in a row") from error
 
     def _embed(self, lane: Lane, image_id: str, job: Job) -> None:
         """Encode the image; its jobs stay in their lanes and find the embedding afterwards."""
-        frame = _Frame(image_id, lane, embeds=True, since=self._clock())
+        frame = Frame(image_id, lane, embeds=True, since=self._clock())
         self._frames.append(frame)
         self._observer.embedding(self._images_under_way())
         try:
@@ -241,14 +196,12 @@ class DeviceLoop:
             self._account(frame)
             self._embedded += 1
             job.embed_ms = frame.worked_s * 1e3
-            spilled = self._embeddings.put(image_id, embedding)
-            if spilled is not None:
-                self._hands.submit(spilled)
+            self._embeddings.put(image_id, embedding)
         finally:
             self._frames.pop()
             self._observer.embedding(self._images_under_way())
 
-    def _read(self, path: str, frame: _Frame) -> RgbImage:
+    def _read(self, path: str, frame: Frame) -> RgbImage:
         """Return the image; while another thread decodes it, urgent work goes on."""
         reading = self._hands.submit(read_image, path, max_pixels=self._settings.max_pixels)
         reading.add_done_callback(lambda _: self._notify())
@@ -264,7 +217,7 @@ class DeviceLoop:
                 return reading.result()
             self._lend(frame, turn)
 
-    def _answer(self, frame: _Frame, jobs: Sequence[Job], embedding: Embedding) -> None:
+    def _answer(self, frame: Frame, jobs: Sequence[Job], embedding: Embedding) -> None:
         """Give these jobs of one image their masks."""
         self._frames.append(frame)
         try:
@@ -288,7 +241,7 @@ class DeviceLoop:
             self._account(frame)
             self._frames.pop()
 
-    def _deliver(self, jobs: Sequence[Job], candidates: Sequence[Candidate], frame: _Frame) -> None:
+    def _deliver(self, jobs: Sequence[Job], candidates: Sequence[Candidate], frame: Frame) -> None:
         self._account(frame)
         model_ms = frame.worked_s * 1e3 / len(jobs)
         for job, candidate in zip(jobs, candidates, strict=True):
@@ -297,16 +250,10 @@ class DeviceLoop:
     # ---- giving way
 
     def _give_way(self) -> None:
-        """Let more urgent work go first: the pause between two slices of the frame on top.
-
-        However much of it there is, the frame gets its share: it lends at most a multiple of the
-        time that it has worked itself.
-        """
+        """Let more urgent work go first: the pause between two slices of the frame on top."""
         frame = self._frames[-1]
         self._account(frame)
-        batch = (1 - self._settings.batch_share) / self._settings.batch_share
-        patience = _LENDS.get(frame.lane, batch)
-        while frame.lent_s < patience * frame.worked_s:
+        while frame.may_lend(self._settings.batch_share):
             with self._wake:
                 turn = self._urgent_turn(frame)
             if turn is None:
@@ -314,45 +261,32 @@ class DeviceLoop:
             self._lend(frame, turn)
         frame.since = self._step_began = self._clock()
 
-    def _urgent_turn(self, frame: _Frame) -> tuple[Lane, str] | None:
+    def _urgent_turn(self, frame: Frame) -> tuple[Lane, str] | None:
         """Return what may interrupt `frame`; the lock is held.
 
-        More urgent lanes may, and so may clicks on known images while a click's own image is
-        being encoded. A new image may as long as not too many are under way. An image under way
-        is left alone: its callers wait for the frame below, which inherits their urgency.
+        An image under way is left alone: its callers wait for the frame that encodes it, which
+        inherits their urgency.
         """
+        under_way = self._images_under_way()
         waiting = self._lanes.most_urgent(frame.image_id)
         if frame.embeds and waiting is not None:
             frame.lane = min(frame.lane, waiting)
-        under_way = self._images_under_way()
+        room = len(under_way) < self._settings.max_embeds
         for lane in Lane:
-            if lane > frame.lane or lane is Lane.BATCH:
-                return None
-            for image_id in self._lanes.images(lane):
-                if image_id in under_way:
-                    continue
-                if image_id in self._embeddings:
-                    if lane < frame.lane or frame.embeds:
-                        return lane, image_id
-                elif lane < frame.lane and len(under_way) < self._settings.max_embeds:
+            for image_id in self._lanes.images(lane) if lane <= frame.lane else ():
+                known = image_id in self._embeddings
+                if image_id not in under_way and frame.gives_way_to(lane, known=known, room=room):
                     return lane, image_id
         return None
 
-    def _lend(self, frame: _Frame, turn: tuple[Lane, str]) -> None:
+    def _lend(self, frame: Frame, turn: tuple[Lane, str]) -> None:
         began = self._clock()
         self._serve(*turn)
-        frame.lent_s += self._clock() - began
-        frame.since = self._clock()
+        frame.since = self._step_began = self._clock()
+        frame.lent_s += frame.since - began
 
-    def _account(self, frame: _Frame) -> None:
-        now = self._clock()
-        spent = now - frame.since
-        frame.since = now
-        frame.worked_s += spent
-        if frame.lane is Lane.BATCH:
-            self._debt.paid(spent)
-        else:
-            self._debt.urgent(spent)
+    def _account(self, frame: Frame) -> None:
+        self._debt.note(frame.lane, frame.work_until(self._clock()))
 
     def _images_under_way(self) -> list[str]:
         return [frame.image_id for frame in self._frames if frame.embeds]
@@ -365,33 +299,11 @@ class DeviceLoop:
         with self._wake:
             jobs = self._lanes.jobs(lane, image_id)
             late = [job for job in jobs if job.call.deadline <= now]
-            dead = late + [job for job in jobs if job.future.cancelled()]
+            dead = late + [job for job in jobs if job.future.done()]
             self._lanes.withdraw(image_id, dead)
         self._fail(late, Expired("the call's `deadline` passed before its turn came"))
         gone = {job.serial for job in dead}
         return [job for job in jobs if job.serial not in gone]
-
-    def _withdraw(self, image_id: str, image_path: str) -> list[Job]:
-        """Take out whoever waits for this image at this path: another path may be a good one."""
-        with self._wake:
-            jobs = [
-                job
-                for lane in Lane
-                for job in self._lanes.jobs(lane, image_id)
-                if job.call.image_path == image_path
-            ]
-            self._lanes.withdraw(image_id, jobs)
-        return jobs
-
-    def _withdraw_all(self) -> list[Job]:
-        gone: list[Job] = []
-        with self._wake:
-            for lane in Lane:
-                for image_id in list(self._lanes.images(lane)):
-                    jobs = self._lanes.jobs(lane, image_id)
-                    self._lanes.withdraw(image_id, jobs)
-                    gone += jobs
-        return gone
 
     def _fail(self, jobs: Sequence[Job], error: RemaskError) -> None:
         for job in jobs:

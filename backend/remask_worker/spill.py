@@ -7,6 +7,7 @@ import os
 import tempfile
 import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ __all__ = ["Spill"]
 log = logging.getLogger(__name__)
 
 _ARRAY = "array."
+# Embeddings that may wait to be written; each is held in memory until then.
+_WAITING = 4
 
 
 class Spill:
@@ -35,7 +38,8 @@ class Spill:
         self._folder = folder
         self._max_bytes = max_bytes
         self._version = model_version
-        self._trimming = threading.Lock()
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="remask-spill")
+        self._room = threading.Semaphore(_WAITING)
         folder.mkdir(parents=True, exist_ok=True)
 
     def __contains__(self, image_id: str) -> bool:
@@ -84,24 +88,38 @@ class Spill:
         except OSError as error:
             log.warning("could not keep an embedding in %s: %s", self._folder, error)
 
+    def write_later(self, image_id: str, embedding: Embedding) -> None:
+        """Write in another thread; not at all if the disk cannot keep up."""
+        if self._room.acquire(blocking=False):
+            self._writer.submit(self._write_and_leave, image_id, embedding)
+
+    def close(self) -> None:
+        """Finish what waits to be written."""
+        self._writer.shutdown()
+
     def _path(self, image_id: str) -> Path:
         both = f"{self._version}\0{image_id}".encode()
         return self._folder / f"{blake2b(both, digest_size=20).hexdigest()}.npz"
 
+    def _write_and_leave(self, image_id: str, embedding: Embedding) -> None:
+        try:
+            self.write(image_id, embedding)
+        finally:
+            self._room.release()
+
     def _trim(self) -> None:
-        with self._trimming:
-            files = []
-            for path in self._folder.iterdir():
-                if path.suffix not in (".npz", ".part"):
-                    continue
-                try:
-                    found = path.stat()
-                except FileNotFoundError:  # another worker was quicker
-                    continue
-                files.append((found.st_mtime_ns, found.st_size, path))
-            excess = sum(size for _, size, _ in files) - self._max_bytes
-            for _, size, path in sorted(files):
-                if excess <= 0:
-                    return
-                path.unlink(missing_ok=True)
-                excess -= size
+        files = []
+        for path in self._folder.iterdir():
+            if path.suffix not in (".npz", ".part"):
+                continue
+            try:
+                found = path.stat()
+            except FileNotFoundError:  # another worker was quicker
+                continue
+            files.append((found.st_mtime_ns, found.st_size, path))
+        excess = sum(size for _, size, _ in files) - self._max_bytes
+        for _, size, path in sorted(files):
+            if excess <= 0:
+                return
+            path.unlink(missing_ok=True)
+            excess -= size
