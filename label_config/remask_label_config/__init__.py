@@ -1,1 +1,25 @@
-"""Label Studio's XML and JSON to our nouns and back; ready-made labelling configs."""
+"""Label Studio's XML and JSON, read into our nouns and written from them."""
+
+from __future__ import annotations
+
+from remask_label_config.bodies import (
+    PredictRequest,
+    SetupRequest,
+    WebhookRequest,
+    decode_predict,
+    decode_setup,
+    decode_webhook,
+)
+from remask_label_config.config import ConfigProblem, LabellingConfig, parse_labelling_config
+
+__all__ = [
+    "ConfigProblem",
+    "LabellingConfig",
+    "PredictRequest",
+    "SetupRequest",
+    "WebhookRequest",
+    "decode_predict",
+    "decode_setup",
+    "decode_webhook",
+    "parse_labelling_config",
+]

@@ -1,0 +1,440 @@
+"""The live way: an annotator drew something and waits for the mask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from remask_core.errors import InputError, RemaskError, ShapeMismatch
+from remask_label_config.bodies import PredictRequest, Task
+from remask_label_config.compose import (
+    JsonRegion,
+    echo_regions,
+    encoding_for,
+    mask_regions,
+    region_id,
+)
+from remask_label_config.config import ImageControls, parse_labelling_config
+from remask_label_config.prompts import Mark, Sign, marks_of
+from remask_service.asking import Asker
+from remask_service.histories import History, Prompted, echoed_histories
+from remask_service.ownership import Standing, owner_of
+from remask_service.recall import Recall
+from remask_service.records import AnswerRecord, Outcome
+from remask_service.sources import ImageSource, StoredImage
+from remask_service.surroundings import Surroundings
+from remask_worker.calls import Answer, Call, Lane
+
+__all__ = ["Live", "TaskAnswer"]
+
+
+class TaskAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One entry of the `results` that Label Studio gets."""
+
+    result: list[JsonRegion]
+    score: float | None = None
+    model_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """When a prompt first arrived, and its sign if it was told then."""
+
+    arrived: float
+    sign: Sign
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """A request with prompts: those alike to the last one, and what they were drawn on."""
+
+    task: Task
+    project: str | None
+    arrived: float
+    controls: ImageControls
+    marks: tuple[Mark, ...]
+    image: StoredImage
+    around: Surroundings
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.marks[-1].labels
+
+    @property
+    def item_index(self) -> int | None:
+        return self.marks[-1].region.item_index
+
+    @property
+    def shape_hw(self) -> tuple[int, int]:
+        return self.image.shape_hw
+
+
+class Live:
+    """Answers annotators who wait. Safe for threads; keeps nothing but caches."""
+
+    def __init__(
+        self,
+        asker: Asker,
+        images: ImageSource,
+        *,
+        clock: Callable[[], float],
+        new_id: Callable[[], str],
+        on_answer: Callable[[AnswerRecord], None],
+        click_s: float,
+    ) -> None:
+        self._asker = asker
+        self._images = images
+        self._clock = clock
+        self._new_id = new_id
+        self._on_answer = on_answer
+        self._click_s = click_s
+        self._seen: Recall[tuple[int | None, str], _Seen] = Recall(16 * 2**20)
+
+    def answer(self, request: PredictRequest, task: Task) -> TaskAnswer:
+        """Return the mask of what was drawn last, and its prompts with their `meta`.
+
+        When the image or the worker fails, the annotator keeps the mask there was and the record
+        says so.
+
+        Raises:
+            InputError: The labelling configuration or a prompt cannot be understood.
+            NotFound: A prompt points at an image that the configuration does not have.
+        """
+        arrived = self._clock()
+        project = request.project_id
+        context = request.context
+        marks = marks_of(context.result) if context is not None else []
+        if not marks:
+            # Label Studio asks this once per pending prompt when an annotation is submitted.
+            self._on_answer(self._record(task, project, arrived, (), None, "empty"))
+            return TaskAnswer(result=[])
+        last = marks[-1]
+        alike = tuple(mark for mark in marks if _alike(mark, last))
+        try:
+            controls = parse_labelling_config(request.label_config).on(last.region.to_name)
+            _check_labels(last, controls)
+        except RemaskError as error:
+            self._tell_unplaced(task, project, arrived, alike, error)
+            raise
+        try:
+            image = self._image(task, controls, last)
+        except RemaskError as error:
+            self._tell_unplaced(task, project, arrived, alike, error)
+            return TaskAnswer(result=[])
+        around = Surroundings(task, controls, shape_hw=image.shape_hw)
+        scene = _Scene(task, project, arrived, controls, alike, image, around)
+        return self._boxes(scene) if last.drawn_box else self._clicks(scene)
+
+    def _boxes(self, scene: _Scene) -> TaskAnswer:
+        """Every box that waits for its mask is an object of its own."""
+        last = scene.marks[-1]
+        waiting = [mark for mark in scene.marks if mark is last or self._waits(mark, scene)]
+        histories = [
+            History(rid=region_id(scene.task.id, mark.id)).grown([self._prompted(mark, scene)])
+            for mark in waiting
+        ]
+        told = self._asker.ask([self._call(scene, history) for history in histories])
+        answers: list[TaskAnswer] = []
+        for history, one in zip(histories, told, strict=True):
+            if isinstance(one, Answer):
+                answers.append(self._compose(scene, history, one))
+                self._tell(scene, history, "answered", answer=one)
+            else:
+                self._tell(scene, history, "failed", error=one)
+        return _together(answers)
+
+    def _waits(self, mark: Mark, scene: _Scene) -> bool:
+        """Whether an earlier box still waits to be accepted, so that its suggestion must stay.
+
+        The editor sends boxes that were never meant as prompts, too: imported ones, and those of
+        a submitted annotation. A box whose mask stands in the draft was accepted, and may have
+        been mended since.
+        """
+        imported = (mark.region.origin or "manual") != "manual"
+        around = scene.around
+        return not (
+            imported
+            or mark.id in around.predicted_ids
+            or mark.id in around.annotated_ids
+            or around.in_draft(region_id(scene.task.id, mark.id))
+        )
+
+    def _clicks(self, scene: _Scene) -> TaskAnswer:
+        """All clicks that no answer has carried yet belong to one object."""
+        carried = [m for m in scene.marks if m.echo.rid and not scene.around.is_orphan(m)]
+        fresh = [
+            self._prompted(mark, scene)
+            for mark in scene.marks
+            if mark.echo.rid is None and _is_prompt(mark, scene)
+        ]
+        history: History | None = None
+        try:
+            histories = echoed_histories(
+                carried,
+                prompted=lambda mark: self._prompted(mark, scene),
+                prior_of=scene.around.prior,
+            )
+            if fresh:
+                owner = self._owner(scene, histories, fresh[0])
+                history = owner or History(rid=region_id(scene.task.id, fresh[0].mark.id))
+                history = history.grown(fresh)
+            else:
+                history = next((h for h in histories if h.rid == scene.marks[-1].echo.rid), None)
+        except RemaskError as error:
+            self._tell(scene, History(rid="").grown(fresh), "kept_previous", error=error)
+            return TaskAnswer(result=[])
+        if history is None or not history.steps(scene.shape_hw):
+            self._tell(scene, history or History(rid=""), "empty")
+            return TaskAnswer(result=[])
+        (told,) = self._asker.ask([self._call(scene, history)])
+        if isinstance(told, Answer):
+            self._tell(scene, history, "answered", answer=told)
+            return self._compose(scene, history, told)
+        return self._keep_previous(scene, history, fresh, told)
+
+    def _owner(
+        self, scene: _Scene, histories: Sequence[History], prompt: Prompted
+    ) -> History | None:
+        """Return the object that a click belongs to, predicted masks included; None: a new one."""
+        taken = {history.rid for history in histories}
+        known = list(histories) + [
+            History(rid=rid, prior=prior)
+            for rid, prior in scene.around.predicted(scene.labels, scene.item_index)
+            if rid not in taken
+        ]
+        click = prompt.mark.to_click(scene.shape_hw, positive=prompt.positive)
+        prompted = [one for one in known if one.prompts and one.steps(scene.shape_hw)]
+        calls = [self._call(scene, one) for one in prompted]
+        standing: list[Standing] = []
+        for one, call, told in zip(prompted, calls, self._asker.ask(calls), strict=True):
+            if not isinstance(told, Answer):
+                raise told
+            standing.append(
+                Standing(
+                    rid=one.rid,
+                    footprint=self._asker.footprint(call, told),
+                    box=one.box(scene.shape_hw),
+                    touched=one.touched,
+                )
+            )
+        for one in known:
+            if one.prior is not None and not one.prompts:
+                footprint = self._asker.prior_footprint(
+                    one.prior.ls_rle, digest=one.prior.ref.digest, shape_hw=scene.shape_hw
+                )
+                standing.append(Standing(rid=one.rid, footprint=footprint, box=None, touched=0.0))
+        owner = owner_of(click, standing, shape_hw=scene.shape_hw)
+        return None if owner is None else next(one for one in known if one.rid == owner.rid)
+
+    def _keep_previous(
+        self, scene: _Scene, history: History, fresh: Sequence[Prompted], error: RemaskError
+    ) -> TaskAnswer:
+        """Leave the annotator the mask there was before the last click.
+
+        An accepted mask stays on the screen when the answer is empty. A suggestion does not: the
+        editor clears it with every answer, so it is given again while it is remembered.
+        """
+        earlier = history.shortened()
+        stands = bool(earlier.steps(scene.shape_hw)) or history.prior is not None
+        self._tell(scene, history, "kept_previous" if stands else "failed", error=error)
+        if len(fresh) > 1 and earlier.steps(scene.shape_hw):
+            answer = self._asker.recalled(self._call(scene, earlier))
+            if answer is not None:
+                return self._compose(scene, earlier, answer)
+        return TaskAnswer(result=[])
+
+    def _image(self, task: Task, controls: ImageControls, last: Mark) -> StoredImage:
+        index = last.region.item_index or 0
+        url = controls.image.url(task.data, item_index=index)
+        image = self._images.fetch(url, task_id=task.id)
+        claimed = _claimed_shape(last)
+        if claimed is not None and claimed != image.shape_hw:
+            raise ShapeMismatch(
+                f"the image has shape {image.shape_hw} here and {claimed} in the editor"
+            )
+        return image
+
+    def _call(self, scene: _Scene, history: History) -> Call:
+        return Call(
+            image_id=scene.image.image_id,
+            image_path=str(scene.image.path),
+            steps=history.steps(scene.shape_hw),
+            prior_ls_rle=None if history.prior is None else history.prior.ls_rle,
+            lane=Lane.CLICK,
+            deadline=scene.arrived + self._click_s,
+            encoding=encoding_for(scene.controls),
+        )
+
+    def _prompted(self, mark: Mark, scene: _Scene) -> Prompted:
+        sign = scene.around.sign_of(mark)
+        return self._remembered(mark, sign, task_id=scene.task.id, arrived=scene.arrived)
+
+    def _remembered(
+        self, mark: Mark, sign: Sign, *, task_id: int | None, arrived: float
+    ) -> Prompted:
+        """Return a mark with its sign and time, from its echo or from when it first came.
+
+        A sign that nothing tells any more is taken as positive: most clicks are, and a click that
+        wrongly adds is seen and taken back, while one that wrongly removes may go unnoticed.
+        """
+        seen = self._seen.get((task_id, mark.id))
+        if sign is Sign.UNKNOWN and seen is not None:
+            sign = seen.sign
+        if seen is None or seen.sign is not sign:
+            kept = _Seen(arrived if seen is None else seen.arrived, sign)
+            self._seen.put((task_id, mark.id), kept, nbytes=256)
+        first = arrived if seen is None else seen.arrived
+        return Prompted(
+            mark=mark,
+            n=0,
+            step=0,
+            arrived=first if mark.echo.t is None else mark.echo.t,
+            positive=sign is not Sign.NEGATIVE,
+            sign_known=mark.box is not None
+            or (sign is not Sign.UNKNOWN and mark.echo.sign is None),
+            fresh=seen is None and mark.echo.rid is None,
+        )
+
+    def _compose(self, scene: _Scene, history: History, answer: Answer) -> TaskAnswer:
+        clicks = sum(prompt.mark.box is None for prompt in history.prompts)
+        regions = mask_regions(
+            scene.controls,
+            answer.mask,
+            rid=history.rid,
+            labels=scene.labels,
+            shape_hw=answer.shape_hw,
+            score=answer.score,
+            meta={"n_clicks": clicks, "model_version": answer.model_version},
+            item_index=scene.item_index,
+        )
+        for prompt in history.prompts:
+            echo = history.echo(prompt)
+            regions += echo_regions(scene.controls, prompt.mark, echo, shape_hw=answer.shape_hw)
+        return TaskAnswer(result=regions, score=answer.score, model_version=answer.model_version)
+
+    def _tell(
+        self,
+        scene: _Scene,
+        history: History,
+        outcome: Outcome,
+        *,
+        answer: Answer | None = None,
+        error: RemaskError | None = None,
+    ) -> None:
+        self._on_answer(
+            self._record(
+                scene.task,
+                scene.project,
+                scene.arrived,
+                scene.marks,
+                history,
+                outcome,
+                shape_hw=scene.shape_hw,
+                answer=answer,
+                error=error,
+            )
+        )
+
+    def _tell_unplaced(
+        self,
+        task: Task,
+        project: str | None,
+        arrived: float,
+        marks: tuple[Mark, ...],
+        error: RemaskError,
+    ) -> None:
+        """Keep the prompts of a request that failed before anything was known of the image."""
+        fresh = [
+            self._remembered(mark, mark.sign, task_id=task.id, arrived=arrived)
+            for mark in marks
+            if mark.echo.rid is None
+        ]
+        outcome: Outcome = "kept_previous" if len(fresh) < len(marks) else "failed"
+        history = History(rid="").grown(fresh)
+        shape_hw = _claimed_shape(marks[-1])
+        self._on_answer(
+            self._record(
+                task, project, arrived, marks, history, outcome, shape_hw=shape_hw, error=error
+            )
+        )
+
+    def _record(
+        self,
+        task: Task,
+        project: str | None,
+        arrived: float,
+        marks: tuple[Mark, ...],
+        history: History | None,
+        outcome: Outcome,
+        *,
+        shape_hw: tuple[int, int] | None = None,
+        answer: Answer | None = None,
+        error: RemaskError | None = None,
+    ) -> AnswerRecord:
+        prompts = history.prompts if history is not None else ()
+        return AnswerRecord(
+            answer_id=self._new_id(),
+            time=arrived,
+            project=project,
+            task=task.id,
+            item_index=marks[-1].region.item_index if marks else None,
+            labels=marks[-1].labels if marks else (),
+            region=(history.rid or None) if history is not None else None,
+            prompts=tuple(prompt.record(shape_hw) for prompt in prompts),
+            lane=Lane.CLICK.name.lower(),
+            outcome=outcome,
+            model_version=None if answer is None else answer.model_version,
+            score=None if answer is None else answer.score,
+            latency_ms=1000 * (self._clock() - arrived),
+            model_ms=0.0 if answer is None else answer.model_ms,
+            error=None if error is None else error.code,
+            detail="" if error is None else str(error),
+        )
+
+
+def _alike(mark: Mark, last: Mark) -> bool:
+    """Whether two prompts can belong together: same image, same labels, both points or boxes."""
+    return (
+        mark.drawn_box == last.drawn_box
+        and set(mark.labels) == set(last.labels)
+        and mark.region.to_name == last.region.to_name
+        and (mark.region.item_index or 0) == (last.region.item_index or 0)
+    )
+
+
+def _is_prompt(mark: Mark, scene: _Scene) -> bool:
+    """Whether a point that no answer has carried was meant as a click.
+
+    A point that came with a prediction and has no sign is part of that prediction.
+    """
+    imported = (mark.region.origin or "manual") != "manual"
+    return not (imported and scene.around.sign_of(mark) is Sign.UNKNOWN)
+
+
+def _check_labels(mark: Mark, controls: ImageControls) -> None:
+    if not mark.labels:
+        raise InputError(f"region `{mark.id}` must have a label; it has none")
+    for label in mark.labels:
+        if not controls.mask.takes(label):
+            raise InputError(
+                f"label `{label}` of region `{mark.id}` must be one of the mask tag "
+                f"`{controls.mask.name}`: {', '.join(controls.mask.labels)}"
+            )
+
+
+def _claimed_shape(mark: Mark) -> tuple[int, int] | None:
+    height, width = mark.region.original_height, mark.region.original_width
+    if not height or not width or min(height, width) < 1 or max(height, width) > 2**31:
+        return None
+    return round(height), round(width)
+
+
+def _together(answers: Sequence[TaskAnswer]) -> TaskAnswer:
+    """Return the answers to several objects as one; its score is the last one's."""
+    if not answers:
+        return TaskAnswer(result=[])
+    regions = [region for answer in answers for region in answer.result]
+    last = answers[-1]
+    return TaskAnswer(result=regions, score=last.score, model_version=last.model_version)
