@@ -1,0 +1,143 @@
+"""COCO's RLE: how masks stand in files.
+
+Runs of pixels, column by column, of zeros and ones in turn and zeros first; in JSON either as a
+list of their lengths or packed into a string.
+
+Source: pycocotools, which packs; see `decode_coco_rle` for why it does not unpack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias, TypedDict, cast
+
+import numpy as np
+import numpy.typing as npt
+from pycocotools import mask as coco_mask
+
+from remask_core.errors import InputError
+from remask_core.images import MAX_PIXELS
+from remask_core.types import BoolMask, check_mask
+
+__all__ = ["CocoRle", "decode_coco_rle", "encode_coco_rle"]
+
+_Ints: TypeAlias = npt.NDArray[np.int64]
+
+_LONGEST_NUMBER = 7
+"""Characters, of 5 bits each, of the longest number that can be a run of 32 bits or a change."""
+
+
+class CocoRle(TypedDict):
+    """A mask as COCO's `segmentation`: `size` is height and width, `counts` the packed runs."""
+
+    size: list[int]
+    counts: str
+
+
+def encode_coco_rle(mask: BoolMask) -> CocoRle:
+    """Return `mask`, (H, W) bool, as packed COCO RLE that `json.dumps` takes.
+
+    Raises:
+        InputError: Not a two-dimensional bool array.
+    """
+    check_mask(mask, name="mask")
+    height, width = mask.shape
+    packed = coco_mask.encode(np.asfortranarray(mask).view(np.uint8))
+    return {"size": [height, width], "counts": cast("bytes", packed["counts"]).decode("ascii")}
+
+
+def decode_coco_rle(rle: Mapping[str, object], *, max_pixels: int = MAX_PIXELS) -> BoolMask:
+    """Return the mask of a COCO RLE, packed or not.
+
+    Args:
+        rle: `size`, two whole numbers (height, width), and `counts`: str, bytes or list of ints.
+        max_pixels: Largest height times width; compared before anything is allocated.
+
+    Returns:
+        (H, W) bool.
+
+    Raises:
+        InputError: A key is missing or of another kind, the size is negative or too large, or the
+            counts cannot be read, are negative or do not add up to the size.
+
+    Differs: pycocotools 2.0 returns uninitialised memory where the counts fall short, and takes
+        any character for a number. Checking the counts means reading them, after which the mask
+        is one `np.repeat` away, so nothing is left for pycocotools to do.
+    """
+    height, width = _size(rle.get("size"), max_pixels=max_pixels)
+    runs = _runs(rle.get("counts"))
+    n_pixels = height * width
+    # No single run may be too long either, or the sum could overflow.
+    if runs.size and not 0 <= int(runs.min()) <= int(runs.max()) <= n_pixels:
+        raise InputError(
+            f"`counts` must be from 0 to {n_pixels} pixels each; "
+            f"got {int(runs.min())} to {int(runs.max())}"
+        )
+    if int(runs.sum()) != n_pixels:
+        raise InputError(
+            f"`counts` must add up to {height} x {width} = {n_pixels} pixels; got {int(runs.sum())}"
+        )
+    flat = np.repeat(np.arange(runs.size) % 2 == 1, runs)
+    return np.ascontiguousarray(flat.reshape(width, height).T)
+
+
+def _size(size: object, *, max_pixels: int) -> tuple[int, int]:
+    if not isinstance(size, (list, tuple)) or len(size) != 2 or not all(map(_is_int, size)):
+        raise InputError(f"`size` must be two whole numbers, height and width; got {size!r:.80}")
+    height, width = size
+    if height < 0 or width < 0 or height * width > max_pixels:
+        raise InputError(
+            f"`size` must not be negative, and at most {max_pixels} pixels; got {height} x {width}"
+        )
+    return height, width
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _runs(counts: object) -> _Ints:
+    if isinstance(counts, str):
+        try:
+            return _unpack(counts.encode("ascii"))
+        except UnicodeEncodeError as error:
+            raise InputError(f"`counts` must be ASCII: {error}") from error
+    if isinstance(counts, bytes):
+        return _unpack(counts)
+    if not isinstance(counts, (list, tuple)):
+        raise InputError(
+            f"`counts` must be a string or a list of whole numbers; got {type(counts).__name__}"
+        )
+    if not all(map(_is_int, counts)):
+        raise InputError("`counts` must hold whole numbers only")
+    try:
+        return np.array(counts, np.int64)
+    except OverflowError as error:
+        raise InputError(f"`counts` must be lengths of runs of pixels: {error}") from error
+
+
+def _unpack(packed: bytes) -> _Ints:
+    """Return the lengths of the runs in a packed string.
+
+    Each character holds 5 bits, lowest first, and a sixth that says whether the number goes on; the
+    highest bit of the last one is the sign. From the fourth on, numbers are changes against the run
+    two places before.
+    """
+    if not packed:
+        return np.empty(0, np.int64)
+    codes = np.frombuffer(packed, np.uint8).astype(np.int64) - 48
+    if int(codes.min()) < 0 or int(codes.max()) > 63:
+        raise InputError("`counts` must hold the characters '0' to 'o' only")
+    last = np.flatnonzero((codes & 32) == 0)
+    if not last.size or int(last[-1]) != codes.size - 1:
+        raise InputError("`counts` must end with a whole number; it is truncated")
+    lengths = np.diff(last, prepend=-1)
+    if int(lengths.max()) > _LONGEST_NUMBER:
+        raise InputError(f"`counts` must hold numbers of at most {_LONGEST_NUMBER} characters")
+    first = last - lengths + 1
+    place = np.arange(codes.size) - np.repeat(first, lengths)
+    numbers: _Ints = np.add.reduceat((codes & 31) << 5 * place, first)
+    numbers -= ((codes[last] >> 4) & 1) << 5 * lengths
+    numbers[1::2] = np.cumsum(numbers[1::2])
+    numbers[2::2] = np.cumsum(numbers[2::2])
+    return numbers

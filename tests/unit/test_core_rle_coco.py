@@ -1,0 +1,95 @@
+"""COCO RLE: by hand, on golden annotations, and wrong in every way."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from remask_core.errors import InputError
+from remask_core.rle_coco import decode_coco_rle, encode_coco_rle
+
+
+def test_runs_go_down_the_columns_and_begin_with_zeros() -> None:
+    mask = np.array([[True, False], [True, True]])
+
+    assert decode_coco_rle({"size": [2, 2], "counts": [0, 2, 1, 1]}).tolist() == mask.tolist()
+    assert encode_coco_rle(mask) == {"size": [2, 2], "counts": "021O"}
+    assert decode_coco_rle({"size": [2, 2], "counts": "021O"}).tolist() == mask.tolist()
+
+
+def test_encoded_mask_is_json_and_decoded_mask_is_bool() -> None:
+    rle = json.loads(json.dumps(encode_coco_rle(np.eye(4, 3, dtype=bool))))
+    mask = decode_coco_rle(rle)
+
+    assert mask.dtype == np.bool_
+    assert mask.flags.c_contiguous
+    assert np.array_equal(mask, np.eye(4, 3, dtype=bool))
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (0, 5), (3, 0)])
+def test_mask_without_pixels_round_trips(shape: tuple[int, int]) -> None:
+    assert decode_coco_rle(encode_coco_rle(np.zeros(shape, bool))).shape == shape
+    assert decode_coco_rle({"size": list(shape), "counts": []}).shape == shape
+
+
+def test_bytes_are_read_like_strings() -> None:
+    assert decode_coco_rle({"size": (1, 2), "counts": b"11"}).tolist() == [[False, True]]
+
+
+def test_golden_annotations_have_their_areas(shared: Path) -> None:
+    annotations = json.loads((shared / "golden" / "coco" / "gt.json").read_text())["annotations"]
+    rles = [a for a in annotations if isinstance(a["segmentation"], dict)]
+
+    assert rles
+    for annotation in rles:
+        assert decode_coco_rle(annotation["segmentation"]).sum() == annotation["area"]
+
+
+@pytest.mark.parametrize(
+    ("rle", "message"),
+    [
+        ({}, "`size` must be two whole numbers"),
+        ({"size": [2], "counts": "4"}, "`size` must be two whole numbers"),
+        ({"size": [2, 2.0], "counts": "4"}, "`size` must be two whole numbers"),
+        ({"size": [True, True], "counts": "1"}, "`size` must be two whole numbers"),
+        ({"size": [-2, -2], "counts": "4"}, "`size` must not be negative"),
+        ({"size": [10**6, 10**6], "counts": [10**12]}, "at most 100000000 pixels; got 1000000 x"),
+        ({"size": [2, 2]}, "`counts` must be a string or a list of whole numbers; got NoneType"),
+        ({"size": [2, 2], "counts": 4}, "got int"),
+        ({"size": [2, 2], "counts": [4.0]}, "whole numbers only"),
+        ({"size": [2, 2], "counts": [True] * 4}, "whole numbers only"),
+        ({"size": [2, 2], "counts": [10**30]}, "lengths of runs"),
+        ({"size": [2, 2], "counts": [3]}, "add up to 2 x 2 = 4 pixels; got 3"),
+        ({"size": [2, 2], "counts": [3, 2]}, "add up to 2 x 2 = 4 pixels; got 5"),
+        ({"size": [2, 2], "counts": [-1, 5]}, "from 0 to 4 pixels each; got -1 to 5"),
+        ({"size": [2, 2], "counts": [2**62, 2**62, 2**62, 2**62, 4]}, "from 0 to 4 pixels each"),
+        ({"size": [2, 2], "counts": ""}, "add up to"),
+        ({"size": [2, 2], "counts": "1"}, "add up to"),
+        ({"size": [2, 2], "counts": "N"}, "from 0 to 4 pixels each; got -2"),
+        ({"size": [2, 2], "counts": "o"}, "must end with a whole number"),
+        ({"size": [2, 2], "counts": "zz"}, "characters '0' to 'o' only"),
+        ({"size": [2, 2], "counts": "\n4"}, "characters '0' to 'o' only"),
+        ({"size": [2, 2], "counts": "ö"}, "must be ASCII"),
+        ({"size": [2, 2], "counts": "o" * 7 + "0"}, "at most 7 characters"),
+    ],
+)
+def test_wrong_rles_are_refused_by_name(rle: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        decode_coco_rle(rle)
+
+
+def test_limit_is_the_caller_s() -> None:
+    rle = encode_coco_rle(np.zeros((3, 4), bool))
+
+    assert decode_coco_rle(rle, max_pixels=12).shape == (3, 4)
+    with pytest.raises(InputError, match="at most 11 pixels; got 3 x 4"):
+        decode_coco_rle(rle, max_pixels=11)
+
+
+def test_only_bool_masks_are_encoded() -> None:
+    with pytest.raises(InputError, match="`mask` must be a two-dimensional bool array"):
+        encode_coco_rle(np.zeros((2, 2), np.uint8))
