@@ -49,7 +49,7 @@ class Spill:
         """Return the embedding, or None if there is none that can be trusted."""
         path = self._path(image_id)
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 if str(stored["version"]) != self._version or str(stored["image"]) != image_id:
                     return None
                 height, width = (int(side) for side in stored["shape_hw"])

@@ -1,0 +1,62 @@
+"""The identity of a call is its history, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+from fakes import click, toy_call
+
+from remask_core.history import Step
+from remask_core.types import Box
+from remask_worker.calls import Call, Lane, history_keys
+
+PATH = Path("/images/a.png")
+
+
+def identity(call: Call) -> bytes:
+    return history_keys(call)[-1]
+
+
+def test_lane_deadline_path_and_encoding_do_not_change_the_identity() -> None:
+    one = toy_call(PATH, click(3))
+    other = Call(
+        image_id="a",
+        image_path="/elsewhere/b.png",
+        steps=(click(3),),
+        lane=Lane.BATCH,
+        deadline=5.0,
+        encoding="png",
+    )
+
+    assert identity(one) == identity(other)
+
+
+def test_image_prior_order_sign_and_grouping_of_clicks_do() -> None:
+    calls = [
+        toy_call(PATH, click(3), click(4)),
+        toy_call(PATH, click(4), click(3)),
+        toy_call(PATH, click(3), click(4, positive=False)),
+        toy_call(PATH, Step(clicks=click(3).clicks + click(4).clicks)),
+        toy_call(PATH, click(3), click(4), prior_ls_rle=b""),
+        toy_call(PATH, click(3), click(4), prior_ls_rle=b"x"),
+        toy_call(PATH, click(3), click(4), Step(box=Box(0, 0, 1, 1))),
+        toy_call(Path("/images/b.png"), click(3), click(4)),
+    ]
+
+    assert len(calls) == len({identity(call) for call in calls})
+
+
+def test_the_keys_of_a_history_begin_with_those_of_its_prefix() -> None:
+    short = history_keys(toy_call(PATH, click(3)))
+    long = history_keys(toy_call(PATH, click(3), click(4)))
+
+    assert short == long[:2]
+    assert len(long) == 3
+
+
+def test_the_wire_does_not_change_the_identity_of_whole_numbers() -> None:
+    call = toy_call(PATH, click(3, 4), Step(box=Box(0, 0, 7, 7)))
+    received = msgspec.msgpack.decode(msgspec.msgpack.encode(call), type=Call)
+
+    assert history_keys(call) == history_keys(received)
