@@ -102,18 +102,23 @@ def parts(mask: BoolMask, *, connectivity: Literal[4, 8] = 8) -> Parts:
     check_mask(mask, name="mask")
     if not mask.size:
         return Parts(np.zeros(mask.shape, np.int32), np.zeros(0, np.int64))
-    found, raw = cv2.connectedComponents(
+    found, raw, stats, _ = cv2.connectedComponentsWithStats(
         _as_bytes(mask), connectivity=connectivity, ltype=cv2.CV_32S
     )
-    # OpenCV's parallel labelling promises no order: number the parts by where they begin.
-    flat = raw.ravel()
-    first = np.full(found, flat.size)
-    on = np.flatnonzero(flat)[::-1]
-    first[flat[on]] = on
-    rank = np.zeros(found, np.int32)
-    rank[1 + np.argsort(first[1:])] = np.arange(1, found)
-    labels = rank[flat]
-    return Parts(labels.reshape(mask.shape), np.bincount(labels, minlength=found)[1:])
+    labels: npt.NDArray[np.int32] = np.asarray(raw, np.int32)
+    areas_px = stats[1:, cv2.CC_STAT_AREA].astype(np.int64)
+    # OpenCV scans in blocks of rows: number the parts anew if their first pixels tell otherwise.
+    begins = mask.copy()
+    begins[:, 1:] &= ~mask[:, :-1]
+    owners = labels[begins]
+    first = np.zeros(found, np.int64)
+    first[owners[::-1]] = np.arange(owners.size)[::-1]
+    order = np.argsort(first[1:])
+    if np.any(np.diff(order) < 0):
+        number = np.zeros(found, np.int32)
+        number[1 + order] = np.arange(1, found)
+        labels, areas_px = number[labels], areas_px[order]
+    return Parts(labels, areas_px)
 
 
 def largest_part(mask: BoolMask, *, connectivity: Literal[4, 8] = 8) -> BoolMask:
@@ -137,10 +142,14 @@ def distance_inside(mask: BoolMask) -> Distances:
 
     Source: Sofiiuk et al. 2021 (arXiv 2102.06583), whose clicker pads by one pixel.
     """
-    check_mask(mask, name="mask")
-    padded = np.pad(mask, 1).view(np.uint8)
-    depth = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return np.asarray(depth[1:-1, 1:-1], np.float32)
+    depths: Distances = np.zeros(mask.shape, np.float32)
+    box = box_of_mask(mask)
+    if box is not None:
+        window = slice(int(box.y0), int(box.y1)), slice(int(box.x0), int(box.x1))
+        padded = np.pad(mask[window], 1).view(np.uint8)
+        found = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        depths[window] = found[1:-1, 1:-1]
+    return depths
 
 
 def distance_to_boundary(mask: BoolMask) -> Distances:

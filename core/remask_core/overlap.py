@@ -12,6 +12,10 @@ from remask_core.types import BoolMask, check_mask
 __all__ = ["boundary_band", "boundary_f", "boundary_iou", "iou"]
 
 
+_LARGEST_DISK_PX = 12
+"""Up to here dilating by a disk beats measuring all distances (15 times at 5 px, 4K)."""
+
+
 def iou(a: BoolMask, b: BoolMask, *, ignore: BoolMask | None = None) -> float:
     """Return the pixels in both masks over the pixels in either.
 
@@ -167,6 +171,13 @@ def _line(mask: BoolMask) -> BoolMask:
 
 def _within(line: BoolMask, radius_px: float) -> BoolMask:
     """Return the pixels at most `radius_px` from a pixel of `line`, which has some."""
-    away = cv2.distanceTransform((~line).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     # Squared distances are whole numbers; half way to the next one no rounding matters.
-    return np.asarray(away <= np.sqrt(np.floor(radius_px**2) + 0.5))
+    limit = np.floor(radius_px**2) + 0.5
+    if radius_px <= _LARGEST_DISK_PX:
+        reach = int(radius_px)
+        y, x = np.ogrid[-reach : reach + 1, -reach : reach + 1]
+        disk = (x**2 + y**2 <= limit).astype(np.uint8)
+        near = cv2.dilate(line.view(np.uint8), disk, borderValue=0)
+        return np.asarray(near, np.uint8).view(np.bool_)
+    away = cv2.distanceTransform((~line).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.asarray(away <= np.sqrt(limit))

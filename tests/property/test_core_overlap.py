@@ -100,11 +100,25 @@ def test_boundary_iou_is_that_of_eroded_masks(pair: Pair, ratio: float) -> None:
     assert boundary_iou(*pair, dilation_ratio=ratio) == naive_boundary_iou(*pair, ratio)
 
 
-@given(pairs(max_side=9), st.sampled_from([0.0, 1.0, 1.5, 2.0, 5.0]))
+@given(pairs(max_side=9), st.sampled_from([0.0, 1.0, 1.5, 2.0, 5.0, 12.5]))
 def test_boundary_f_is_that_of_all_distances(pair: Pair, radius_px: float) -> None:
     naive = naive_boundary_f(*pair, radius_px)
 
     assert boundary_f(*pair, radius_px=radius_px) == pytest.approx(naive, abs=1e-12)
+
+
+@pytest.mark.parametrize("radius_px", [11.9, 12.0, 12.1, 17.0])
+def test_boundary_f_is_that_of_all_distances_at_large_radii(radius_px: float) -> None:
+    rng = np.random.default_rng(5)
+    a, b = np.zeros((60, 50), bool), np.zeros((60, 50), bool)
+    for mask in (a, b):
+        for y, x in rng.integers(0, 45, (4, 2)):
+            mask[y : y + 6, x : x + 4] = True
+
+    naive = naive_boundary_f(a, b, radius_px)
+
+    assert 0 < naive < 1
+    assert boundary_f(a, b, radius_px=radius_px) == pytest.approx(naive, abs=1e-12)
 
 
 @pytest.mark.parametrize("measure", MEASURES)
