@@ -14,7 +14,7 @@ MOST_LINES = 500
 MANY_LINES = 400
 NAMELESS = {"utils.py", "helpers.py", "common.py", "misc.py"}
 # What must not stand in any tracked text: a developer's own paths, and unresolved merges.
-FORBIDDEN = (r"(?<![\w./-])/(?:home|root|Users|work)/\w", r"^(?:<<<<<<<|>>>>>>>) ")
+FORBIDDEN = (r"(?<![\w./-])/(?:home|root|Users|work)/", r"^(?:<<<<<<<|>>>>>>>) ")
 TEXT_SUFFIXES = {
     ".py",
     ".md",

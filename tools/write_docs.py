@@ -48,11 +48,13 @@ def _sections(name: str, command: Any) -> Iterator[str]:
 
 
 def _help(command: Any) -> str:
+    text = cleandoc(command.help or "")
+    if command.epilog:
+        text += "\n\n" + cleandoc(command.epilog)
     # \b keeps click from filling a paragraph; a page shows such a paragraph as code.
-    paragraphs = cleandoc(command.help or "").split("\n\n")
     return "\n\n".join(
         f"```\n{paragraph.lstrip(chr(8)).strip()}\n```" if paragraph.startswith("\b") else paragraph
-        for paragraph in paragraphs
+        for paragraph in text.split("\n\n")
     )
 
 

@@ -12,7 +12,7 @@ __all__ = ["register"]
 
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
-    app.command("demo")(demo)
+    app.command("demo", epilog="Example: `remask demo --model grabcut`")(demo)
 
 
 def demo(
@@ -40,8 +40,6 @@ def demo(
     """Start Label Studio with the backend on real photos, until Ctrl+C.
 
     The first start takes about a minute; later ones find project and work as they were left.
-
-    Example: remask demo --model grabcut
     """
     from remask_cli.demo.session import DemoOptions, run_demo
 

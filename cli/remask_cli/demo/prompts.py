@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from remask_core.types import Box, Click
-from remask_label_config import Control, ImageControls
+from remask_label_config.config import Control, ImageControls
 
 __all__ = ["box_prompt", "click_prompt"]
 

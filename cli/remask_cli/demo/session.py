@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import signal
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -15,6 +13,7 @@ from types import FrameType
 
 from rich.console import Console
 
+from remask_cli.demo.backend import default_model, start_backend
 from remask_cli.demo.check import check_project
 from remask_cli.demo.label_studio import (
     Account,
@@ -24,20 +23,15 @@ from remask_cli.demo.label_studio import (
     start_label_studio,
 )
 from remask_cli.demo.photos import FILES_ROOT
-from remask_cli.demo.programs import HOST, Program, choose_port, start_program
+from remask_cli.demo.programs import HOST, Program, choose_port
 from remask_cli.demo.project import DemoProject, open_project
-from remask_core.errors import NotFound
-from remask_models import registry
 from remask_rounds.label_studio import BackendAddress, connect
 
 __all__ = ["ACCOUNT", "DemoOptions", "run_demo"]
 
 # Nothing but this machine reaches the demo, and people must be able to type it.
 ACCOUNT = Account(email="demo@example.com", password="remask-demo")
-BACKEND_TIMEOUT_S = 60.0
 WATCH_S = 1.0
-PREFERRED_MODEL = "convnet"
-FALLBACK_MODEL = "grabcut"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +62,6 @@ def run_demo(options: DemoOptions, *, check: bool) -> None:
         console.print("\nStopped. `make demo` goes on where you left off.")
 
 
-def default_model() -> str:
-    """Return the bundled network if this installation has its weights, else GrabCut."""
-    try:
-        registry.version(PREFERRED_MODEL)
-    except NotFound:
-        return FALLBACK_MODEL
-    return PREFERRED_MODEL
-
-
 def _start(
     options: DemoOptions, console: Console, programs: ExitStack, *, check: bool
 ) -> list[Program]:
@@ -95,7 +80,13 @@ def _start(
     model = options.model or default_model()
     with console.status(f"Starting the backend with the model {model}"):
         serving = programs.enter_context(
-            _start_backend(options.folder / "backend", backend, port, model, url, api_key)
+            start_backend(
+                backend,
+                model=model,
+                state_dir=options.folder / "backend",
+                label_studio_url=url,
+                api_key=api_key,
+            )
         )
     console.print(f"[green]✓[/] Backend at {backend.url} with the model {model}")
 
@@ -126,27 +117,6 @@ def _start_label_studio(options: DemoOptions, port: int, console: Console) -> Pr
         return start_label_studio(
             executable, port=port, data_dir=data_dir, files_root=FILES_ROOT, account=ACCOUNT
         )
-
-
-def _start_backend(
-    folder: Path, backend: BackendAddress, port: int, model: str, url: str, api_key: str
-) -> Program:
-    environ = dict(os.environ) | {
-        "LABEL_STUDIO_URL": url,
-        "LABEL_STUDIO_API_KEY": api_key,
-        "BASIC_AUTH_USER": backend.user or "",
-        "BASIC_AUTH_PASS": backend.password or "",
-        "REMASK_STATE_DIR": str(folder),
-    }
-    command = [sys.executable, "-m", "remask_cli", "serve"]
-    command += ["--host", HOST, "--port", str(port), "--model", model]
-    program = start_program("The backend", command, environ=environ, log=folder / "backend.log")
-    try:
-        program.wait_until_it_answers(f"{backend.url}/health", timeout_s=BACKEND_TIMEOUT_S)
-    except BaseException:
-        program.stop()
-        raise
-    return program
 
 
 def _welcome(url: str, project: DemoProject) -> str:

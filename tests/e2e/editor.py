@@ -1,0 +1,297 @@
+"""Label Studio's labelling page in a real browser, driven as an annotator would.
+
+Places are pixels of the image. Every step waits for what it causes, never for time to pass.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from playwright.sync_api import Browser, Page, Request
+
+from remask_cli.demo.label_studio import Account
+
+Tool = Literal["box", "click"]
+INTERACTIVE = "/interactive-annotating"
+CHROMIUM_ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+    # Nothing but this machine may be reached, whatever the page asks for.
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+)
+PATIENCE_MS = 60_000
+
+# The editor keeps its state in one tree; `store` and `annotation` are its two main branches.
+_HEAD = """
+const store = window.dataManager?.lsf?.lsf;
+const annotation = store?.annotationStore?.selected;
+const image = annotation?.objects?.find(o => o.type === 'image');
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownRegion:
+    """A region in the editor.
+
+    Attributes:
+        id: As the backend or the editor named it.
+        type: The editor's own: `brushregion`, `keypointregion`, `rectangleregion`, ...
+        label: Its label, if any.
+        parent_id: Of the region it is nested under, if any.
+        prompt: Whether it is a pending prompt of a smart tool.
+    """
+
+    id: str
+    type: str
+    label: str | None
+    parent_id: str | None
+    prompt: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One interactive request of the editor and what came back."""
+
+    sent: list[dict[str, Any]]
+    answered: list[dict[str, Any]]
+
+
+class Editor:
+    """One browser tab, logged in to Label Studio."""
+
+    def __init__(
+        self, browser: Browser, url: str, account: Account, *, size: tuple[int, int] = (1500, 950)
+    ) -> None:
+        self.url = url
+        context = browser.new_context(viewport={"width": size[0], "height": size[1]})
+        self.page: Page = context.new_page()
+        self.page.set_default_timeout(PATIENCE_MS)
+        self.page.on("dialog", lambda dialog: dialog.accept())
+        self.page.goto(f"{url}/user/login/")
+        self.page.fill("input[name=email]", account.email)
+        self.page.fill("input[name=password]", account.password)
+        self.page.click("button[type=submit]")
+        self.page.wait_for_url(lambda address: "/user/login" not in address)
+
+    def close(self) -> None:
+        self.page.context.close()
+
+    # ------------------------------------------------------------------ going somewhere
+
+    def open_task(self, project_id: int, task_id: int) -> None:
+        """Open a task in the data manager, ready to be worked on."""
+        self.page.goto(f"{self.url}/projects/{project_id}/data?task={task_id}")
+        self._wait_until_open()
+
+    def open_stream(self, project_id: int) -> None:
+        """Open the label stream at its next task."""
+        self.page.goto(f"{self.url}/projects/{project_id}/data?labeling=1")
+        self._wait_until_open()
+
+    def reload(self) -> None:
+        """Reload the page, as a browser's button does."""
+        self.page.reload()
+        self._wait_until_open()
+
+    def task_id(self) -> int:
+        """The id of the task that is open."""
+        return int(self._read("store.task.id"))
+
+    # ------------------------------------------------------------------ switches
+
+    def switch(self, *, auto_annotation: bool = True, auto_accept: bool) -> None:
+        """Set the two switches of the bottom bar; accepting exists only while annotating."""
+        self._toggle("bottombar-auto-annotation-toggle", auto_annotation)
+        if auto_annotation:
+            self._toggle("bottombar-auto-accept-toggle", auto_accept)
+
+    def _toggle(self, test_id: str, on: bool) -> None:
+        box = self.page.locator(f"[data-testid={test_id}]")
+        box.wait_for(state="attached")
+        if box.is_checked() != on:
+            # The box itself is hidden behind its picture.
+            box.evaluate("element => element.click()")
+
+    # ------------------------------------------------------------------ pointing
+
+    def draw_box(self, box: tuple[float, float, float, float], label: str) -> Exchange:
+        """Draw a box with the smart rectangle tool and wait for its mask."""
+        self._choose("box", label)
+        with self._answered() as exchange:
+            self._drag(box)
+        return exchange[0]
+
+    def click(
+        self, x: float, y: float, label: str, *, positive: bool = True, ctrl: bool = True
+    ) -> Exchange:
+        """Click with the smart key point tool and wait for the answer.
+
+        Ctrl is what lets a click through a mask; Alt makes it negative.
+        """
+        self._choose("click", label)
+        keys = [key for key, held in (("Control", ctrl), ("Alt", not positive)) if held]
+        with self._answered() as exchange:
+            self._press(x, y, keys)
+        return exchange[0]
+
+    def _choose(self, tool: Tool, label: str) -> None:
+        """Take the wand of a tool, then the label: the other order takes the plain tool."""
+        kind = {"box": "RectangleTool", "click": "KeyPointTool"}[tool]
+        tag = {"box": "rectanglelabels", "click": "keypointlabels"}[tool]
+        chosen = self.page.evaluate(
+            f"""([kind, tag, label]) => {{ {_HEAD}
+              for (const manager of window.ToolManager.allInstances()) {{
+                const wand = manager.allTools().find(t => t.dynamic && t.toolName === kind);
+                if (wand) manager.selectTool(wand, true);
+              }}
+              const control = [...annotation.names.values()].find(c => c.type === tag);
+              const chip = control.children.find(c => c._value === label || c.value === label);
+              if (!chip.selected) chip.onLabelInteract();
+              return chip.selected;
+            }}""",
+            [kind, tag, label],
+        )
+        assert chosen, f"the label {label} could not be chosen"
+
+    def _press(self, x: float, y: float, keys: list[str]) -> None:
+        at = self._on_page(x, y)
+        for key in keys:
+            self.page.keyboard.down(key)
+        self.page.mouse.move(*at)
+        self.page.mouse.down()
+        self.page.mouse.up()
+        for key in reversed(keys):
+            self.page.keyboard.up(key)
+
+    def _drag(self, box: tuple[float, float, float, float]) -> None:
+        self.page.mouse.move(*self._on_page(box[0], box[1]))
+        self.page.mouse.down()
+        self.page.mouse.move(*self._on_page(box[2], box[3]), steps=8)
+        self.page.mouse.up()
+
+    def _on_page(self, x: float, y: float) -> tuple[float, float]:
+        """Where a place of the image lies in the window."""
+        place = self.page.evaluate(
+            f"""([x, y]) => {{ {_HEAD}
+              const stage = document.querySelector('.konvajs-content').getBoundingClientRect();
+              const offset = image.alignmentOffset ?? {{x: 0, y: 0}};
+              const zoom = image.stageScale || image.zoomScale || 1;
+              const px = image.internalToCanvasX(100 * x / image.naturalWidth);
+              const py = image.internalToCanvasY(100 * y / image.naturalHeight);
+              return [stage.x + offset.x + image.zoomingPositionX + px * zoom,
+                      stage.y + offset.y + image.zoomingPositionY + py * zoom];
+            }}""",
+            [x, y],
+        )
+        return place[0], place[1]
+
+    @contextmanager
+    def _answered(self) -> Iterator[list[Exchange]]:
+        """Wait until the prompt given inside has been answered and the answer is shown.
+
+        The list that is yielded holds the exchange afterwards.
+        """
+        exchange: list[Exchange] = []
+        with self.page.expect_request_finished(lambda sent: INTERACTIVE in sent.url) as finished:
+            yield exchange
+        exchange.append(_exchange(finished.value))
+        self._wait_for(
+            "!store.awaitingSuggestions"
+            " && (!store.autoAcceptSuggestions || annotation.suggestions.size === 0)"
+        )
+
+    # ------------------------------------------------------------------ keeping and leaving
+
+    def undo(self) -> None:
+        """Press Ctrl+Z and wait until something has been taken back."""
+        before = self._read("annotation.history.undoIdx")
+        self.page.keyboard.press("Control+z")
+        self._wait_for(f"annotation.history.undoIdx !== {before}")
+
+    def redo(self) -> None:
+        """Press Ctrl+Shift+Z and wait until something has been done again."""
+        before = self._read("annotation.history.undoIdx")
+        self.page.keyboard.press("Control+Shift+z")
+        self._wait_for(f"annotation.history.undoIdx !== {before}")
+
+    def accept(self) -> None:
+        """Accept what is suggested, in the bottom bar."""
+        self.page.click("[data-testid=bottombar-accept-suggestions-button]")
+        self._wait_for("annotation.suggestions.size === 0")
+
+    def submit(self) -> None:
+        """Submit, or update what was submitted before, and wait until it is stored."""
+        button = self.page.locator("[aria-label='submit'], [aria-label='update']").first
+        with self.page.expect_response(_stores_annotation):
+            button.click()
+
+    def skip(self) -> None:
+        """Skip the task and wait until that is stored."""
+        with self.page.expect_response(_stores_annotation):
+            self.page.locator("[aria-label='skip-task']").first.click()
+
+    def save_draft(self) -> None:
+        """Wait until the editor has stored the work in hand as a draft."""
+        self.page.evaluate(f"() => {{ {_HEAD} annotation.saveDraftImmediately(); }}")
+        self._wait_for("annotation.draftId > 0 && !annotation.isDraftSaving")
+
+    # ------------------------------------------------------------------ looking
+
+    def regions(self) -> list[ShownRegion]:
+        """The regions of the annotation in hand, prompts included."""
+        return self._shown("annotation.regions")
+
+    def suggestions(self) -> list[ShownRegion]:
+        """What the backend suggests and nobody has accepted yet."""
+        return self._shown("annotation.suggestions.values()")
+
+    def masks(self) -> list[ShownRegion]:
+        """The masks of the annotation in hand."""
+        return [r for r in self.regions() if r.type in ("brushregion", "bitmaskregion")]
+
+    def _shown(self, source: str) -> list[ShownRegion]:
+        rows = self._read(
+            f"""[...{source}].map(r => ({{
+              id: r.cleanId ?? r.id, type: r.type, label: r.labelName ?? null,
+              parent_id: r.parentID ? r.parentID.split('#')[0] : null, prompt: !!r.dynamic,
+            }}))"""
+        )
+        return [ShownRegion(**row) for row in rows]
+
+    def screenshot(self, path: Path) -> None:
+        self.page.screenshot(path=path)
+
+    # ------------------------------------------------------------------ the tree and the wire
+
+    def _read(self, expression: str) -> Any:
+        return self.page.evaluate(f"() => {{ {_HEAD} return {expression}; }}")
+
+    def _wait_for(self, condition: str) -> None:
+        self.page.wait_for_function(f"() => {{ {_HEAD} return {condition}; }}")
+
+    def _wait_until_open(self) -> None:
+        self.page.wait_for_selector(".konvajs-content canvas")
+        self._wait_for("store && annotation && image && !store.isLoading")
+        self._wait_for("image.naturalWidth > 1 && image.imageIsLoaded !== false")
+
+
+def _exchange(request: Request) -> Exchange:
+    response = request.response()
+    answer = response.json() if response is not None else {}
+    return Exchange(
+        sent=json.loads(request.post_data or "{}")["context"]["result"],
+        answered=(answer.get("data") or {}).get("result", []),
+    )
+
+
+def _stores_annotation(response: Any) -> bool:
+    asked = response.request
+    return asked.method in ("POST", "PATCH") and "/annotations" in asked.url and response.ok
