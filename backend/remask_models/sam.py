@@ -43,7 +43,7 @@ __all__ = ["SamSegmenter", "load_sam", "random_sam"]
 _PAUSE: ContextVar[Pause] = ContextVar("_PAUSE", default=no_pause)
 
 _PRIOR_LOGIT = 10.0  # sigmoid(10) = 0.99995; SAM 2's own code turns given masks into the same
-_DECODER_BATCH = 32  # objects in one decoder run: about 0.7 GB of activations
+_DECODER_BATCH = 8  # objects in one decoder run; more of them only fight for the cache
 
 
 class SamSegmenter:
