@@ -42,6 +42,8 @@ class PromptRow:
         label: The class the prompt was drawn with.
         item_index: Which image of a task with several.
         position: Place of the prompt in its object's history, from 0.
+        step: Number of the step it belongs to; prompts of one step were answered together.
+        lane: Who waited: `click`, `opened` or `batch`.
         arrived_at: Unix time in seconds, the server's clock.
         region_id: The mask that the prompt made or mended; None if it was not answered.
         outcome: `answered`, `kept_previous`, `empty` or `failed`.
@@ -64,6 +66,8 @@ class PromptRow:
     label: str | None
     item_index: int | None
     position: int
+    step: int
+    lane: str
     arrived_at: float
     region_id: str | None
     outcome: str

@@ -52,6 +52,8 @@ prompt_table = Table(
     Column("label", String),
     Column("item_index", Integer),
     Column("position", Integer, nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("lane", String, nullable=False),
     Column("arrived_at", Float, nullable=False),
     Column("region_id", String, index=True),
     Column("outcome", String, nullable=False),

@@ -2,10 +2,72 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
-__all__ = ["register"]
+__all__ = ["register", "serve"]
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
+    app.command()(serve)
+
+
+def serve(
+    model: Annotated[
+        str | None,
+        typer.Option(help="A name of `remask models list`, or `package.module:factory`."),
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(help="Weights file of the model.")] = None,
+    model_dir: Annotated[Path | None, typer.Option(help="Folder of weights files.")] = None,
+    device: Annotated[str | None, typer.Option(help="`cpu`, `cuda`, `cuda:1` or `auto`.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    state_dir: Annotated[
+        Path | None, typer.Option(help="Folder of the click log and the image cache.")
+    ] = None,
+) -> None:
+    """Run the Label Studio ML backend until it is told to stop.
+
+    Everything can be set by environment variables, too; docs/settings.md lists them with their
+    defaults. A flag wins over its variable.
+
+    Example: `LABEL_STUDIO_URL=http://localhost:8080 LABEL_STUDIO_API_KEY=... remask serve --model
+    convnet --port 9090`
+    """
+    from remask_core.errors import InputError
+    from remask_models.registry import names
+    from remask_service.settings import Settings
+    from remask_service.wsgi import serve as run
+
+    settings = Settings.from_environ(
+        os.environ,
+        overrides={
+            "model": model,
+            "weights": weights,
+            "model_dir": model_dir,
+            "device": device,
+            "host": host,
+            "port": port,
+            "state_dir": state_dir,
+        },
+    )
+    if ":" not in settings.model and settings.model not in names():
+        raise InputError(
+            f"`model` must be one of {', '.join(names())}, or package.module:factory; "
+            f"got {settings.model!r}"
+        )
+    shown_host = "localhost" if settings.host in ("127.0.0.1", "0.0.0.0") else settings.host
+    for label, value in (
+        ("address", f"http://{shown_host}:{settings.port}"),
+        ("model", f"{settings.model} on {settings.device}"),
+        ("click log", settings.shown_state_place),
+        ("Label Studio", settings.label_studio_url or "not set (LABEL_STUDIO_URL)"),
+        ("connect", "Label Studio: project > Settings > Model > Connect Model, this address"),
+        ("stop", "Ctrl+C"),
+    ):
+        typer.echo(f"{label:>13}  {value}")
+    run(settings)

@@ -1,0 +1,140 @@
+"""The parts of a running backend, put together once and closed in order."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+from structlog.typing import FilteringBoundLogger
+
+from remask_label_config.bodies import PredictRequest
+from remask_rounds.click_log import ClickLog
+from remask_rounds.store import Store
+from remask_service.click_rows import prompt_rows
+from remask_service.images import Images, open_images
+from remask_service.logs import log_answer
+from remask_service.metrics import Metrics
+from remask_service.predictor import Predictor, PredictResponse
+from remask_service.records import AnswerRecord
+from remask_service.settings import Settings
+from remask_worker.calls import Engine, Overloaded
+from remask_worker.child_engine import ChildEngine
+from remask_worker.settings import WorkerSettings
+
+__all__ = ["Service", "worker_settings"]
+
+
+class Service:
+    """Engine, images, predictor, click log and metrics of one process.
+
+    Args:
+        settings: See `Settings`.
+        log: Where it tells what happens.
+        engine: Answers calls; by default the supervised child that the settings describe. Closed
+            with the service.
+        predictor: By default one over the engine and the settings' image source.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        log: FilteringBoundLogger,
+        engine: Engine | None = None,
+        predictor: Predictor | None = None,
+    ) -> None:
+        self.settings = settings
+        self.log = log
+        self.engine: Engine = engine or ChildEngine(worker_settings(settings))
+        # Proxies from the environment would connect where nobody has looked.
+        self._client = httpx.Client(
+            follow_redirects=False, trust_env=False, verify=httpx.create_ssl_context()
+        )
+        self._images: Images = open_images(settings, client=self._client, log=log)
+        self._store = Store.open(settings.state_place)
+        self.click_log = ClickLog(self._store, on_trouble=self._note_trouble)
+        self.metrics = Metrics(
+            health=self.engine.health, click_log=self.click_log.state, images=self._images.state
+        )
+        self._predictor = predictor or Predictor(
+            self.engine,
+            self._images,
+            clock=time.time,
+            new_id=lambda: secrets.token_hex(8),
+            on_answer=self._note_answer,
+        )
+        # A quarter of the threads: whatever is selected in the data manager, clicks find one free.
+        self._patient = threading.BoundedSemaphore(settings.threads // 4)
+        self._closed = False
+
+    def start(self) -> None:
+        """Start loading the model, rather than at the first click."""
+        self.engine.health()
+
+    def predict(self, request: PredictRequest) -> PredictResponse:
+        """Return the predictor's answer.
+
+        Raises:
+            Overloaded: Nobody draws, and too many such requests are under way already.
+            InputError: See `Predictor.predict`.
+        """
+        if request.context is not None:
+            return self._predictor.predict(request)
+        with self._patiently():
+            return self._predictor.predict(request)
+
+    def model_version(self) -> str:
+        """Return the worker's model version, or the model's name until the worker has told it."""
+        return self.engine.health().model_version or self.settings.model
+
+    def close(self) -> None:
+        """Stop the worker, write what the click log holds, and close everything."""
+        if self._closed:
+            return
+        self._closed = True
+        self.engine.close()
+        self.click_log.close()
+        self._store.close()
+        self._client.close()
+
+    @contextmanager
+    def _patiently(self) -> Iterator[None]:
+        if not self._patient.acquire(blocking=False):
+            raise Overloaded(
+                "too many requests for predictions that nobody waits for are under way",
+                retry_after_s=10.0,
+            )
+        try:
+            yield
+        finally:
+            self._patient.release()
+
+    def _note_answer(self, record: AnswerRecord) -> None:
+        log_answer(self.log, record)
+        self.metrics.count_answer(record)
+        self.click_log.add(prompt_rows(record))
+
+    def _note_trouble(self, sentence: str) -> None:
+        if sentence:
+            self.log.error("click log in trouble", why=sentence)
+        else:
+            self.log.info("click log writes again")
+
+
+def worker_settings(settings: Settings) -> WorkerSettings:
+    """Return what the worker is told of the service's settings."""
+    return WorkerSettings(
+        model=settings.model,
+        weights=None if settings.weights is None else str(settings.weights),
+        model_dir=None if settings.model_dir is None else str(settings.model_dir),
+        device=settings.device,
+        threads=settings.model_threads,
+        cache_bytes=settings.cache_mb << 20,
+        spill_dir=str(settings.state_dir / "embeddings") if settings.spill_mb else None,
+        spill_bytes=settings.spill_mb << 20,
+        max_pixels=settings.max_image_pixels,
+    )
