@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pycocotools import mask as coco_mask
-from remask_core.overlap import iou
 
 from remask_core.errors import InputError
+from remask_core.overlap import iou
 from remask_core.types import BoolMask
 from remask_simulation.noise import (
     LEVELS,
