@@ -91,6 +91,7 @@ def _run_blocks(flat: BoolMask) -> tuple[_Ints, _Ints]:
         pixels = np.full(kind.size, _RUN_PIXELS)
         pixels[np.cumsum(parts) - 1] = rest
     width = np.array(_WIDTHS)
+    # What a kind adds to every block: its three bits, and the one that a length field is short of.
     head = (4 + np.arange(4) << width + _VALUE_BITS) - (1 << _VALUE_BITS)
     blocks = head[kind] + (pixels << 2 + _VALUE_BITS) + value
     return blocks, (width + 3 + _VALUE_BITS)[kind]
