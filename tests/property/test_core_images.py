@@ -30,7 +30,7 @@ def files() -> list[bytes]:
     return found
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.sampled_from(files()), st.data())
 def test_damaged_files_are_refused_or_decoded(data: bytes, draw: st.DataObject) -> None:
     damaged = bytearray(data)

@@ -47,7 +47,7 @@ def test_lists_of_counts_are_those_of_pycocotools(counts: list[int]) -> None:
     assert np.array_equal(decode_coco_rle(packed), coco_mask.decode(packed))
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(
     st.text(st.characters(min_codepoint=48, max_codepoint=111), max_size=30) | st.binary(),
     st.integers(0, 40),

@@ -112,7 +112,7 @@ def test_regular_patterns_round_trip(period: int) -> None:
     assert np.array_equal(decode_ls_rle(encode_ls_rle_bytes(mask), shape_hw=mask.shape), mask)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.binary(max_size=400), st.integers(0, 9), st.integers(0, 9), st.booleans())
 def test_noise_is_refused_or_a_mask(noise: bytes, height: int, width: int, framed: bool) -> None:
     if framed:
