@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -122,6 +122,7 @@ def test_boundary_f_is_that_of_all_distances_at_large_radii(radius_px: float) ->
 
 
 @pytest.mark.parametrize("measure", MEASURES)
+@settings(max_examples=40)
 @given(pair=pairs())
 def test_measures_are_symmetric_and_in_range(
     measure: Callable[[BoolMask, BoolMask], float], pair: Pair
@@ -134,6 +135,7 @@ def test_measures_are_symmetric_and_in_range(
 
 
 @pytest.mark.parametrize("measure", MEASURES[:2])
+@settings(max_examples=40)
 @given(pair=pairs())
 def test_measures_do_not_change_when_flipped(
     measure: Callable[[BoolMask, BoolMask], float], pair: Pair
