@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -137,9 +138,13 @@ def toy_image(mark: int, shape_hw: tuple[int, int] = (40, 50)) -> RgbImage:
 
 
 def write_image(folder: Path, mark: int, shape_hw: tuple[int, int] = (40, 50)) -> Path:
-    """Write `toy_image` as a PNG file and return its path."""
+    """Write `toy_image` as a PNG file unless it is there, and return its path."""
     path = folder / f"{mark}.png"
-    assert cv2.imwrite(str(path), toy_image(mark, shape_hw)[:, :, ::-1])
+    if not path.exists():
+        # Renamed into place: another thread may be reading it.
+        part = folder / f"{mark}.{threading.get_ident()}.png"
+        assert cv2.imwrite(str(part), toy_image(mark, shape_hw)[:, :, ::-1])
+        part.replace(path)
     return path
 
 

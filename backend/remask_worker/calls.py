@@ -115,6 +115,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
         state: One word for people: `starting`, `ready`, `restarting`, `closed`, `failed`.
         detail: Why it is not ready; empty when it is.
         model_version: As the worker reported it; None before it did.
+        pid: Process id of the child, if there is one now.
         restarts: Children replaced after a death since the start.
         queued: Calls waiting, per lane name in lower case.
         embeddings: Images in the embedding cache.
@@ -126,6 +127,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     detail: str = ""
     model_version: str | None = None
+    pid: int | None = None
     restarts: int = 0
     queued: dict[str, int] = {}
     embeddings: int = 0

@@ -74,6 +74,7 @@ class Supervisor:
         self._detail = "the worker has not been asked for anything yet"
         self._retry_after_s = 1.0
         self._model_version: str | None = None
+        self._pid: int | None = None
         self._children = 0
         self._embedded_before = 0
         self._seen = Embedding((), 0, 0, 0)
@@ -117,6 +118,7 @@ class Supervisor:
                 state=self._state,
                 detail="" if ready else self._detail,
                 model_version=self._model_version,
+                pid=self._pid,
                 restarts=max(0, self._children - 1),
                 queued=self._docket.queued(),
                 embeddings=self._seen.embeddings,
@@ -182,6 +184,7 @@ class Supervisor:
             with process:
                 with self._changed:
                     self._children += 1
+                    self._pid = process.pid
                     self._socket = ours
                 try:
                     reason = self._attend(ours)
@@ -192,7 +195,7 @@ class Supervisor:
                     return "the worker closed its socket but did not end"
                 finally:
                     with self._changed:
-                        self._socket = None
+                        self._socket = self._pid = None
                         self._disconnect()
                     process.kill()
 
