@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from remask_core.geometry import distance_inside
 from remask_core.types import BoolMask, Click, check_mask
 from remask_simulation.regions import Region, centre, contour, error_regions, pick, split
 
@@ -72,9 +73,7 @@ def _depth(errors: BoolMask) -> npt.NDArray[np.float32]:
     x, y, width, height = cv2.boundingRect(errors.view(np.uint8))
     if width:
         window = np.s_[y : y + height, x : x + width]
-        padded = np.pad(errors[window], 1).view(np.uint8)
-        inside = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-        depth[window] = inside[1:-1, 1:-1]
+        depth[window] = distance_inside(errors[window])
     return depth
 
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from remask_core.geometry import distance_inside
 from remask_core.types import BoolMask, check_mask
 
 __all__ = [
@@ -113,9 +114,7 @@ def centre(region: Region) -> tuple[int, int]:
     Ties: lowest row, then lowest column. "In their centre" is all the paper says; the centre of
     mass would leave a crescent.
     """
-    padded = np.pad(region.pixels, 1).view(np.uint8)
-    inside = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
-    row, column = divmod(int(inside.argmax()), inside.shape[1])
+    row, column = divmod(int(distance_inside(region.pixels).argmax()), region.pixels.shape[1])
     return region.x0 + column, region.y0 + row
 
 

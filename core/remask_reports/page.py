@@ -68,6 +68,13 @@ class Table:
                     f"`rows[{number}]` must have {len(self.columns)} cells; got {len(row)}"
                 )
 
+    def words(self) -> list[list[str]]:
+        """Return every cell as it is written, numbers with the digits of their column."""
+        return [
+            [_words(cell, column) for cell, column in zip(row, self.columns, strict=True)]
+            for row in self.rows
+        ]
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:
@@ -174,10 +181,10 @@ class _Written:
 def _cells(table: Table) -> list[list[_Written]]:
     written = [
         [
-            _Written(_words(cell, column), not isinstance(cell, str), False)
-            for cell, column in zip(row, table.columns, strict=True)
+            _Written(words, not isinstance(cell, str), False)
+            for cell, words in zip(row, row_words, strict=True)
         ]
-        for row in table.rows
+        for row, row_words in zip(table.rows, table.words(), strict=True)
     ]
     for index, column in enumerate(table.columns):
         for rows in _groups(table.rows).values():

@@ -1,0 +1,202 @@
+"""The campaign protocol: a box, its mask, and rounds of corrective clicks with a new mask each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from remask_bench.contestants import answer
+from remask_bench.datasets import Sample
+from remask_bench.designs import DESIGNS, BoxKind, Design, draw_box
+from remask_bench.trials import Trial, generator
+from remask_core.history import Step
+from remask_core.overlap import boundary_f, iou
+from remask_core.types import BoolMask, Box, Candidate, Click, Embedding, Segmenter
+
+__all__ = ["RoundsRow", "RoundsSummary", "play_rounds", "summarise", "wanted_designs"]
+
+
+class RoundsRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One object taken through the rounds of one design by one model.
+
+    Attributes:
+        key: See `Trial.key`.
+        dataset: Name of the set.
+        instance: Name of the object in its set.
+        model: Name of the model.
+        version: Of the model.
+        design: A name of `DESIGNS`, and how the box was drawn.
+        box: `x0, y0, x1, y1`.
+        ious: Of the mask from the box and of that after each round.
+        boundary_fs: As `ious`, the boundary F within 5 px. Void pixels count as right.
+        rounds: The clicks of each round as `x, y, positive`. A round without clicks accepts the
+            mask; the later ones are empty and their measures repeat.
+        seconds: Of the model, encoding left out: one number per answer.
+    """
+
+    key: str
+    dataset: str
+    instance: str
+    model: str
+    version: str
+    design: str
+    box: tuple[float, float, float, float]
+    ious: list[float]
+    boundary_fs: list[float]
+    rounds: list[list[tuple[float, float, bool]]]
+    seconds: list[float]
+
+    def steps(self) -> list[Step]:
+        """Return the whole history: the box, then one step per round that has clicks."""
+        given = [tuple(Click(x, y, sign) for x, y, sign in clicks) for clicks in self.rounds]
+        return [Step(box=Box(*self.box)), *(Step(clicks=clicks) for clicks in given if clicks)]
+
+
+def wanted_designs(names: Sequence[str], *, box: BoxKind) -> tuple[str, ...]:
+    """Return what `Trial.wanted` holds for these designs: each name with the kind of box."""
+    return tuple(f"{name}, {box} box" for name in names)
+
+
+def play_rounds(trial: Trial) -> list[RoundsRow]:
+    """Return the rows of one trial, one per design.
+
+    The image is encoded once. All designs and models start from the same box, and the clicks of a
+    design are drawn from the same seed for every model.
+    """
+    sample = trial.instance.load()
+    segmenter = trial.contestant.load()
+    embedding = segmenter.embed(sample.image)
+    rows = []
+    for what in trial.wanted:
+        name, _, kind = what.removesuffix(" box").rpartition(", ")
+        rng = generator(trial.seed, trial.instance.key, kind)
+        box = draw_box(kind, sample, rng=rng)  # type: ignore[arg-type]
+        rng = generator(trial.seed, trial.instance.key, what)
+        row = _played(segmenter, embedding, sample, box, DESIGNS[name], rng)
+        rows.append(
+            RoundsRow(
+                key=trial.key(what),
+                dataset=trial.instance.dataset,
+                instance=trial.instance.name,
+                model=trial.contestant.name,
+                version=trial.version,
+                design=what,
+                box=(box.x0, box.y0, box.x1, box.y1),
+                ious=row.ious,
+                boundary_fs=row.boundary_fs,
+                rounds=[[(c.x, c.y, c.positive) for c in clicks] for clicks in row.rounds],
+                seconds=row.seconds,
+            )
+        )
+    return rows
+
+
+@dataclass(slots=True)
+class _Record:
+    ious: list[float]
+    boundary_fs: list[float]
+    rounds: list[tuple[Click, ...]]
+    seconds: list[float]
+
+    def add(self, sample: Sample, mask: BoolMask) -> None:
+        # In the void the truth says nothing: the mask is taken to be right there.
+        known = np.where(sample.valid, mask, sample.truth)
+        self.ious.append(iou(sample.truth, mask, ignore=~sample.valid))
+        self.boundary_fs.append(boundary_f(known, sample.truth))
+
+    def repeat(self) -> None:
+        self.rounds.append(())
+        self.ious.append(self.ious[-1])
+        self.boundary_fs.append(self.boundary_fs[-1])
+
+
+def _played(
+    segmenter: Segmenter,
+    embedding: Embedding,
+    sample: Sample,
+    box: Box,
+    design: Design,
+    rng: np.random.Generator,
+) -> _Record:
+    record = _Record([], [], [], [])
+    steps = [Step(box=box)]
+    last = _timed(segmenter, embedding, steps, None, record)
+    record.add(sample, last.mask)
+    while len(record.rounds) < design.rounds:
+        clicks = design.give(sample, last.mask, rng=rng)
+        if not clicks:
+            while len(record.rounds) < design.rounds:
+                record.repeat()
+            break
+        record.rounds.append(clicks)
+        steps.append(Step(clicks=clicks))
+        last = _timed(segmenter, embedding, steps, last, record)
+        record.add(sample, last.mask)
+    return record
+
+
+def _timed(
+    segmenter: Segmenter,
+    embedding: Embedding,
+    steps: Sequence[Step],
+    previous: Candidate | None,
+    record: _Record,
+) -> Candidate:
+    began = time.perf_counter()
+    candidate = answer(segmenter, embedding, steps, previous=previous)
+    record.seconds.append(time.perf_counter() - began)
+    return candidate
+
+
+@dataclass(frozen=True, slots=True)
+class RoundsSummary:
+    """What the rounds say of one model on one set with one design.
+
+    `miou` and `mean_f` hold the mean after 0 (the box alone), 1 ... rounds; `clicks` the mean
+    number of clicks per object so far; `seconds` is the median of one answer of the model.
+    """
+
+    dataset: str
+    model: str
+    version: str
+    design: str
+    objects: int
+    miou: tuple[float, ...]
+    mean_f: tuple[float, ...]
+    clicks: tuple[float, ...]
+    accepted: int
+    seconds: float
+
+
+def summarise(rows: Sequence[RoundsRow]) -> list[RoundsSummary]:
+    """Return one summary per set, design and model, in the order in which they first appear.
+
+    `accepted` counts the objects whose last round had no clicks.
+    """
+    groups: dict[tuple[str, str, str], list[RoundsRow]] = {}
+    for row in rows:
+        groups.setdefault((row.dataset, row.design, row.version), []).append(row)
+    return [
+        RoundsSummary(
+            dataset=dataset,
+            model=group[0].model,
+            version=version,
+            design=design,
+            objects=len(group),
+            miou=tuple(np.mean([row.ious for row in group], axis=0).tolist()),
+            mean_f=tuple(np.mean([row.boundary_fs for row in group], axis=0).tolist()),
+            clicks=(0.0, *np.cumsum(_clicks_per_round(group)).tolist()),
+            accepted=sum(not row.rounds[-1] for row in group),
+            seconds=float(np.median([second for row in group for second in row.seconds])),
+        )
+        for (dataset, design, version), group in groups.items()
+    ]
+
+
+def _clicks_per_round(rows: Sequence[RoundsRow]) -> list[float]:
+    counts = [[len(clicks) for clicks in row.rounds] for row in rows]
+    return [float(mean) for mean in np.mean(counts, axis=0)]
