@@ -216,4 +216,5 @@ def _pixel(percent: float, length: int) -> int:
 def _span(ends: list[float], length: int) -> tuple[float, float]:
     low = min(max(min(ends), 0.0), length - 1.0)
     high = min(max(*ends, low + 1.0), float(length))
-    return low, high
+    # Percent and back leaves a trace in the last digits, which would reach into the next pixel.
+    return round(low, 6), round(high, 6)
