@@ -9,11 +9,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Future, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 from fakes import click, toy_call, toy_image, toy_mask, write_image
@@ -314,3 +315,35 @@ heavy = {"torch", "remask_models"} & set(sys.modules)
 assert not heavy, heavy
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=WAIT_S)
+
+
+def test_a_kill_under_load_costs_nobody_a_wrong_mask(tmp_path: Path) -> None:
+    """16 clients, 4 images, 640 calls; the child is killed when a quarter of them is answered."""
+    paths = {mark: write_image(tmp_path, mark) for mark in range(4)}
+    answered = threading.Semaphore(0)
+
+    with child_engine(cache_bytes=2 * toy_image(0).nbytes) as engine:
+
+        def client(number: int) -> list[BaseException]:
+            rng = np.random.default_rng(number)
+            unavailable: list[BaseException] = []
+            for _ in range(40):
+                mark = int(rng.integers(4))
+                steps = [click(float(x)) for x in rng.integers(0, 50, rng.integers(1, 4))]
+                call = toy_call(paths[mark], *steps, lane=Lane(rng.integers(3)))
+                try:
+                    check(engine.submit(call).result(WAIT_S), mark, *steps)
+                except Unavailable as error:
+                    unavailable.append(error)
+                answered.release()
+            return unavailable
+
+        with ThreadPoolExecutor(16) as clients:
+            working = [clients.submit(client, number) for number in range(16)]
+            for _ in range(160):
+                assert answered.acquire(timeout=WAIT_S)
+            kill_and_wait(engine)
+            lost = [error for done in working for error in done.result()]
+
+        assert lost == []
+        assert engine.health().restarts == 1
