@@ -142,14 +142,23 @@ class AddressBook:
 
     Args:
         label_studio_url: Where relative addresses and cloud storage are asked for.
+        label_studio_host: Label Studio's address as browsers know it, when that is another one.
         local_files_root: Label Studio's document root, when this machine has it.
         max_inline_bytes: Larger images in an address are refused.
     """
 
     def __init__(
-        self, *, label_studio_url: str | None, local_files_root: Path | None, max_inline_bytes: int
+        self,
+        *,
+        label_studio_url: str | None,
+        label_studio_host: str | None = None,
+        local_files_root: Path | None,
+        max_inline_bytes: int,
     ) -> None:
         self._base = label_studio_url.rstrip("/") if label_studio_url else None
+        names = [url for url in (label_studio_url, label_studio_host) if url]
+        self._origins = {_origin(url) for url in names}
+        self._prefixes = {urlsplit(url).path.rstrip("/") for url in names} - {""}
         self._root = local_files_root.resolve() if local_files_root else None
         self._max_inline_bytes = max_inline_bytes
 
@@ -166,7 +175,7 @@ class AddressBook:
             return InlineImage(self._inline(address))
         try:
             parts = urlsplit(address)
-            home = self._base is not None and _origin(address) == _origin(self._base)
+            home = _origin(address) in self._origins
         except ValueError as error:
             raise AddressRefused(f"image address {shown(address)} is malformed: {error}") from error
         if parts.scheme in _CLOUD:
@@ -186,9 +195,10 @@ class AddressBook:
         return self._on_label_studio(parts.path, parts.query)
 
     def _on_label_studio(self, path: str, query: str) -> Place:
-        prefix = urlsplit(self._base or "").path
-        if prefix and path.startswith(f"{prefix}/"):
-            path = path[len(prefix) :]
+        for prefix in self._prefixes:
+            if path.startswith(f"{prefix}/"):
+                path = path[len(prefix) :]
+                break
         path = "/" + path.lstrip("/")
         if path.startswith("/upload/"):
             path = f"/data{path}"

@@ -21,7 +21,6 @@ __all__ = ["Download", "Downloader"]
 
 _MAX_HOPS = 5
 _CONNECT_S = 3.0
-_CHUNK = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ class Downloader:
         here, retried = url, False
         for _ in range(_MAX_HOPS):
             response = self._send(here, known, until)
-            if response.is_redirect:
+            if response.has_redirect_location:
                 here = urljoin(here, response.headers["Location"])
                 response.close()
                 continue
@@ -118,7 +117,8 @@ class Downloader:
         left_s = until - time.monotonic()
         if left_s <= 0:
             raise Unavailable(f"fetching {shown(url)} took longer than {self._timeout_s:g} s")
-        headers = {"Accept": "image/*", **known}
+        # As it is: a few compressed bytes could unfold to more than the size limit at once.
+        headers = {"Accept": "image/*", "Accept-Encoding": "identity", **known}
         if self._takes_token(url):
             assert self._credentials is not None
             headers["Authorization"] = self._credentials.header()
@@ -170,7 +170,7 @@ def _validators(response: httpx.Response) -> dict[str, str]:
 
 
 def _chunks(response: httpx.Response, url: str, until: float) -> Iterator[bytes]:
-    for chunk in response.iter_bytes(_CHUNK):
+    for chunk in response.iter_raw():
         # The client's own time-out starts anew with every read: a server could drip for ever.
         if time.monotonic() > until:
             raise Unavailable(f"fetching {shown(url)} took too long")

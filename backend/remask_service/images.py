@@ -221,6 +221,7 @@ def open_images(settings: Settings, *, client: httpx.Client, log: FilteringBound
     return Images(
         AddressBook(
             label_studio_url=settings.label_studio_url,
+            label_studio_host=settings.label_studio_host,
             local_files_root=settings.local_files_root,
             max_inline_bytes=max_image_bytes,
         ),

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from platformdirs import user_state_path
 
 from remask_core.errors import InputError
+from remask_service.addresses import shown
 
 __all__ = ["Settings", "settings_markdown"]
 
@@ -41,6 +42,12 @@ class Settings:
         None,
         "Where uploads, local files and cloud storage are fetched from. Without it only images "
         "with a full address of an allowed host can be read.",
+    )
+    label_studio_host: str | None = _setting(
+        "LABEL_STUDIO_HOST",
+        None,
+        "Label Studio's address as browsers know it, when the backend reaches it by another one "
+        "(containers): image addresses that begin with it are fetched from `LABEL_STUDIO_URL`.",
     )
     label_studio_api_key: str | None = _setting(
         "LABEL_STUDIO_API_KEY",
@@ -190,14 +197,13 @@ class Settings:
             raise InputError("`BASIC_AUTH_USER` and `BASIC_AUTH_PASS` must be set together")
         if self.basic_auth_user is not None and ":" in self.basic_auth_user:
             raise _problem("basic_auth_user", "without a colon", self.basic_auth_user)
-        if self.label_studio_url is not None:
-            parts = urlsplit(self.label_studio_url)
-            if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
-                raise InputError(
-                    "`LABEL_STUDIO_URL` must be like https://label-studio.example.org, without "
-                    "a user name in it"
+        for name in ("label_studio_url", "label_studio_host"):
+            url = getattr(self, name)
+            if url is not None and not _is_plain_url(url):
+                raise _problem(
+                    name, "like https://labels.example.org, without a user name in it", shown(url)
                 )
-        elif self.label_studio_api_key is not None:
+        if self.label_studio_url is None and self.label_studio_api_key is not None:
             raise InputError("`LABEL_STUDIO_API_KEY` is set, so `LABEL_STUDIO_URL` must be too")
         if self.local_files_root is not None and not self.local_files_root.is_dir():
             raise _problem("local_files_root", "a folder that exists", self.local_files_root)
@@ -285,6 +291,19 @@ def _parse(field_: Field[Any], text: str) -> object:
         except ValueError:
             raise _problem(field_.name, "a number", text) from None
     return text.upper() if field_.name == "log_level" else text
+
+
+def _is_plain_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and parts.username is None
+            and parts.port != 0
+        )
+    except ValueError:
+        return False
 
 
 def _problem(name: str, needed: str, came: object) -> InputError:
