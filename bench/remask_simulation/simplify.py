@@ -10,12 +10,19 @@ description of GEOS's TopologyPreservingSimplifier. Differs from GEOS >= 3.12 as
 
 from __future__ import annotations
 
+import math
+from typing import TypeAlias
+
 import numpy as np
 import numpy.typing as npt
 
 __all__ = ["simplify_ring"]
 
+_Ints: TypeAlias = npt.NDArray[np.int64]
+_Point: TypeAlias = list[int]
+
 _MIN_RING_POINTS = 4  # a closed ring: three distinct vertices and the first one again
+_FEW = 80  # so many vertices a plain loop sees through sooner than NumPy starts
 
 
 def simplify_ring(
@@ -30,12 +37,10 @@ def simplify_ring(
         vertices_xy: (N, 2) int, N >= 3, not closed (the first vertex is not repeated).
         tolerance_px: Largest distance in pixels.
     """
-    ring = np.concatenate([vertices_xy, vertices_xy[:1]]).astype(np.float64)
-    last = len(ring) - 1
-    # Segments that the ring consists of at the moment, by the index of their first vertex: `end`
-    # holds the index of the last one, or -1 where the segment was replaced.
-    end = np.arange(1, last + 2)
-    end[last] = -1
+    ring = np.concatenate([vertices_xy, vertices_xy[:1]]).astype(np.int64)
+    points: list[_Point] = ring.tolist()
+    outline = _Outline(ring, points)
+    last = len(points) - 1
     kept = [0]
     stack = [(0, last, 1)]
     while stack:
@@ -43,76 +48,127 @@ def simplify_ring(
         if first + 1 == until:
             kept.append(until)
             continue
-        distances = _distances(ring[first + 1 : until], ring[first], ring[until])
-        farthest = int(np.argmax(distances))
+        if until - first <= _FEW:
+            distance, middle = _farthest_of_few(points, first, until)
+        else:
+            distance, middle = _farthest(ring, first, until)
         # Sections are taken left to right, so `kept` is what is certain already; the rest could in
         # the worst case add no more than `depth` segments.
         points_so_far = len(kept) if len(kept) > 1 else 0
         enough = points_so_far >= _MIN_RING_POINTS or depth + 1 >= _MIN_RING_POINTS
-        if enough and distances[farthest] <= tolerance_px and not _crosses(ring, end, first, until):
-            end[first:until] = -1
-            end[first] = until
+        if enough and distance <= tolerance_px and not outline.is_crossed(first, until):
+            outline.replace(first, until)
             kept.append(until)
             continue
-        middle = first + 1 + farthest
         stack.append((middle, until, depth + 1))
         stack.append((first, middle, depth + 1))
     simplified: npt.NDArray[np.int32] = vertices_xy[np.asarray(kept[:-1])]
     return simplified
 
 
-def _distances(
-    points: npt.NDArray[np.float64], a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """Return the distance of each point to the segment a-b."""
-    along = b - a
-    length2 = float(along @ along)
-    offset = points - a
-    if length2 == 0.0:
-        return np.hypot(offset[:, 0], offset[:, 1])
-    share = np.clip(offset @ along / length2, 0.0, 1.0)
-    nearest = offset - share[:, None] * along
-    return np.hypot(nearest[:, 0], nearest[:, 1])
+def _farthest_of_few(points: list[_Point], first: int, until: int) -> tuple[float, int]:
+    """Return how far the farthest vertex between the two is from their segment, and which it is.
 
-
-def _crosses(
-    ring: npt.NDArray[np.float64], end: npt.NDArray[np.intp], first: int, until: int
-) -> bool:
-    """Return whether the segment first-until meets another part of the ring in an inner point.
-
-    An inner point is one that is not an end of both segments; parts that the segment would replace
-    do not count.
+    Of equals the first. `_farthest` is the same sum in whole arrays; both follow GEOS's, in which
+    only the last step rounds, so that equally far vertices stay equally far.
     """
-    starts = np.flatnonzero(end >= 0)
-    starts = starts[(starts < first) | (starts >= until)]
-    c, d = ring[starts], ring[end[starts]]
+    ax, ay = points[first]
+    bx, by = points[until]
+    dx, dy = bx - ax, by - ay
+    length2 = dx * dx + dy * dy
+    root = math.sqrt(length2)
+    farthest, which = -1.0, first
+    for index in range(first + 1, until):
+        px, py = points[index]
+        ox, oy = px - ax, py - ay
+        along = ox * dx + oy * dy
+        if along <= 0:  # also where both ends are one point
+            distance = math.sqrt(ox * ox + oy * oy)
+        elif along >= length2:
+            ox, oy = px - bx, py - by
+            distance = math.sqrt(ox * ox + oy * oy)
+        else:
+            distance = abs((oy * dx - ox * dy) / length2) * root
+        if distance > farthest:
+            farthest, which = distance, index
+    return farthest, which
+
+
+def _farthest(ring: _Ints, first: int, until: int) -> tuple[float, int]:
+    """Return what `_farthest_of_few` does, for many vertices."""
     a, b = ring[first], ring[until]
-    low, high = np.minimum(a, b), np.maximum(a, b)
-    near = np.all((np.maximum(c, d) >= low) & (np.minimum(c, d) <= high), axis=1)
-    if not near.any():
-        return False
-    c, d = c[near], d[near]
+    dx, dy = (b - a).tolist()
+    length2 = dx * dx + dy * dy
+    ox, oy = (ring[first + 1 : until] - a).T
+    along = ox * dx + oy * dy
+    distances = np.sqrt(ox * ox + oy * oy)
+    if length2:
+        across = np.abs((oy * dx - ox * dy) / length2) * math.sqrt(length2)
+        distances = np.where(along > 0, across, distances)
+        ox, oy = ox - dx, oy - dy
+        distances = np.where(along >= length2, np.sqrt(ox * ox + oy * oy), distances)
+    middle = int(np.argmax(distances))
+    return float(distances[middle]), first + 1 + middle
+
+
+class _Outline:
+    """The segments that the ring consists of at the moment, each known by its first vertex."""
+
+    def __init__(self, ring: _Ints, points: list[_Point]) -> None:
+        self._points = points
+        self._end = list(range(1, len(points) + 1))
+        self._low = np.minimum(ring[:-1], ring[1:]).T.copy()
+        self._high = np.maximum(ring[:-1], ring[1:]).T.copy()
+
+    def replace(self, first: int, until: int) -> None:
+        """Put one segment in the place of all those from `first` to `until`."""
+        (ax, ay), (bx, by) = self._points[first], self._points[until]
+        self._end[first] = until
+        # Below everything: what was replaced is near to nothing.
+        self._high[:, first + 1 : until] = np.iinfo(np.int64).min
+        self._low[:, first] = min(ax, bx), min(ay, by)
+        self._high[:, first] = max(ax, bx), max(ay, by)
+
+    def is_crossed(self, first: int, until: int) -> bool:
+        """Return whether the segment first-until meets another part in an inner point.
+
+        An inner point is one that is not an end of both segments; parts that the segment would
+        replace do not count.
+        """
+        a, b = self._points[first], self._points[until]
+        (ax, ay), (bx, by) = a, b
+        near = self._high[0] >= min(ax, bx)
+        near &= self._low[0] <= max(ax, bx)
+        near &= self._high[1] >= min(ay, by)
+        near &= self._low[1] <= max(ay, by)
+        near[first:until] = False
+        return any(
+            _meet(a, b, self._points[start], self._points[self._end[start]])
+            for start in near.nonzero()[0].tolist()
+        )
+
+
+def _meet(a: _Point, b: _Point, c: _Point, d: _Point) -> bool:
+    """Return whether a-b and c-d cross, or an end of one lies strictly inside the other."""
     side_c, side_d = _side(a, b, c), _side(a, b, d)
+    if (side_c > 0 and side_d > 0) or (side_c < 0 and side_d < 0):
+        return False
     side_a, side_b = _side(c, d, a), _side(c, d, b)
-    proper = (side_c * side_d < 0) & (side_a * side_b < 0)
-    if proper.any():
+    if side_c * side_d < 0 and side_a * side_b < 0:
         return True
-    # Touching: an end of one segment strictly inside the other.
-    for p, side, s, e in (
-        (c, side_c, a, b),
-        (d, side_d, a, b),
-        (a, side_a, c, d),
-        (b, side_b, c, d),
-    ):
-        on = (side == 0) & (((p - s) * (p - e)).sum(axis=-1) < 0)
-        if on.any():
-            return True
-    return False
+    return (
+        (side_c == 0 and _between(c, a, b))
+        or (side_d == 0 and _between(d, a, b))
+        or (side_a == 0 and _between(a, c, d))
+        or (side_b == 0 and _between(b, c, d))
+    )
 
 
-def _side(
-    a: npt.NDArray[np.float64], b: npt.NDArray[np.float64], p: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
+def _side(a: _Point, b: _Point, p: _Point) -> int:
     """Return which side of the line a-b the point lies on: positive, negative, or 0 on it."""
-    along, offset = b - a, p - a
-    return np.asarray(along[..., 0] * offset[..., 1] - along[..., 1] * offset[..., 0])
+    return (b[0] - a[0]) * (p[1] - a[1]) - (b[1] - a[1]) * (p[0] - a[0])
+
+
+def _between(p: _Point, a: _Point, b: _Point) -> bool:
+    """Return whether `p`, which lies on the line a-b, lies strictly between the two."""
+    return (p[0] - a[0]) * (p[0] - b[0]) + (p[1] - a[1]) * (p[1] - b[1]) < 0

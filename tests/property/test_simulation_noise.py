@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from pycocotools import mask as coco_mask
 
 from remask_core.errors import InputError
-from remask_core.overlap import iou
+from remask_core.overlap import boundary_iou, iou
+from remask_core.rle_coco import decode_coco_rle
 from remask_core.types import BoolMask
 from remask_simulation.noise import (
     LEVELS,
@@ -31,14 +31,10 @@ from remask_simulation.simplify import simplify_ring
 MASKS = arrays(np.bool_, st.tuples(st.integers(1, 24), st.integers(1, 24)))
 
 
-def decode(rle: dict[str, object]) -> BoolMask:
-    return coco_mask.decode(rle).astype(np.bool_)
-
-
 @pytest.fixture(scope="module")
 def shapes(shared: Path) -> list[BoolMask]:
     stored = json.loads((shared / "golden/cocon/shapes600.json").read_text())["shapes"]
-    return [decode(shape["rle"]) for shape in stored]
+    return [decode_coco_rle(shape["rle"]) for shape in stored]
 
 
 def test_operations_without_chance_equal_the_published_ones(shared: Path) -> None:
@@ -51,37 +47,58 @@ def test_operations_without_chance_equal_the_published_ones(shared: Path) -> Non
     }
     checked = 0
     for name, entry in fixed.items():
-        clean = decode(entry["clean"])
+        clean = decode_coco_rle(entry["clean"])
         for key, out in entry["out"].items():
             level, operation = key.split("/")[:2]
             if operation in operations:
                 got = operations[operation](clean, LEVELS[level])
-                assert np.array_equal(decode(out["rle"]), got), (name, key)
+                assert np.array_equal(decode_coco_rle(out["rle"]), got), (name, key)
                 checked += 1
     assert checked == 12 * 3 * 4
 
 
-@pytest.mark.parametrize("level", list(LEVELS))
-@pytest.mark.parametrize("operation", ["localization", "rand"])
-def test_operations_of_chance_agree_with_the_published_means(
-    shared: Path, shapes: list[BoolMask], level: str, operation: str
-) -> None:
-    """Over 600 shapes and several draws, mean area ratio and IoU are within 0.01."""
+@pytest.fixture(scope="module")
+def published(shared: Path) -> dict[str, dict[str, dict[str, float]]]:
     stored = json.loads((shared / "golden/cocon/geos311/distribution_stats.json").read_text())
-    want = stored["stats"][f"{level}/{operation}"]["all"]
+    return {name: entry["all"] for name, entry in stored["stats"].items()}
+
+
+@pytest.mark.parametrize("level", list(LEVELS))
+@pytest.mark.parametrize("operation", ["approximation", "dilation", "erosion", "localization"])
+def test_operations_agree_with_the_published_means(
+    published: dict[str, dict[str, dict[str, float]]],
+    shapes: list[BoolMask],
+    level: str,
+    operation: str,
+) -> None:
+    """Over 600 shapes, and several draws where there is chance, means are within 0.01."""
+    of_level = LEVELS[level]
     rng = np.random.default_rng(5)
-    ious, areas = [], []
-    for _ in range(4 if operation == "localization" else 12):
-        for mask in shapes:
-            noisy = (
-                localise(mask, LEVELS[level].sigma_px, rng=rng)
-                if operation == "localization"
-                else scale(mask, LEVELS[level].kernel_px, rng=rng)
-            )
-            ious.append(iou(mask, noisy))
-            areas.append(noisy.sum() / mask.sum())
-    assert want["iou"]["mean"] == pytest.approx(np.mean(ious), abs=0.01)
-    assert want["area_ratio"]["mean"] == pytest.approx(np.mean(areas), abs=0.01)
+    change = {
+        "approximation": lambda mask: approximate(mask, of_level.tolerance_px),
+        "dilation": lambda mask: dilate(mask, of_level.kernel_px),
+        "erosion": lambda mask: erode(mask, of_level.kernel_px),
+        "localization": lambda mask: localise(mask, of_level.sigma_px, rng=rng),
+    }[operation]
+    pairs = [
+        (mask, change(mask))
+        for _ in range(2 if operation == "localization" else 1)
+        for mask in shapes
+    ]
+    want = published[f"{level}/{operation}"]
+    assert want["iou"]["mean"] == pytest.approx(np.mean([iou(*p) for p in pairs]), abs=0.01)
+    assert want["boundary_iou_0.02"]["mean"] == pytest.approx(
+        np.mean([boundary_iou(*p) for p in pairs]), abs=0.01
+    )
+    assert want["area_ratio"]["mean"] == pytest.approx(
+        np.mean([noisy.sum() / mask.sum() for mask, noisy in pairs]), abs=0.01
+    )
+
+
+def test_scaling_dilates_as_often_as_it_erodes(shapes: list[BoolMask]) -> None:
+    rng = np.random.default_rng(5)
+    grown = [scale(mask, 3, rng=rng).sum() > mask.sum() for _ in range(10) for mask in shapes]
+    assert np.mean(grown) == pytest.approx(0.5, abs=0.02)
 
 
 @given(MASKS, st.integers(0, 2**32 - 1))
@@ -121,7 +138,8 @@ def test_a_hole_is_filled_as_published_and_kept_on_request() -> None:
     ring[5:55, 5:55] = True
     ring[20:40, 20:40] = False
     assert approximate(ring, 3.0)[30, 30]
-    assert np.array_equal(ring, approximate(ring, 3.0, holes=True))
+    assert not approximate(ring, 3.0, holes=True)[30, 30]
+    assert iou(ring, approximate(ring, 3.0, holes=True)) > 0.95
     rng = np.random.default_rng(3)
     assert localise(ring, 1.0, rng=rng)[30, 30]
     assert not localise(ring, 1.0, rng=rng, holes=True)[30, 30]
