@@ -17,6 +17,10 @@ from remask_core.errors import InputError, NotFound, RemaskError, Unavailable
 __all__ = ["BackendAddress", "Connection", "ImportedPrediction", "connect"]
 
 
+# Registering a backend and importing tasks take seconds.
+TIMEOUT_S = 60.0
+
+
 @dataclass(frozen=True, slots=True)
 class BackendAddress:
     """Where Label Studio reaches a backend, and as whom.
@@ -176,8 +180,9 @@ class Connection:
         return sorted(exported, key=lambda task: int(task["id"]))
 
 
-def connect(url: str, api_key: str) -> Connection:
-    """Return a connection, after Label Studio has accepted the key.
+@contextmanager
+def connect(url: str, api_key: str) -> Iterator[Connection]:
+    """Give a connection, after Label Studio has accepted the key; closed at the end.
 
     Args:
         url: Of Label Studio, without a path.
@@ -187,10 +192,12 @@ def connect(url: str, api_key: str) -> Connection:
         InputError: The key is refused.
         Unavailable: Nothing answers at `url`.
     """
-    with _translated(url):
-        client = LabelStudio(base_url=url, api_key=api_key)  # type: ignore[no-untyped-call]
-        client.users.whoami()
-    return Connection(url.rstrip("/"), client)
+    # The SDK never closes a transport of its own.
+    with httpx.Client(timeout=TIMEOUT_S, follow_redirects=True) as transport:
+        with _translated(url):
+            client = LabelStudio(base_url=url, api_key=api_key, httpx_client=transport)  # type: ignore[no-untyped-call]
+            client.users.whoami()
+        yield Connection(url.rstrip("/"), client)
 
 
 @contextmanager

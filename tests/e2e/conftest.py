@@ -92,7 +92,8 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     ):
         with log_in(url, ACCOUNT) as session:
             api_key = create_access_token(session)
-        yield Studio(url, files_root, connect(url, api_key), api_key)
+        with connect(url, api_key) as connection:
+            yield Studio(url, files_root, connection, api_key)
 
 
 @pytest.fixture(scope="session")

@@ -229,14 +229,14 @@ class Editor:
 
     def submit(self) -> None:
         """Submit, or update what was submitted before, and wait until it is stored."""
-        button = self.page.locator("[aria-label='submit'], [aria-label='update']").first
+        button = "[data-testid=bottombar-submit-button], [data-testid=bottombar-update-button]"
         with self.page.expect_response(_stores_annotation):
-            button.click()
+            self.page.click(button)
 
     def skip(self) -> None:
         """Skip the task and wait until that is stored."""
         with self.page.expect_response(_stores_annotation):
-            self.page.locator("[aria-label='skip-task']").first.click()
+            self.page.click("[data-testid=bottombar-skip-button]")
 
     def save_draft(self) -> None:
         """Wait until the editor has stored the work in hand as a draft."""

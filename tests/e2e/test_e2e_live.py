@@ -22,6 +22,9 @@ from remask_core.overlap import iou
 from remask_core.rle_ls import decode_ls_rle, encode_ls_rle
 from remask_core.types import BoolMask, Box, Click, Prompt, RgbImage
 
+# The first test waits for Label Studio to make its database.
+pytestmark = pytest.mark.timeout(600)
+
 BOX = (150, 120, 350, 300)
 OTHER_BOX = (420, 260, 560, 400)
 # Just beyond the right edge of BOX, and inside it.

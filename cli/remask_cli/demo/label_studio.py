@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,8 @@ __all__ = [
 
 # The first start makes the database: half a minute on two cores, more on a busy machine.
 START_TIMEOUT_S = 300.0
+# Label Studio answers a click only after the backend has, for which it waits 100 s.
+REQUEST_TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,36 +112,34 @@ def _environ(
     }
 
 
-def log_in(url: str, account: Account) -> httpx.Client:
-    """Return a client with the session of a person at a browser.
+@contextmanager
+def log_in(url: str, account: Account) -> Iterator[httpx.Client]:
+    """Give a client with the session of a person at a browser; closed at the end.
 
     Raises:
         InputError: Label Studio refuses e-mail and password.
         Unavailable: Label Studio does not answer.
     """
-    # Label Studio answers a click only after the backend did.
-    session = httpx.Client(base_url=url, timeout=120, trust_env=False)
-    try:
-        session.get("/user/login/").raise_for_status()
-        form = {
-            "email": account.email,
-            "password": account.password,
-            "csrfmiddlewaretoken": session.cookies["csrftoken"],
-        }
-        answer = session.post("/user/login/", data=form, headers={"Referer": url})
-    except httpx.HTTPError as error:
-        session.close()
-        raise Unavailable(f"Label Studio at {url} did not let us log in: {error}") from error
-    # The page comes again, with a complaint, when they do not fit.
-    if not answer.has_redirect_location:
-        session.close()
-        raise InputError(
-            f"`account` must be one of Label Studio's; it refused {account.email}. "
-            "If you changed the password, remove the demo's folder"
-        )
-    # A login gives a new CSRF token, which every POST must repeat.
-    session.headers.update({"X-CSRFToken": session.cookies["csrftoken"], "Referer": url})
-    return session
+    with httpx.Client(base_url=url, timeout=REQUEST_TIMEOUT_S, trust_env=False) as session:
+        try:
+            session.get("/user/login/").raise_for_status()
+            form = {
+                "email": account.email,
+                "password": account.password,
+                "csrfmiddlewaretoken": session.cookies["csrftoken"],
+            }
+            answer = session.post("/user/login/", data=form, headers={"Referer": url})
+        except httpx.HTTPError as error:
+            raise Unavailable(f"Label Studio at {url} did not let us log in: {error}") from error
+        # The page comes again, with a complaint, when they do not fit.
+        if not answer.has_redirect_location:
+            raise InputError(
+                f"`account` must be one of Label Studio's; it refused {account.email}. "
+                "If you changed the password, remove the demo's folder"
+            )
+        # A login gives a new CSRF token, which every POST must repeat.
+        session.headers.update({"X-CSRFToken": session.cookies["csrftoken"], "Referer": url})
+        yield session
 
 
 def create_access_token(session: httpx.Client) -> str:

@@ -92,7 +92,7 @@ def _start(
 
     with console.status("Looking for the project") as status:
         project = open_project(
-            connect(url, api_key),
+            programs.enter_context(connect(url, api_key)),
             backend,
             progress=lambda done, total: status.update(f"Masks for {done} of {total} photos"),
         )
