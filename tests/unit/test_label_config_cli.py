@@ -1,0 +1,55 @@
+"""`remask config`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from remask_cli.config import app
+from remask_core.errors import InputError
+from remask_label_config.write import write_labelling_config
+
+RUN = CliRunner()
+
+
+def test_write_prints_the_xml() -> None:
+    result = RUN.invoke(app, ["write", "--class", "cat", "--class", "dog", "--bitmask"])
+
+    assert result.stdout == write_labelling_config(["cat", "dog"], kind="bitmask")
+
+
+def test_write_and_check_a_file(tmp_path: Path) -> None:
+    policy, out = tmp_path / "policy.txt", tmp_path / "live.xml"
+    policy.write_text("Whole animals.")
+
+    written = RUN.invoke(
+        app, ["write", "--class", "cat", "--policy", str(policy), "--out", str(out)]
+    )
+    checked = RUN.invoke(app, ["check", str(out)])
+    found = json.loads(RUN.invoke(app, ["check", str(out), "--json"]).stdout)
+
+    assert written.exit_code == checked.exit_code == 0
+    assert "Whole animals." in out.read_text()
+    assert "masks in `mask` (brush), prompts from `box` and `click`" in checked.stdout
+    assert found["images"][0]["mask"]["labels"] == ["cat"]
+
+
+def test_check_says_what_is_missing(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.xml"
+    wrong.write_text('<View><Image name="image" value="$image"/></View>')
+
+    with pytest.raises(InputError, match="no <BrushLabels> or <BitmaskLabels>"):
+        RUN.invoke(app, ["check", str(wrong)], catch_exceptions=False)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nowhere\.xml"):
+        RUN.invoke(app, ["check", str(tmp_path / "nowhere.xml")], catch_exceptions=False)
+
+
+@pytest.mark.parametrize("command", ["write", "check"])
+def test_help_has_an_example(command: str) -> None:
+    assert "Example" in RUN.invoke(app, [command, "--help"]).stdout

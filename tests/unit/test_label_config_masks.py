@@ -1,0 +1,152 @@
+"""Masks in Label Studio's JSON, and answers in its words."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import cv2
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from remask_core.errors import InputError, ShapeMismatch
+from remask_core.rle_ls import encode_ls_rle, encode_ls_rle_bytes
+from remask_label_config import parse_labelling_config
+from remask_label_config.bodies import Region
+from remask_label_config.compose import echo_regions, mask_regions
+from remask_label_config.masks import decode_mask_png, has_mask, ls_rle_of_region
+from remask_label_config.prompts import Echo, marks_of
+from remask_label_config.write import write_labelling_config
+
+MASK = np.array([[True, False, False], [True, True, False]])
+
+
+def png(picture: npt.NDArray[Any]) -> bytes:
+    return bytes(cv2.imencode(".png", picture)[1].tobytes())
+
+
+def url(data: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(data).decode()
+
+
+def region(**value: Any) -> Region:
+    kind = "brushlabels" if "rle" in value else "bitmasklabels"
+    return msgspec.json.decode(
+        json.dumps({"id": "m", "type": kind, "value": value}).encode(), type=Region
+    )
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        np.dstack([255 * MASK.astype(np.uint8)] * 4),
+        np.dstack([np.full(MASK.shape, 90, np.uint8)] * 3 + [200 * MASK.astype(np.uint8)]),
+        np.dstack([200 * MASK.astype(np.uint8)] * 3),
+        200 * MASK.astype(np.uint8),
+    ],
+    ids=["white and opaque", "any colour", "without alpha", "grey"],
+)
+def test_a_bitmask_is_read_whatever_its_channels(picture: npt.NDArray[Any]) -> None:
+    np.testing.assert_array_equal(decode_mask_png(png(picture), shape_hw=(2, 3)), MASK)
+    rle = ls_rle_of_region(region(imageDataURL=url(png(picture))), shape_hw=(2, 3))
+    assert rle == encode_ls_rle_bytes(MASK)
+
+
+def test_brush_rle_is_handed_on_as_it_is() -> None:
+    got = ls_rle_of_region(region(rle=encode_ls_rle(MASK)), shape_hw=(2, 3))
+
+    assert got == encode_ls_rle_bytes(MASK)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"rle": [1, 2, 3]},
+        {"rle": ["a"]},
+        {"rle": [999]},
+        {"rle": [-1]},
+        {"rle": {}},
+        {"imageDataURL": "http://example.com/a.png"},
+        {"imageDataURL": "data:image/png;base64,???"},
+        {"imageDataURL": url(b"not a png, but long enough for a header")},
+        {"imageDataURL": url(png(np.zeros((2, 3), np.uint8))[:40])},
+    ],
+)
+def test_malformed_masks_are_refused(value: dict[str, Any]) -> None:
+    with pytest.raises(InputError):
+        ls_rle_of_region(region(**value), shape_hw=(2, 3))
+
+
+def test_a_mask_of_another_size_is_refused_before_it_is_decoded() -> None:
+    with pytest.raises(ShapeMismatch):
+        decode_mask_png(png(np.zeros((2, 4), np.uint8)), shape_hw=(2, 3))
+
+
+def test_only_regions_with_pixels_have_a_mask() -> None:
+    assert has_mask(region(rle=[0]))
+    assert not has_mask(region(rle=[]))
+    assert not has_mask(region(brushlabels=["Cat"]))
+
+
+def test_a_mask_region_has_the_keys_that_label_studio_writes() -> None:
+    controls = parse_labelling_config(write_labelling_config(["Cat"])).on("image")
+
+    (got,) = mask_regions(
+        controls,
+        encode_ls_rle_bytes(MASK),
+        rid="m",
+        labels=("Cat",),
+        shape_hw=(2, 3),
+        score=0.5,
+        meta={"n_clicks": 1},
+        item_index=4,
+    )
+
+    assert json.loads(msgspec.json.encode(got)) == {
+        "id": "m",
+        "type": "brushlabels",
+        "from_name": "mask",
+        "to_name": "image",
+        "original_width": 3,
+        "original_height": 2,
+        "image_rotation": 0,
+        "item_index": 4,
+        "origin": "prediction",
+        "readonly": False,
+        "score": 0.5,
+        "meta": {"n_clicks": 1},
+        "value": {"format": "rle", "rle": encode_ls_rle(MASK), "brushlabels": ["Cat"]},
+    }
+
+
+def test_an_echo_keeps_what_others_wrote_into_meta() -> None:
+    controls = parse_labelling_config(write_labelling_config(["Cat"])).on("image")
+    sent = {
+        "id": "k",
+        "type": "keypointlabels",
+        "from_name": "click",
+        "to_name": "image",
+        "value": {"x": 1.0, "y": 2.0, "width": 0.3, "keypointlabels": ["Cat"]},
+        "meta": {"text": ["a note"], "round": 2},
+    }
+    (mark,) = marks_of([msgspec.convert(sent, Region)])
+
+    (got,) = echo_regions(controls, mark, Echo(rid="m", n=3, pos=False), shape_hw=(2, 3))
+
+    assert got["meta"] == {"text": ["a note"], "round": 2, "rid": "m", "n": 3, "pos": False}
+    assert got["parentID"] == "m"
+    assert got["id"] == "k"
+    assert got["value"] == sent["value"]
+
+
+def test_without_a_point_tag_nothing_is_carried_back() -> None:
+    xml = write_labelling_config(["Cat"]).replace("KeyPointLabels", "PolygonLabels")
+    controls = parse_labelling_config(xml).on("image")
+    value = {"x": 1, "y": 2, "width": 3, "height": 4, "rectanglelabels": ["Cat"]}
+    sent = {"id": "b", "type": "rectanglelabels", "value": value}
+    (mark,) = marks_of([msgspec.convert(sent, Region)])
+
+    assert echo_regions(controls, mark, Echo(rid="m"), shape_hw=(2, 3)) == []
