@@ -76,6 +76,11 @@ class Contestant:
         return cls(name=name, weights=Path(weights) if weights else None, device=device)
 
     @property
+    def label(self) -> str:
+        """What tables and legends call it: the name, and the weights file where one was given."""
+        return self.name if self.weights is None else f"{self.name} ({self.weights.stem})"
+
+    @property
     def version(self) -> str:
         """Of the segmenter, known without loading it."""
         if self.name == BOX:

@@ -33,7 +33,7 @@ class NocRow(msgspec.Struct, frozen=True, kw_only=True):
         key: See `Trial.key`.
         dataset: Name of the set.
         instance: Name of the object in its set.
-        model: Name of the model.
+        model: `Contestant.label`.
         version: Of the model.
         start: `FROM_CLICKS` or `FROM_BOX`.
         box: The box that was given first, `x0, y0, x1, y1`; None from clicks alone.
@@ -89,7 +89,7 @@ def play_noc(trial: Trial) -> list[NocRow]:
                 key=trial.key(start),
                 dataset=trial.instance.dataset,
                 instance=trial.instance.name,
-                model=trial.contestant.name,
+                model=trial.contestant.label,
                 version=trial.version,
                 start=start,
                 box=None if given is None else (given.x0, given.y0, given.x1, given.y1),

@@ -146,7 +146,7 @@ def _pictures(
         )
     ]
     for contestant in contestants:
-        own = [r for r in rows if r.start == FROM_CLICKS and r.model == contestant.name]
+        own = [r for r in rows if r.start == FROM_CLICKS and r.model == contestant.label]
         areas = [-area_under(row.ious) for row in own]
         order = sorted(range(len(own)), key=lambda index: -areas[index])
         groups = [
@@ -159,5 +159,5 @@ def _pictures(
             for index in (order[:pictured] if worst else spread(areas, pictured))
         ]
         if groups:
-            blocks.append(album(groups, caption=f"{contestant.name}. {LEGEND}"))
+            blocks.append(album(groups, caption=f"{contestant.label}. {LEGEND}"))
     return tuple(blocks)

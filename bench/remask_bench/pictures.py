@@ -45,7 +45,7 @@ def before_and_after(
         )
         pictures.append(Picture(image=image, caption=f"{_words(clicks)}: IoU {score:.3f}"))
     first = pictures[0]
-    caption = f"{instance.key}, {contestant.name}. {first.caption}"
+    caption = f"{instance.key}, {contestant.label}. {first.caption}"
     return (Picture(image=first.image, caption=caption), *pictures[1:])
 
 

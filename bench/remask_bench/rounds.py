@@ -27,7 +27,7 @@ class RoundsRow(msgspec.Struct, frozen=True, kw_only=True):
         key: See `Trial.key`.
         dataset: Name of the set.
         instance: Name of the object in its set.
-        model: Name of the model.
+        model: `Contestant.label`.
         version: Of the model.
         design: A name of `DESIGNS`, and how the box was drawn.
         box: `x0, y0, x1, y1`.
@@ -82,7 +82,7 @@ def play_rounds(trial: Trial) -> list[RoundsRow]:
                 key=trial.key(what),
                 dataset=trial.instance.dataset,
                 instance=trial.instance.name,
-                model=trial.contestant.name,
+                model=trial.contestant.label,
                 version=trial.version,
                 design=what,
                 box=(box.x0, box.y0, box.x1, box.y1),

@@ -94,7 +94,7 @@ def rounds_page(
                     title=question.title,
                     blocks=(
                         Text(f"In the paper: {question.paper}"),
-                        *_question_figures(summaries, question),
+                        _question_figure(summaries, question),
                         table,
                     ),
                 )
@@ -162,24 +162,23 @@ def _scatters(rows: Sequence[RoundsRow]) -> tuple[Block, ...]:
     return tuple(figures)
 
 
-def _question_figures(summaries: Sequence[RoundsSummary], question: Question) -> tuple[Figure, ...]:
-    labels = tuple(label for label, _ in question.answers)
-    figures = []
-    for dataset in dict.fromkeys(summary.dataset for summary in summaries):
-        series = []
-        for model in dict.fromkeys(s.model for s in summaries if s.model != BOX):
-            finals = {
-                _design(s.design): s.miou[-1]
-                for s in summaries
-                if (s.dataset, s.model) == (dataset, model)
-            }
-            ys = tuple(finals.get(design, float("nan")) for _, design in question.answers)
-            series.append(Series(model, tuple(float(x) for x in range(len(labels))), ys))
-        chart = BarChart(
-            series=tuple(series), groups=labels, y_label="final mIoU", y_range=(0.0, 1.0), digits=3
-        )
-        figures.append(Figure(chart=chart, caption=f"{dataset}: mIoU after the last round."))
-    return tuple(figures)
+def _question_figure(summaries: Sequence[RoundsSummary], question: Question) -> Figure:
+    series = []
+    for dataset, model in _pairs(summaries):
+        finals = {
+            _design(s.design): s.miou[-1]
+            for s in summaries
+            if (s.dataset, s.model) == (dataset, model)
+        }
+        ys = tuple(finals.get(design, float("nan")) for _, design in question.answers)
+        series.append(Series(f"{dataset}, {model}", tuple(map(float, range(len(ys)))), ys))
+    chart = BarChart(
+        series=tuple(series),
+        groups=tuple(label for label, _ in question.answers),
+        y_label="final mIoU",
+        y_range=(0.0, 1.0),
+    )
+    return Figure(chart=chart, caption="Mean IoU after the last round.")
 
 
 def _pictures(
@@ -198,7 +197,7 @@ def _pictures(
         )
     ]
     for contestant in contestants:
-        own = [r for r in rows if _design(r.design) == BASE and r.model == contestant.name]
+        own = [r for r in rows if _design(r.design) == BASE and r.model == contestant.label]
         if not own or contestant.name == BOX:
             continue
         gains = [row.ious[-1] - row.ious[0] for row in own]
@@ -212,7 +211,7 @@ def _pictures(
             )
             for index in (lowest[:pictured] if worst else spread(gains, pictured))
         ]
-        blocks.append(album(groups, caption=f"{contestant.name}. {LEGEND}"))
+        blocks.append(album(groups, caption=f"{contestant.label}. {LEGEND}"))
     return tuple(blocks)
 
 

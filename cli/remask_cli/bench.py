@@ -13,6 +13,7 @@ import typer
 
 if TYPE_CHECKING:
     from remask_bench.studies import Result, Setting
+    from remask_bench.timings import Timing
     from remask_reports.page import Table
 
 __all__ = ["app"]
@@ -42,6 +43,7 @@ Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 or auto
 Pictures = Annotated[
     int, typer.Option("--pictures", min=0, help="Examples and worst cases to draw per model.")
 ]
+Requests = Annotated[int, typer.Option("--requests", min=1, help="Requests of all clients.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
@@ -116,6 +118,97 @@ def rounds(
     _show(result, as_json=as_json)
 
 
+@app.command(epilog="Example: `remask bench codec --json`")
+def codec(seed: Seed = 0, as_json: Json = False) -> None:
+    """Time our brush RLE beside the one of Label Studio's SDK."""
+    from remask_bench.timings import time_codec
+
+    _show_timing(time_codec(seed=seed), as_json=as_json)
+
+
+@app.command(epilog="Example: `remask bench scheduling`")
+def scheduling(seed: Seed = 0, as_json: Json = False) -> None:
+    """Time clicks under a batch job, and a worker that is killed."""
+    from remask_bench.timings import time_scheduling
+
+    _show_timing(time_scheduling(seed=seed), as_json=as_json)
+
+
+@app.command(epilog="Example: `remask bench service --requests 2000 --kill`")
+def service(
+    requests: Requests = 2000,
+    kill: Annotated[
+        bool, typer.Option("--kill", help="Kill the worker with signal 9 half-way.")
+    ] = False,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Start a service and put 16 clients to work on it; every mask is checked.
+
+    Exit code 1 if an answer was wrong or missing.
+    """
+    from remask_bench.timings import time_service
+
+    with _bar(requests) as on_done:
+        timing = time_service(seed=seed, requests=requests, kill=kill, on_done=on_done)
+    _show_timing(timing, as_json=as_json)
+    if not timing.all_right:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: `remask bench sam --clicks 3`")
+def sam(
+    clicks: Annotated[
+        int, typer.Option(min=1, help="Clicks; each encodes once, 13 s on two CPU cores.")
+    ] = 3,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Time a click on a known image with and without an embedding cache."""
+    from remask_bench.timings import time_sam
+
+    _show_timing(time_sam(seed=seed, clicks=clicks), as_json=as_json)
+
+
+@app.command("all", epilog="Example: `remask bench all --out bench-results`")
+def every(
+    out: Annotated[Path, typer.Option(help="Folder for timings.html and timings.json.")] = Path(
+        "bench-results"
+    ),
+    requests: Requests = 2000,
+    seed: Seed = 0,
+) -> None:
+    """Run all timings (codec, scheduling, service, sam) and write one report."""
+    import msgspec
+
+    from remask_bench.timings import (
+        time_codec,
+        time_sam,
+        time_scheduling,
+        time_service,
+        timings_page,
+    )
+
+    timings = [time_codec(seed=seed), time_scheduling(seed=seed)]
+    with _bar(requests) as on_done:
+        timings.append(time_service(seed=seed, requests=requests, on_done=on_done))
+    timings.append(time_sam(seed=seed))
+    for timing in timings:
+        _show_timing(timing, as_json=False)
+    out.mkdir(parents=True, exist_ok=True)
+    rows = {timing.title: timing.rows for timing in timings}
+    (out / "timings.json").write_bytes(msgspec.json.format(msgspec.json.encode(rows)))
+    page = timings_page(timings, made_by=_made_by())
+    (out / "timings.html").write_text(page.to_html(), encoding="utf-8")
+    typer.echo(f"Report: {out / 'timings.html'}")
+
+
+def _made_by() -> str:
+    import shlex
+
+    return f"Made by: remask {shlex.join(sys.argv[1:])}"
+
+
 def _setting(
     data: list[Path],
     model: list[str],
@@ -126,8 +219,6 @@ def _setting(
     device: str,
     pictures: int,
 ) -> Setting:
-    import shlex
-
     from remask_bench.studies import Setting
 
     return Setting(
@@ -139,7 +230,7 @@ def _setting(
         seed=seed,
         device=device,
         pictured=pictures,
-        made_by=f"Made by: remask {shlex.join(sys.argv[1:])}",
+        made_by=_made_by(),
     )
 
 
@@ -173,6 +264,15 @@ def _show(result: Result, *, as_json: bool) -> None:
     for table in result.tables:
         _print_table(table)
     typer.echo(f"Report: {result.report}")
+
+
+def _show_timing(timing: Timing, *, as_json: bool) -> None:
+    if as_json:
+        _print_json(timing.rows)
+        return
+    typer.echo(f"{timing.title}. {timing.about}\n")
+    for table in timing.tables:
+        _print_table(table)
 
 
 def _print_json(data: object) -> None:
