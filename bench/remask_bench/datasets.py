@@ -15,6 +15,7 @@ from pycocotools import mask as coco_mask
 from remask_core.errors import InputError, NotFound
 from remask_core.geometry import box_of_mask
 from remask_core.images import decode_image
+from remask_core.rle_coco import decode_coco_rle
 from remask_core.types import BoolMask, Box, RgbImage
 
 __all__ = ["VOID", "Instance", "Sample", "open_set"]
@@ -157,15 +158,13 @@ def _image_path(path: Path, file_name: str) -> Path:
 
 def _from_coco(segmentation: Any, height: int, width: int) -> BoolMask:
     """Return (H, W) bool of polygons, uncompressed or compressed RLE."""
+    if not isinstance(segmentation, list):
+        return decode_coco_rle(segmentation)
     try:
-        rle = segmentation
-        if isinstance(segmentation, list):
-            rle = coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
-        elif isinstance(segmentation["counts"], list):
-            rle = coco_mask.frPyObjects(segmentation, height, width)
-        return np.asarray(coco_mask.decode(rle), dtype=np.bool_)
-    except (KeyError, TypeError, ValueError) as error:
+        parts = coco_mask.frPyObjects(segmentation, height, width)
+    except (TypeError, ValueError, IndexError) as error:
         raise InputError(f"`segmentation` must be polygons or RLE: {error!r}") from error
+    return decode_coco_rle(coco_mask.merge(parts))
 
 
 def _bytes(path: Path) -> bytes:

@@ -85,9 +85,10 @@ def measure_service(
     rows = [_bare(seed)]
     with served(_MODEL, folder) as server:
         for image in range(images):
-            _typist(server, names, seed, client=0, image=image).click()
-        alone = _typist(server, names, seed, client=1)
-        rows += _rows("one client", [one for _ in range(200) for one in alone.click()])
+            with _typist(server, names, seed, client=0, image=image) as person:
+                person.click()
+        with _typist(server, names, seed, client=1) as person:
+            rows += _rows("one client", [one for _ in range(200) for one in person.click()])
         with _health(server) as seen:
             exchanges = _crowd(server, names, seed, clients, requests, kill, on_done)
         situation = f"{clients} clients" + (", worker killed" if kill else "")
@@ -123,19 +124,21 @@ def _bare(seed: int) -> LoadRow:
     return _rows("model and codec alone", exchanges)[0]
 
 
+@contextmanager
 def _typist(
     server: Server, names: list[str], seed: int, *, client: int, image: int | None = None
-) -> Typist:
+) -> Iterator[Typist]:
     rng = np.random.default_rng([seed, client])
     number = int(rng.integers(len(names))) if image is None else image
-    return Typist(
-        client=httpx.Client(base_url=server.url, timeout=_TIMEOUT_S),
-        rng=rng,
-        task_id=number + 1,
-        image=names[number],
-        shape_hw=_SHAPE_HW,
-        radius_px=_RADIUS_PX + number,
-    )
+    with httpx.Client(base_url=server.url, timeout=_TIMEOUT_S) as connection:
+        yield Typist(
+            client=connection,
+            rng=rng,
+            task_id=number + 1,
+            image=names[number],
+            shape_hw=_SHAPE_HW,
+            radius_px=_RADIUS_PX + number,
+        )
 
 
 def _crowd(
@@ -153,9 +156,8 @@ def _crowd(
 
     def work(client: int) -> list[Exchange]:
         own: list[Exchange] = []
-        person = _typist(server, names, seed, client=client)
-        acts = (person.box, person.click, person.box_and_click)
-        with person.client:
+        with _typist(server, names, seed, client=client) as person:
+            acts = (person.box, person.click, person.box_and_click)
             while left.acquire(blocking=False):
                 done = acts[person.rng.integers(len(acts))]()
                 for _ in done[1:]:

@@ -1,0 +1,77 @@
+"""Data sets on disk, both layouts, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bench_data import SHAPE_HW, write_coco, write_folder
+
+from remask_bench.datasets import open_set
+from remask_core.errors import InputError, NotFound
+
+
+def test_a_folder_gives_its_objects_in_order(tmp_path: Path) -> None:
+    instances = open_set(write_folder(tmp_path / "tiny"))
+
+    assert [instance.key for instance in instances] == ["tiny/0-1", "tiny/1-1", "tiny/2-1"]
+
+
+def test_truth_box_and_void_come_from_the_mask(tmp_path: Path) -> None:
+    sample = open_set(write_folder(tmp_path / "tiny"))[2].load()
+
+    rows, columns = np.nonzero(sample.truth)
+    assert sample.image.shape == (*SHAPE_HW, 3)
+    assert not sample.valid.all()
+    assert not (sample.truth & ~sample.valid).any()
+    assert (sample.box.x0, sample.box.y0) == (columns.min(), rows.min())
+    assert (sample.box.x1, sample.box.y1) == (columns.max() + 1, rows.max() + 1)
+
+
+def test_a_limit_is_spread_over_the_set(tmp_path: Path) -> None:
+    instances = open_set(write_folder(tmp_path / "tiny"), limit=2)
+
+    assert [instance.name for instance in instances] == ["0-1", "2-1"]
+
+
+def test_coco_polygons_and_rle_are_read_and_crowds_left_out(tmp_path: Path) -> None:
+    polygon, rle = open_set(write_coco(tmp_path / "tiny.json"))
+
+    assert (polygon.key, rle.key) == ("tiny/1", "tiny/2")
+    assert polygon.load().truth.sum() == 20 * 30
+    assert rle.load().truth.sum() == 40
+    assert rle.load().valid.all()
+
+
+def test_what_is_not_there_is_not_found(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="no data set"):
+        open_set(tmp_path / "nothing")
+
+
+def test_a_folder_without_index_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"index\.csv or a COCO JSON"):
+        open_set(tmp_path)
+
+
+def test_an_index_without_columns_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "index.csv").write_text("image,file\na.png,b\n")
+
+    with pytest.raises(InputError, match=r"columns \['instance', 'mask'\]"):
+        open_set(tmp_path)
+
+
+def test_json_that_is_not_coco_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"images": []}')
+
+    with pytest.raises(InputError, match="must be COCO instances JSON"):
+        open_set(tmp_path / "a.json")
+
+
+def test_an_object_without_pixels_is_refused(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "tiny")
+    (folder / "index.csv").write_text("image,mask,instance\n0.png,0.png,7\n")
+    (instance,) = open_set(folder)
+
+    with pytest.raises(InputError, match="no pixel of its object"):
+        instance.load()
