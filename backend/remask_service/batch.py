@@ -271,7 +271,7 @@ def _boxes(task: Task, config: LabellingConfig) -> Iterator[tuple[ImageControls,
         for raw in (task.annotations, task.drafts, task.predictions)
         for holder in result_holders(raw)
         if not holder.was_cancelled
-        for region in holder.regions()
+        for region in holder.result
         if region.type.startswith(("rectangle", "keypoint")) or region.type == "labels"
     ]
     known = {controls.image.name: controls for controls in config.images}

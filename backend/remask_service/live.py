@@ -198,17 +198,30 @@ class Live:
         self, scene: _Scene, histories: Sequence[History], prompt: Prompted
     ) -> History | None:
         """Return the object that a click belongs to, predicted masks included; None: a new one."""
-        taken = {history.rid for history in histories}
-        known = list(histories) + [
-            History(rid=rid, prior=prior)
-            for rid, prior in scene.around.predicted(scene.labels, scene.item_index)
-            if rid not in taken
-        ]
         click = prompt.mark.to_click(scene.shape_hw, positive=prompt.positive)
-        prompted = [one for one in known if one.prompts and one.steps(scene.shape_hw)]
-        calls = [self._call(scene, one) for one in prompted]
+        known = [one for one in histories if one.steps(scene.shape_hw)]
+        standing = self._standing(scene, known)
+        if not any(one.footprint.contains(click) for one in standing):
+            taken = {history.rid for history in histories}
+            for rid, prior in scene.around.predicted(scene.labels, scene.item_index):
+                if rid not in taken:
+                    known.append(History(rid=rid, prior=prior))
+                    footprint = self._asker.prior_footprint(
+                        prior.ls_rle, digest=prior.ref.digest, shape_hw=scene.shape_hw
+                    )
+                    standing.append(Standing(rid=rid, footprint=footprint, box=None, touched=0.0))
+        owner = owner_of(click, standing, shape_hw=scene.shape_hw)
+        return None if owner is None else next(one for one in known if one.rid == owner.rid)
+
+    def _standing(self, scene: _Scene, histories: Sequence[History]) -> list[Standing]:
+        """Return where the masks of known objects lie; one that is not remembered is made again.
+
+        Raises:
+            RemaskError: A mask could not be made.
+        """
+        calls = [self._call(scene, one) for one in histories]
         standing: list[Standing] = []
-        for one, call, told in zip(prompted, calls, self._asker.ask(calls), strict=True):
+        for one, call, told in zip(histories, calls, self._asker.ask(calls), strict=True):
             if not isinstance(told, Answer):
                 raise told
             standing.append(
@@ -219,14 +232,7 @@ class Live:
                     touched=one.touched,
                 )
             )
-        for one in known:
-            if one.prior is not None and not one.prompts:
-                footprint = self._asker.prior_footprint(
-                    one.prior.ls_rle, digest=one.prior.ref.digest, shape_hw=scene.shape_hw
-                )
-                standing.append(Standing(rid=one.rid, footprint=footprint, box=None, touched=0.0))
-        owner = owner_of(click, standing, shape_hw=scene.shape_hw)
-        return None if owner is None else next(one for one in known if one.rid == owner.rid)
+        return standing
 
     def _keep_previous(
         self, scene: _Scene, history: History, fresh: Sequence[Prompted], error: RemaskError

@@ -111,13 +111,13 @@ class Surroundings:
     def predicted_ids(self) -> frozenset[str]:
         """Ids of all regions that came with predictions."""
         holders = result_holders(self._task.predictions)
-        return frozenset(region.id for holder in holders for region in holder.regions())
+        return frozenset(region.id for holder in holders for region in holder.result)
 
     @cached_property
     def annotated_ids(self) -> frozenset[str]:
         """Ids of all regions of submitted annotations."""
         holders = result_holders(self._task.annotations)
-        return frozenset(region.id for holder in holders for region in holder.regions())
+        return frozenset(region.id for holder in holders for region in holder.result)
 
     def in_draft(self, region_id: str) -> bool:
         """Whether the annotator's newest draft holds the region."""
@@ -132,13 +132,13 @@ class Surroundings:
     def _draft_ids(self) -> frozenset[str] | None:
         if not self._drafts:
             return None
-        return frozenset(region.id for region in self._drafts[0].regions())
+        return frozenset(region.id for region in self._drafts[0].result)
 
     @cached_property
     def _draft_signs(self) -> dict[str, Sign]:
         signs: dict[str, Sign] = {}
         for draft in self._drafts:
-            for region in draft.regions():
+            for region in draft.result:
                 if region.is_positive is not None:
                     signs.setdefault(region.id, Sign(bool(region.is_positive)))
         return signs
@@ -149,7 +149,7 @@ class Surroundings:
         return [
             (holder, region)
             for holder in result_holders(self._task.predictions)
-            for region in holder.regions()
+            for region in holder.result
             if region.to_name == name and has_mask(region)
         ]
 
@@ -158,7 +158,7 @@ class Surroundings:
             return region.labels
         # A plain <Brush> keeps its labels in a second entry of the same id.
         return next(
-            (one.labels for one in holder.regions() if one.id == region.id and one.labels), ()
+            (one.labels for one in holder.result if one.id == region.id and one.labels), ()
         )
 
 

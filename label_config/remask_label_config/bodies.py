@@ -88,16 +88,19 @@ class Region(msgspec.Struct, kw_only=True):
 
 
 class ResultHolder(msgspec.Struct, kw_only=True):
-    """An annotation, draft or prediction, its result undecoded."""
+    """An annotation, draft or prediction, with the regions of it that can be understood."""
 
+    id: int | str | None = None
+    result: list[Region] = []
+    was_cancelled: bool | None = None
+    updated_at: str | None = None
+
+
+class _RawHolder(msgspec.Struct, kw_only=True):
     id: int | str | None = None
     result: msgspec.Raw = NOTHING
     was_cancelled: bool | None = None
     updated_at: str | None = None
-
-    def regions(self) -> list[Region]:
-        """Return the regions that can be understood; others are left out."""
-        return regions_of(self.result)
 
 
 class Task(msgspec.Struct, kw_only=True):
@@ -199,7 +202,9 @@ _SETUP = msgspec.json.Decoder(SetupRequest)
 _WEBHOOK = msgspec.json.Decoder(WebhookRequest)
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _REGION = msgspec.json.Decoder(Region)
-_HOLDER = msgspec.json.Decoder(ResultHolder)
+_REGIONS = msgspec.json.Decoder(list[Region])
+_HOLDERS = msgspec.json.Decoder(list[ResultHolder])
+_RAW_HOLDER = msgspec.json.Decoder(_RawHolder)
 
 
 def decode_predict(body: bytes) -> PredictRequest:
@@ -223,17 +228,30 @@ def decode_webhook(body: bytes) -> WebhookRequest:
 
 
 def result_holders(raw: msgspec.Raw) -> list[ResultHolder]:
-    """Return a task's annotations, drafts or predictions; what cannot be understood is left out."""
-    return list(_understood(_HOLDER, raw))
-
-
-def regions_of(raw: msgspec.Raw) -> list[Region]:
-    """Return the regions of a `result` that can be understood; others are left out.
+    """Return a task's annotations, drafts or predictions; what cannot be understood is left out.
 
     A task holds whatever its project's other controls and imports have put there: a text answer,
     a region without an id. Such things are none of our business and no reason to refuse a click.
     """
-    return list(_understood(_REGION, raw))
+    # One pass over what may be megabytes of masks; piece by piece only where that fails.
+    known = _whole(_HOLDERS, raw)
+    if known is not None:
+        return known
+    return [
+        ResultHolder(
+            id=holder.id,
+            result=regions_of(holder.result),
+            was_cancelled=holder.was_cancelled,
+            updated_at=holder.updated_at,
+        )
+        for holder in _understood(_RAW_HOLDER, raw)
+    ]
+
+
+def regions_of(raw: msgspec.Raw) -> list[Region]:
+    """Return the regions of a `result` that can be understood; others are left out."""
+    known = _whole(_REGIONS, raw)
+    return list(_understood(_REGION, raw)) if known is None else known
 
 
 def _decode(decoder: msgspec.json.Decoder[_Body], body: bytes) -> _Body:
@@ -247,6 +265,13 @@ def _decode(decoder: msgspec.json.Decoder[_Body], body: bytes) -> _Body:
         raise InputError(f"`body` must be JSON: {error}") from error
     except RecursionError as error:
         raise InputError("`body` must not nest that deeply") from error
+
+
+def _whole(decoder: msgspec.json.Decoder[_Body], raw: msgspec.Raw) -> _Body | None:
+    try:
+        return decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _understood(decoder: msgspec.json.Decoder[_Body], raw: msgspec.Raw) -> Iterator[_Body]:

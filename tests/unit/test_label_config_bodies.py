@@ -94,4 +94,13 @@ def test_setup_and_webhook_are_read() -> None:
 @pytest.mark.parametrize("raw", [b"", b"null", b"{}", b"[", b"[1, {}, null]"])
 def test_results_that_cannot_be_read_are_left_out(raw: bytes) -> None:
     assert regions_of(msgspec.Raw(raw)) == []
-    assert all(holder.regions() == [] for holder in result_holders(msgspec.Raw(raw)))
+    assert all(holder.result == [] for holder in result_holders(msgspec.Raw(raw)))
+
+
+def test_one_strange_region_does_not_hide_the_others() -> None:
+    good = {"id": "a", "type": "choices", "value": {"choices": ["x"]}}
+    raw = msgspec.Raw(json.dumps([{"id": 1, "result": [good, {"id": 7}, 3]}, 5, {}]).encode())
+
+    holders = result_holders(raw)
+
+    assert [[region.id for region in holder.result] for holder in holders] == [["a"], []]
