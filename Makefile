@@ -57,7 +57,7 @@ check: $(VENV)/.ready ## Style, types, floors and walls, docs, module length
 	@$(BIN)/python tools/check_house.py
 
 bench: setup ## Measure codec, service and models; results in bench-results
-	@$(BIN)/remask bench $(ARGS)
+	@$(BIN)/remask bench $(or $(ARGS),all)
 
 docs: $(VENV)/.ready ## Write the generated pages anew
 	@$(BIN)/python tools/write_docs.py
