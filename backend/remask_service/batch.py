@@ -22,7 +22,7 @@ from remask_label_config.config import ImageControls, LabellingConfig, parse_lab
 from remask_label_config.prompts import Mark, marks_of
 from remask_service.asking import wait_for
 from remask_service.histories import History, Prompted
-from remask_service.records import AnswerRecord
+from remask_service.ledger import Asked, Ledger
 from remask_service.sources import ImageSource, StoredImage
 from remask_worker.calls import Answer, Call, Engine, Lane, Overloaded
 
@@ -38,6 +38,7 @@ class _Open:
 
     index: int
     task: Task
+    asked: Asked
     left: int
     regions: list[JsonRegion] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
@@ -65,16 +66,14 @@ class Batch:
         images: ImageSource,
         *,
         clock: Callable[[], float],
-        new_id: Callable[[], str],
-        on_answer: Callable[[AnswerRecord], None],
+        ledger: Ledger,
         wait: Callable[[float], None],
         window: int,
     ) -> None:
         self._engine = engine
         self._images = images
         self._clock = clock
-        self._new_id = new_id
-        self._on_answer = on_answer
+        self._ledger = ledger
         self._wait = wait
         self._window = window
 
@@ -101,17 +100,18 @@ class Batch:
             if not todo:
                 answers[index] = msgspec.Raw(msgspec.json.encode(self._empty()))
                 continue
-            opened = _Open(index=index, task=task, left=len(todo))
+            asked = Asked(request.project_id, task.id, lane, arrived)
+            opened = _Open(index=index, task=task, asked=asked, left=len(todo))
             for controls, mark in todo:
                 while len(running) >= self._window:
-                    self._finish(running.popleft(), answers, request, arrived, deadline)
-                job = self._start(opened, controls, mark, lane, arrived, deadline, request)
+                    self._finish(running.popleft(), answers, deadline)
+                job = self._start(opened, controls, mark, deadline)
                 if job is None:
                     self._count_down(opened, answers)
                 else:
                     running.append(job)
         while running:
-            self._finish(running.popleft(), answers, request, arrived, deadline)
+            self._finish(running.popleft(), answers, deadline)
         return answers
 
     def _empty(self) -> dict[str, object]:
@@ -119,16 +119,10 @@ class Batch:
         return {"result": []} if version is None else {"result": [], "model_version": version}
 
     def _start(
-        self,
-        opened: _Open,
-        controls: ImageControls,
-        mark: Mark,
-        lane: Lane,
-        arrived: float,
-        deadline: float,
-        request: PredictRequest,
+        self, opened: _Open, controls: ImageControls, mark: Mark, deadline: float
     ) -> _Job | None:
         rid = mark.echo.rid or region_id(opened.task.id, mark.id)
+        arrived = opened.asked.arrived if mark.echo.t is None else mark.echo.t
         prompt = Prompted(mark=mark, n=0, step=0, arrived=arrived, fresh=mark.echo.rid is None)
         history = History(rid=rid, prompts=(prompt,))
         try:
@@ -137,34 +131,31 @@ class Batch:
             image = self._images.fetch(url, task_id=opened.task.id)
         except RemaskError as error:
             opened.postponed = True
-            self._tell(opened, history, None, lane, request, arrived, error=error)
+            self._ledger.tell(opened.asked, "failed", about=mark, history=history, error=error)
             return None
-        call = _call(image, history, controls, lane, deadline)
+        call = _call(image, history, controls, opened.asked.lane, deadline)
         return _Job(opened, controls, history, call, self._engine.submit(call))
 
-    def _finish(
-        self,
-        job: _Job,
-        answers: list[msgspec.Raw],
-        request: PredictRequest,
-        arrived: float,
-        deadline: float,
-    ) -> None:
-        opened, call = job.open, job.call
-        shape_hw: tuple[int, int] | None = None
+    def _finish(self, job: _Job, answers: list[msgspec.Raw], deadline: float) -> None:
+        opened, (prompt,) = job.open, job.history.prompts
         answer: Answer | None = None
-        error: RemaskError | None = None
+        problem: RemaskError | None = None
         try:
-            answer = self._result(job.future, call, deadline)
-        except RemaskError as caught:
-            error = caught
+            answer = self._result(job.future, job.call, deadline)
+        except RemaskError as error:
+            problem = error
             # A box that can never be answered must not keep the others from being stored.
-            opened.postponed |= not isinstance(caught, InputError)
+            opened.postponed |= not isinstance(error, InputError)
         else:
-            shape_hw = answer.shape_hw
             self._add(job, answer)
-        self._tell(
-            opened, job.history, shape_hw, call.lane, request, arrived, answer=answer, error=error
+        self._ledger.tell(
+            opened.asked,
+            "failed" if answer is None else "answered",
+            about=prompt.mark,
+            history=job.history,
+            shape_hw=None if answer is None else answer.shape_hw,
+            answer=answer,
+            error=problem,
         )
         self._count_down(opened, answers)
 
@@ -209,40 +200,6 @@ class Batch:
             )
         )
         opened.regions = []
-
-    def _tell(
-        self,
-        opened: _Open,
-        history: History,
-        shape_hw: tuple[int, int] | None,
-        lane: Lane,
-        request: PredictRequest,
-        arrived: float,
-        *,
-        answer: Answer | None = None,
-        error: RemaskError | None = None,
-    ) -> None:
-        (prompt,) = history.prompts
-        self._on_answer(
-            AnswerRecord(
-                answer_id=self._new_id(),
-                time=arrived,
-                project=request.project_id,
-                task=opened.task.id,
-                item_index=prompt.mark.region.item_index,
-                labels=prompt.mark.labels,
-                region=history.rid,
-                prompts=(prompt.record(shape_hw),),
-                lane=lane.name.lower(),
-                outcome="failed" if answer is None else "answered",
-                model_version=None if answer is None else answer.model_version,
-                score=None if answer is None else answer.score,
-                latency_ms=1000 * (self._clock() - arrived),
-                model_ms=0.0 if answer is None else answer.model_ms,
-                error=None if error is None else error.code,
-                detail="" if error is None else str(error),
-            )
-        )
 
 
 def _call(

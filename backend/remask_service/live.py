@@ -20,9 +20,9 @@ from remask_label_config.config import ImageControls, parse_labelling_config
 from remask_label_config.prompts import Mark, Sign, marks_of
 from remask_service.asking import Asker
 from remask_service.histories import History, Prompted, echoed_histories
+from remask_service.ledger import Arrivals, Asked, Ledger
 from remask_service.ownership import Standing, owner_of
-from remask_service.recall import Recall
-from remask_service.records import AnswerRecord, Outcome
+from remask_service.records import Outcome
 from remask_service.sources import ImageSource, StoredImage
 from remask_service.surroundings import Surroundings
 from remask_worker.calls import Answer, Call, Lane
@@ -39,20 +39,10 @@ class TaskAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    """When a prompt first arrived, and its sign if it was told then."""
-
-    arrived: float
-    sign: Sign
-
-
-@dataclass(frozen=True, slots=True)
 class _Scene:
     """A request with prompts: those alike to the last one, and what they were drawn on."""
 
-    task: Task
-    project: str | None
-    arrived: float
+    asked: Asked
     controls: ImageControls
     marks: tuple[Mark, ...]
     image: StoredImage
@@ -80,17 +70,15 @@ class Live:
         images: ImageSource,
         *,
         clock: Callable[[], float],
-        new_id: Callable[[], str],
-        on_answer: Callable[[AnswerRecord], None],
+        ledger: Ledger,
         click_s: float,
     ) -> None:
         self._asker = asker
         self._images = images
         self._clock = clock
-        self._new_id = new_id
-        self._on_answer = on_answer
+        self._ledger = ledger
         self._click_s = click_s
-        self._seen: Recall[tuple[int | None, str], _Seen] = Recall(16 * 2**20)
+        self._arrivals = Arrivals()
 
     def answer(self, request: PredictRequest, task: Task) -> TaskAnswer:
         """Return the mask of what was drawn last, and its prompts with their `meta`.
@@ -102,13 +90,12 @@ class Live:
             InputError: The labelling configuration or a prompt cannot be understood.
             NotFound: A prompt points at an image that the configuration does not have.
         """
-        arrived = self._clock()
-        project = request.project_id
+        asked = Asked(request.project_id, task.id, Lane.CLICK, self._clock())
         context = request.context
         marks = marks_of(context.result) if context is not None else []
         if not marks:
             # Label Studio asks this once per pending prompt when an annotation is submitted.
-            self._on_answer(self._record(task, project, arrived, (), None, "empty"))
+            self._ledger.tell(asked, "empty")
             return TaskAnswer(result=[])
         last = marks[-1]
         alike = tuple(mark for mark in marks if _alike(mark, last))
@@ -116,15 +103,15 @@ class Live:
             controls = parse_labelling_config(request.label_config).on(last.region.to_name)
             _check_labels(last, controls)
         except RemaskError as error:
-            self._tell_unplaced(task, project, arrived, alike, error)
+            self._tell_unplaced(asked, alike, error)
             raise
         try:
             image = self._image(task, controls, last)
         except RemaskError as error:
-            self._tell_unplaced(task, project, arrived, alike, error)
+            self._tell_unplaced(asked, alike, error)
             return TaskAnswer(result=[])
         around = Surroundings(task, controls, shape_hw=image.shape_hw)
-        scene = _Scene(task, project, arrived, controls, alike, image, around)
+        scene = _Scene(asked, controls, alike, image, around)
         return self._boxes(scene) if last.drawn_box else self._clicks(scene)
 
     def _boxes(self, scene: _Scene) -> TaskAnswer:
@@ -132,7 +119,9 @@ class Live:
         last = scene.marks[-1]
         waiting = [mark for mark in scene.marks if mark is last or self._waits(mark, scene)]
         histories = [
-            History(rid=region_id(scene.task.id, mark.id)).grown([self._prompted(mark, scene)])
+            History(rid=region_id(scene.asked.task_id, mark.id)).grown(
+                [self._prompted(mark, scene)]
+            )
             for mark in waiting
         ]
         told = self._asker.ask([self._call(scene, history) for history in histories])
@@ -158,7 +147,7 @@ class Live:
             imported
             or mark.id in around.predicted_ids
             or mark.id in around.annotated_ids
-            or around.in_draft(region_id(scene.task.id, mark.id))
+            or around.in_draft(region_id(scene.asked.task_id, mark.id))
         )
 
     def _clicks(self, scene: _Scene) -> TaskAnswer:
@@ -178,7 +167,7 @@ class Live:
             )
             if fresh:
                 owner = self._owner(scene, histories, fresh[0])
-                history = owner or History(rid=region_id(scene.task.id, fresh[0].mark.id))
+                history = owner or History(rid=region_id(scene.asked.task_id, fresh[0].mark.id))
                 history = history.grown(fresh)
             else:
                 history = next((h for h in histories if h.rid == scene.marks[-1].echo.rid), None)
@@ -269,39 +258,12 @@ class Live:
             steps=history.steps(scene.shape_hw),
             prior_ls_rle=None if history.prior is None else history.prior.ls_rle,
             lane=Lane.CLICK,
-            deadline=scene.arrived + self._click_s,
+            deadline=scene.asked.arrived + self._click_s,
             encoding=encoding_for(scene.controls),
         )
 
     def _prompted(self, mark: Mark, scene: _Scene) -> Prompted:
-        sign = scene.around.sign_of(mark)
-        return self._remembered(mark, sign, task_id=scene.task.id, arrived=scene.arrived)
-
-    def _remembered(
-        self, mark: Mark, sign: Sign, *, task_id: int | None, arrived: float
-    ) -> Prompted:
-        """Return a mark with its sign and time, from its echo or from when it first came.
-
-        A sign that nothing tells any more is taken as positive: most clicks are, and a click that
-        wrongly adds is seen and taken back, while one that wrongly removes may go unnoticed.
-        """
-        seen = self._seen.get((task_id, mark.id))
-        if sign is Sign.UNKNOWN and seen is not None:
-            sign = seen.sign
-        if seen is None or seen.sign is not sign:
-            kept = _Seen(arrived if seen is None else seen.arrived, sign)
-            self._seen.put((task_id, mark.id), kept, nbytes=256)
-        first = arrived if seen is None else seen.arrived
-        return Prompted(
-            mark=mark,
-            n=0,
-            step=0,
-            arrived=first if mark.echo.t is None else mark.echo.t,
-            positive=sign is not Sign.NEGATIVE,
-            sign_known=mark.box is not None
-            or (sign is not Sign.UNKNOWN and mark.echo.sign is None),
-            fresh=seen is None and mark.echo.rid is None,
-        )
+        return self._arrivals.prompted(mark, scene.around.sign_of(mark), scene.asked)
 
     def _compose(self, scene: _Scene, history: History, answer: Answer) -> TaskAnswer:
         clicks = sum(prompt.mark.box is None for prompt in history.prompts)
@@ -329,74 +291,30 @@ class Live:
         answer: Answer | None = None,
         error: RemaskError | None = None,
     ) -> None:
-        self._on_answer(
-            self._record(
-                scene.task,
-                scene.project,
-                scene.arrived,
-                scene.marks,
-                history,
-                outcome,
-                shape_hw=scene.shape_hw,
-                answer=answer,
-                error=error,
-            )
+        self._ledger.tell(
+            scene.asked,
+            outcome,
+            about=scene.marks[-1],
+            history=history,
+            shape_hw=scene.shape_hw,
+            answer=answer,
+            error=error,
         )
 
-    def _tell_unplaced(
-        self,
-        task: Task,
-        project: str | None,
-        arrived: float,
-        marks: tuple[Mark, ...],
-        error: RemaskError,
-    ) -> None:
+    def _tell_unplaced(self, asked: Asked, marks: Sequence[Mark], error: RemaskError) -> None:
         """Keep the prompts of a request that failed before anything was known of the image."""
         fresh = [
-            self._remembered(mark, mark.sign, task_id=task.id, arrived=arrived)
+            self._arrivals.prompted(mark, mark.sign, asked)
             for mark in marks
             if mark.echo.rid is None
         ]
-        outcome: Outcome = "kept_previous" if len(fresh) < len(marks) else "failed"
-        history = History(rid="").grown(fresh)
-        shape_hw = _claimed_shape(marks[-1])
-        self._on_answer(
-            self._record(
-                task, project, arrived, marks, history, outcome, shape_hw=shape_hw, error=error
-            )
-        )
-
-    def _record(
-        self,
-        task: Task,
-        project: str | None,
-        arrived: float,
-        marks: tuple[Mark, ...],
-        history: History | None,
-        outcome: Outcome,
-        *,
-        shape_hw: tuple[int, int] | None = None,
-        answer: Answer | None = None,
-        error: RemaskError | None = None,
-    ) -> AnswerRecord:
-        prompts = history.prompts if history is not None else ()
-        return AnswerRecord(
-            answer_id=self._new_id(),
-            time=arrived,
-            project=project,
-            task=task.id,
-            item_index=marks[-1].region.item_index if marks else None,
-            labels=marks[-1].labels if marks else (),
-            region=(history.rid or None) if history is not None else None,
-            prompts=tuple(prompt.record(shape_hw) for prompt in prompts),
-            lane=Lane.CLICK.name.lower(),
-            outcome=outcome,
-            model_version=None if answer is None else answer.model_version,
-            score=None if answer is None else answer.score,
-            latency_ms=1000 * (self._clock() - arrived),
-            model_ms=0.0 if answer is None else answer.model_ms,
-            error=None if error is None else error.code,
-            detail="" if error is None else str(error),
+        self._ledger.tell(
+            asked,
+            "kept_previous" if len(fresh) < len(marks) else "failed",
+            about=marks[-1],
+            history=History(rid="").grown(fresh),
+            shape_hw=_claimed_shape(marks[-1]),
+            error=error,
         )
 
 

@@ -11,6 +11,7 @@ import msgspec
 from remask_label_config.bodies import PredictRequest
 from remask_service.asking import Asker
 from remask_service.batch import Batch
+from remask_service.ledger import Ledger
 from remask_service.live import Live
 from remask_service.records import AnswerRecord, PromptRecord
 from remask_service.sources import ImageSource, StoredImage
@@ -78,20 +79,19 @@ class Predictor:
             wait: Lets a batch wait, for so many seconds, while the worker is full.
         """
         self._limits = limits
+        ledger = Ledger(clock=clock, new_id=new_id, on_answer=on_answer)
         self._live = Live(
             Asker(engine, clock=clock, recall_bytes=limits.recall_bytes),
             images,
             clock=clock,
-            new_id=new_id,
-            on_answer=on_answer,
+            ledger=ledger,
             click_s=limits.click_s,
         )
         self._batch = Batch(
             engine,
             images,
             clock=clock,
-            new_id=new_id,
-            on_answer=on_answer,
+            ledger=ledger,
             wait=wait,
             window=limits.batch_window,
         )

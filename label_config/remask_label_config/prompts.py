@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Literal
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
@@ -19,6 +19,8 @@ from remask_core.types import Box, Click
 from remask_label_config.bodies import Region
 
 __all__ = ["Echo", "Mark", "PercentBox", "PriorRef", "Sign", "marks_of"]
+
+_Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 
 _MAX_PERCENT = 1e4
 """Drawing ends at the image's edge; what is far beyond is not a place."""
@@ -89,10 +91,10 @@ class Echo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     rid: str | None = None
-    n: int | None = None
+    n: _Count | None = None
     pos: bool | None = None
     t: float | None = None
-    step: int | None = None
+    step: _Count | None = None
     box: PercentBox | None = None
     prior: PriorRef | None = None
     sign: Literal["unknown"] | None = None

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from editor import CONFIG, SHAPE_HW, OneImage, Rig, is_mask, mask_of, toy_rig
+from editor_model import CONFIG, SHAPE_HW, OneImage, Rig, is_mask, mask_of, toy_rig
 
 from remask_core.rle_ls import encode_ls_rle_bytes
 from remask_service.predictor import Limits

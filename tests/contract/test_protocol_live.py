@@ -11,7 +11,17 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from editor import CONFIG, SHAPE_HW, Editor, OneImage, Rig, is_mask, mask_of, toy_image, toy_rig
+from editor_model import (
+    CONFIG,
+    SHAPE_HW,
+    Editor,
+    OneImage,
+    Rig,
+    is_mask,
+    mask_of,
+    toy_image,
+    toy_rig,
+)
 from fakes import ToySegmenter, toy_mask
 
 from remask_core.errors import InputError, NotFound, Unavailable

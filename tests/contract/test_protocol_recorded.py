@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from editor import Rig, mask_of, toy_image, toy_rig
+from editor_model import Rig, mask_of, toy_image, toy_rig
 from fakes import toy_mask
 
 from remask_core.types import Click, Prompt

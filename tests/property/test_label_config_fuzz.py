@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from editor import CONFIG, Rig, toy_rig
+from editor_model import CONFIG, Rig, toy_rig
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from editor import SHAPE_HW, Editor, is_mask, toy_image, toy_rig
+from editor_model import SHAPE_HW, Editor, is_mask, toy_image, toy_rig
 from fakes import toy_mask
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
