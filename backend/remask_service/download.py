@@ -118,7 +118,8 @@ class Downloader:
         if left_s <= 0:
             raise Unavailable(f"fetching {shown(url)} took longer than {self._timeout_s:g} s")
         # As it is: a few compressed bytes could unfold to more than the size limit at once.
-        headers = {"Accept": "image/*", "Accept-Encoding": "identity", **known}
+        # Not `image/*`: Label Studio answers 406 to that for its local files.
+        headers = {"Accept": "*/*", "Accept-Encoding": "identity", **known}
         if self._takes_token(url):
             assert self._credentials is not None
             headers["Authorization"] = self._credentials.header()
