@@ -1,0 +1,132 @@
+"""Batches: number and seed decide what is in one, whoever makes it and whenever."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from remask_core.errors import NotFound
+from remask_training.config import MANNERS, Manner
+from remask_training.crops import Crop, augmented_crop
+from remask_training.prompting import start_prompt
+from remask_training.samples import Sample, held_out, read_folder
+
+__all__ = ["Batch", "Pool", "batches", "find_folders", "load_pool"]
+
+_WITH_BOX = 0.6  # share of objects that begin with a box; the others with clicks
+_BOX_CONTEXT = (1.3, 1.8)  # side of the crop over the box's longer side
+_CLICK_CONTEXT = (1.25, 4.0)  # without a box the object's size is anybody's guess
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Samples of several folders, each with its share of the draws."""
+
+    folders: tuple[tuple[Sample, ...], ...]
+    shares: npt.NDArray[np.float64]
+    odds: tuple[npt.NDArray[np.float64], ...]
+
+    def draw(self, rng: np.random.Generator) -> tuple[Sample, Sequence[Sample]]:
+        """Return a sample and the folder it came from."""
+        folder = int(rng.choice(len(self.folders), p=self.shares))
+        samples = self.folders[folder]
+        return samples[int(rng.choice(len(samples), p=self.odds[folder]))], samples
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Crops and the prompts that they begin with, each (6, S/2, S/2) float32."""
+
+    crops: tuple[Crop, ...]
+    drawn: tuple[npt.NDArray[np.float32], ...]
+
+
+def find_folders(data: Sequence[Path]) -> list[Path]:
+    """Return the data folders under `data`: each path itself, or the folders directly in it.
+
+    Raises:
+        NotFound: A path holds no data folder.
+    """
+    found: list[Path] = []
+    for path in data:
+        here = [path] if _is_data(path) else sorted(one for one in _inside(path) if _is_data(one))
+        if not here:
+            raise NotFound(
+                "`data` must hold index.csv or annotations.json, itself or in a folder directly "
+                f"in it; {path} does not"
+            )
+        found += here
+    return found
+
+
+def _inside(path: Path) -> list[Path]:
+    return list(path.iterdir()) if path.is_dir() else []
+
+
+def _is_data(path: Path) -> bool:
+    return any((path / name).is_file() for name in ("index.csv", "annotations.json"))
+
+
+def load_pool(folders: Sequence[Path]) -> tuple[Pool, list[Sample]]:
+    """Return what is trained on, and the held-out samples.
+
+    Raises:
+        NotFound: No folder holds an instance large enough.
+    """
+    taught: list[tuple[Sample, ...]] = []
+    shares: list[float] = []
+    kept: list[Sample] = []
+    for folder in folders:
+        manner = MANNERS.get(folder.name, Manner())
+        samples = read_folder(folder, unions=manner.unions)
+        kept += [one for one in samples if held_out(one.picture.name)]
+        learnt = tuple(one for one in samples if not held_out(one.picture.name))
+        if learnt:
+            taught.append(learnt)
+            shares.append(manner.share)
+    if not taught:
+        raise NotFound("`data` must hold instances of 40 px and more to learn from; there is none")
+    weights = [np.array([one.weight for one in samples]) for samples in taught]
+    pool = Pool(
+        tuple(taught),
+        np.array(shares) / sum(shares),
+        tuple(weight / weight.sum() for weight in weights),
+    )
+    return pool, kept
+
+
+def _make(pool: Pool, *, side: int, size: int, seed: int, number: int) -> Batch:
+    rng = np.random.default_rng([seed, number])
+    crops, drawn = [], []
+    for _ in range(size):
+        sample, _ = pool.draw(rng)
+        _, others = pool.draw(rng)
+        with_box = rng.random() < _WITH_BOX
+        low, high = np.log(_BOX_CONTEXT if with_box else _CLICK_CONTEXT)
+        context = float(np.exp(rng.uniform(low, high)))
+        crop = augmented_crop(sample, others, side=side, context=context, rng=rng)
+        clicks = int(rng.choice([0, 1, 3], p=[0.8, 0.1, 0.1])) + (0 if with_box else 1)
+        crops.append(crop)
+        drawn.append(start_prompt(crop, with_box=with_box, clicks=clicks, rng=rng))
+    return Batch(tuple(crops), tuple(drawn))
+
+
+def batches(
+    pool: Pool, *, side: int, size: int, seed: int, first: int, last: int, loaders: int
+) -> Iterator[Batch]:
+    """Yield the batches of numbers `first <= number < last`, made ahead by `loaders` threads."""
+    with ThreadPoolExecutor(loaders) as threads:
+        ahead: deque[Future[Batch]] = deque()
+        for number in range(first, last + 2 * loaders):
+            if number < last:
+                ahead.append(
+                    threads.submit(_make, pool, side=side, size=size, seed=seed, number=number)
+                )
+            if ahead and number >= first + 2 * loaders:
+                yield ahead.popleft().result()

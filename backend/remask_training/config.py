@@ -1,0 +1,116 @@
+"""Sizes of a training run, and how much of each known data folder it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+__all__ = ["CONFIGS", "MANNERS", "Manner", "TrainConfig"]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """One run.
+
+    Attributes:
+        side: Side of a crop in pixels, a multiple of 32.
+        batch: Crops per batch.
+        steps: Batches.
+        passes: Times that a batch is prompted: at first, then with clicks on what came out.
+        rate: Highest learning rate of the decoder.
+        encoder_rate: Of the encoder; 0 leaves it as it came.
+        warm_up: Batches over which the rates rise; afterwards they fall along a cosine.
+        decay: Weight decay.
+        ema: Momentum of the averaged weights, which are the ones that count.
+        check_every: Batches between validations; a checkpoint is written at each.
+        check_crops: Crops per validation folder.
+        loaders: Threads that cut crops.
+        shards: Parts of a batch that are worked on side by side. On a shared CPU two shards of one
+            thread each beat one of two: threads of one operation wait for each other at its end.
+        threads: Threads of each shard's operations.
+        half: Multiply in bfloat16; on a CPU it pays only with AVX512-BF16 or better.
+    """
+
+    side: int
+    batch: int
+    steps: int
+    passes: int
+    rate: float
+    encoder_rate: float
+    warm_up: int
+    decay: float
+    ema: float
+    check_every: int
+    check_crops: int
+    loaders: int
+    shards: int
+    threads: int
+    half: bool
+
+
+CONFIGS: Mapping[str, TrainConfig] = MappingProxyType(
+    {
+        # About an hour on two CPU cores.
+        "small": TrainConfig(
+            side=192,
+            batch=12,
+            steps=3000,
+            passes=3,
+            rate=1.5e-3,
+            encoder_rate=0.0,
+            warm_up=100,
+            decay=0.02,
+            ema=0.998,
+            check_every=250,
+            check_crops=64,
+            loaders=1,
+            shards=2,
+            threads=1,
+            half=True,
+        ),
+        # About half an hour on one large GPU.
+        "full": TrainConfig(
+            side=320,
+            batch=48,
+            steps=12_000,
+            passes=4,
+            rate=1.5e-3,
+            encoder_rate=1e-4,
+            warm_up=500,
+            decay=0.02,
+            ema=0.9995,
+            check_every=1000,
+            check_crops=96,
+            loaders=12,
+            shards=1,
+            threads=4,
+            half=True,
+        ),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a folder of samples is used.
+
+    Attributes:
+        share: Its part among the folders' draws; folders are drawn first, then samples.
+        unions: Whether all labels of a mask together are an instance too.
+    """
+
+    share: float = 1.0
+    unions: bool = False
+
+
+MANNERS: Mapping[str, Manner] = MappingProxyType(
+    {
+        "coco_mini": Manner(share=0.62),
+        # Garments and limbs: parts of a person, and the person as a whole.
+        "ccp": Manner(share=0.35, unions=True),
+        # Thousands of nuclei that all look alike.
+        "dsb2018": Manner(share=0.03),
+    }
+)
+"""Known folders by name; any other has the manner `Manner()`."""

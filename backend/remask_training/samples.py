@@ -1,0 +1,183 @@
+"""Training data in memory: pictures with a label map, and the instances worth learning from."""
+
+from __future__ import annotations
+
+import csv
+import json
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from remask_core.errors import InputError, NotFound
+from remask_core.types import BoolMask, Box, RgbImage
+
+__all__ = ["IGNORE", "Picture", "Sample", "held_out", "read_folder"]
+
+IGNORE = 255
+"""In a label map of 8 bits: pixels that belong neither to the object nor to the background."""
+
+_MIN_SIDE_PX = 40  # longest side of an instance; smaller ones are mostly blur when enlarged
+_MIN_AREA_PX = 700
+
+_Labels: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One decoded image.
+
+    Attributes:
+        name: Stem of its file.
+        image: (H, W, 3) uint8 RGB.
+    """
+
+    name: str
+    image: RgbImage = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One instance of a picture.
+
+    Attributes:
+        picture: Where it is seen.
+        labels: (H, W) uint8 or uint16 label map.
+        values: The labels that make up the instance; several for a union of parts.
+        box: Its tight box.
+        weight: How often it is drawn, relative to the others of its folder.
+    """
+
+    picture: Picture
+    labels: _Labels = field(repr=False)
+    values: tuple[int, ...]
+    box: Box
+    weight: float
+
+    def mask(self) -> BoolMask:
+        """Return the instance as (H, W) bool."""
+        mask: BoolMask = np.isin(self.labels, np.array(self.values))
+        return mask
+
+    def ignored(self) -> BoolMask:
+        """Return the pixels that say nothing, (H, W) bool."""
+        if self.labels.dtype != np.uint8:
+            return np.zeros(self.labels.shape, np.bool_)
+        return self.labels == IGNORE
+
+
+def held_out(name: str) -> bool:
+    """Return whether the picture of this name is kept from training: one in twenty, by its name."""
+    return zlib.crc32(name.encode()) % 20 == 0
+
+
+def read_folder(folder: Path, *, unions: bool = False) -> list[Sample]:
+    """Return the samples in `folder`.
+
+    Two layouts are understood. `index.csv` with columns `image, mask, instance, x0, y0, x1, y1,
+    area` beside `images/` and `masks/`, where masks are PNG label maps and 255 says nothing.
+    Or `annotations.json` in COCO's form beside `images/`; crowds are left out.
+
+    Args:
+        folder: The data folder.
+        unions: The labels of a mask are parts of one thing: their union is added as a sample.
+
+    Raises:
+        NotFound: The folder holds neither layout, or an image or mask is missing.
+        InputError: The index lacks a column.
+    """
+    if (folder / "index.csv").is_file():
+        return list(_from_index(folder, unions=unions))
+    if (folder / "annotations.json").is_file():
+        return list(_from_coco(folder))
+    raise NotFound(f"`data` must hold index.csv or annotations.json; {folder} holds neither")
+
+
+def _from_index(folder: Path, *, unions: bool) -> Iterator[Sample]:
+    with (folder / "index.csv").open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        needed = {"image", "mask", "instance", "x0", "y0", "x1", "y1", "area"}
+        if missing := needed - set(reader.fieldnames or ()):
+            raise InputError(f"{folder / 'index.csv'} must have the columns {sorted(missing)}")
+        rows: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
+        for row in reader:
+            rows[row["image"], row["mask"]].append(row)
+    pictures: dict[str, Picture] = {}
+    for (image_name, mask_name), instances in rows.items():
+        if image_name not in pictures:
+            pictures[image_name] = _picture(folder / "images" / image_name)
+        labels = _decode(folder / "masks" / mask_name, cv2.IMREAD_UNCHANGED)
+        labels = labels[..., 0] if labels.ndim == 3 else labels
+        for row in instances:
+            box = Box(float(row["x0"]), float(row["y0"]), float(row["x1"]), float(row["y1"]))
+            yield from _sample(pictures[image_name], labels, (int(row["instance"]),), box)
+        if unions:
+            whole = (labels > 0) & (labels != IGNORE)
+            values = tuple(int(row["instance"]) for row in instances)
+            yield from _sample(pictures[image_name], labels, values, _tight(whole), favour=4.0)
+
+
+def _from_coco(folder: Path) -> Iterator[Sample]:
+    from pycocotools import mask as coco_rle
+
+    content = json.loads((folder / "annotations.json").read_text(encoding="utf-8"))
+    files = {image["id"]: image for image in content["images"]}
+    of_image: dict[Any, list[Mapping[str, Any]]] = defaultdict(list)
+    for annotation in content["annotations"]:
+        if not annotation.get("iscrowd") and annotation.get("segmentation"):
+            of_image[annotation["image_id"]].append(annotation)
+    for image_id, outlines in of_image.items():
+        picture = _picture(folder / "images" / files[image_id]["file_name"])
+        height, width = picture.image.shape[:2]
+        for annotation in outlines:
+            segmentation = annotation["segmentation"]
+            if isinstance(segmentation, list) or isinstance(segmentation["counts"], list):
+                segmentation = coco_rle.frPyObjects(segmentation, height, width)
+            if isinstance(segmentation, list):
+                segmentation = coco_rle.merge(segmentation)
+            mask = coco_rle.decode(segmentation).astype(np.bool_)
+            if mask.any():
+                yield from _sample(picture, mask.astype(np.uint8), (1,), _tight(mask))
+
+
+def _sample(
+    picture: Picture,
+    labels: _Labels,
+    values: Sequence[int],
+    box: Box,
+    *,
+    favour: float = 1.0,
+) -> Iterator[Sample]:
+    """Yield the instance if it is large enough to teach anything."""
+    area = float(np.isin(labels, values).sum())
+    if max(box.width, box.height) >= _MIN_SIDE_PX and area >= _MIN_AREA_PX:
+        # Larger instances show more; the cap keeps one beach or table top from ruling.
+        weight = favour * min(area, 20_000.0) ** 0.5
+        yield Sample(picture, labels, tuple(values), box, weight)
+
+
+def _picture(path: Path) -> Picture:
+    pixels = cv2.cvtColor(_decode(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    return Picture(path.stem, pixels.astype(np.uint8, copy=False))
+
+
+def _decode(path: Path, how: int) -> _Labels:
+    pixels = cv2.imread(str(path), how)
+    if pixels is None:
+        raise NotFound(f"`data` must hold the image {path}; it is missing or cannot be decoded")
+    if pixels.dtype == np.uint16:
+        return pixels.astype(np.uint16, copy=False)
+    return pixels.astype(np.uint8, copy=False)
+
+
+def _tight(mask: BoolMask) -> Box:
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if rows.size == 0:
+        return Box(0, 0, 1, 1)
+    return Box(float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))

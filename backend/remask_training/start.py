@@ -1,0 +1,120 @@
+"""Where a run starts: its data, its weights, its folder."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from remask_core.errors import InputError, NotFound, WrongState
+from remask_models.convnet import load_network
+from remask_models.convnet_encoder import encoder_from_deeplab
+from remask_models.convnet_net import ConvNet
+from remask_models.device import resolve_device
+from remask_training.batches import find_folders, load_pool
+from remask_training.config import CONFIGS
+from remask_training.curves import Curves
+from remask_training.loop import Report, Run, keep_memory, train
+from remask_training.samples import Sample, read_folder
+
+__all__ = ["train_convnet"]
+
+
+def train_convnet(
+    data: Sequence[Path],
+    *,
+    out: Path,
+    val: Sequence[Path] = (),
+    init: Path | None = None,
+    config: str = "small",
+    steps: int | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    resume: bool = False,
+    told: Callable[[Report], None] = lambda report: None,
+) -> Path:
+    """Train the bundled network; return the path of its weights file.
+
+    Args:
+        data: Data folders, or folders of data folders; see `read_folder` for the layouts.
+        out: Folder for `weights.npz`, `checkpoint.pt`, `curves.csv`, `curves.html`; made if it
+            is not there.
+        val: Folders to measure on while training, besides the held-out twentieth of `data`.
+        init: Where to start from: a weights file of this network to fine-tune it, or the
+            DeepLabv3 encoder (`.pt`). None is the weights that ship with remask.
+        config: `small` or `full`, see `CONFIGS`.
+        steps: Batches; None is what the config says.
+        seed: Of every draw. On one machine, equal seeds give equal batches and first prompts;
+            later prompts answer the network, whose sums depend on the hardware.
+        device: `cpu`, `cuda`, `cuda:N` or `auto`.
+        resume: Go on from the checkpoint in `out` if there is one.
+        told: Called with every report.
+
+    Raises:
+        NotFound: There is no data, or `init` does not exist.
+        InputError: The config is unknown, `steps` is below 1, or `init` is something else.
+        WrongState: `out` holds a checkpoint and `resume` is not set.
+    """
+    if config not in CONFIGS:
+        raise InputError(f"`config` must be one of {', '.join(CONFIGS)}; got {config!r}")
+    if steps is not None and steps < 1:
+        raise InputError(f"`steps` must be at least 1; got {steps}")
+    if (out / "checkpoint.pt").exists() and not resume:
+        raise WrongState(
+            f"`out` must be a folder without a checkpoint; {out} holds one: resume it, or name "
+            "another folder"
+        )
+    sizes = CONFIGS[config] if steps is None else replace(CONFIGS[config], steps=steps)
+    keep_memory()
+    # Crops are cut by threads of ours; OpenCV's own would stand in their way.
+    cv2.setNumThreads(1)
+    net = _initial(init)
+    folders = find_folders(data)
+    pool, held_out = load_pool(folders)
+    checks = {"held out": _some(held_out)} if held_out else {}
+    checks.update({folder.name: _some(read_folder(folder)) for folder in find_folders(val)})
+    out.mkdir(parents=True, exist_ok=True)
+    facts = {
+        "data": sorted(folder.name for folder in folders),
+        "instances": sum(len(samples) for samples in pool.folders),
+        "init": "bundled weights" if init is None else init.name,
+    }
+    run = Run(sizes, pool, checks, out, seed, resolve_device(device), facts)
+    (out / "run.json").write_text(
+        json.dumps({**facts, "command": sys.argv[1:]}, indent=1), encoding="utf-8"
+    )
+    curves = Curves(out, keep=resume)
+
+    def note(report: Report) -> None:
+        curves.add(report)
+        told(report)
+
+    train(run, net, resume=resume, told=note)
+    return out / "weights.npz"
+
+
+def _initial(init: Path | None) -> ConvNet:
+    if init is None or init.suffix == ".npz":
+        from remask_models.convnet import WEIGHTS
+
+        return load_network(init or WEIGHTS)
+    if not init.is_file():
+        raise NotFound(f"`init` must be an existing file; there is none at {init}")
+    stored = torch.load(init, map_location="cpu", weights_only=True)
+    if not isinstance(stored, dict) or not {"spec", "state"} <= stored.keys():
+        raise InputError(f"`init` must be weights of convnet or the DeepLabv3 encoder; got {init}")
+    net = ConvNet()
+    net.encoder = encoder_from_deeplab(stored["spec"], stored["state"])
+    return net
+
+
+def _some(samples: Sequence[Sample]) -> tuple[Sample, ...]:
+    """Return the samples in an order that any first few of them stand for all."""
+    order = np.random.default_rng(0).permutation(len(samples))
+    return tuple(samples[int(number)] for number in order)
