@@ -39,7 +39,7 @@ class Credentials:
         client: httpx.Client,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._refresh_url = f"{base_url.rstrip('/')}/api/token/refresh"
+        self._refresh_url = f"{base_url.rstrip('/')}/api/token/refresh/"
         self._token = token
         self._client = client
         self._clock = clock

@@ -9,13 +9,14 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from http_site import Site, open_site
 from PIL import Image
 
 from remask_core.errors import NotFound, Unavailable
@@ -39,60 +40,10 @@ def picture(
     return buffer.getvalue()
 
 
-@dataclass
-class Site:
-    """A server whose pages are functions; it notes what it was asked."""
-
-    pages: dict[str, Callable[[BaseHTTPRequestHandler], None]] = field(default_factory=dict)
-    asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
-    url: str = ""
-
-    def serve(self, path: str, body: bytes, status: int = 200, **headers: str) -> None:
-        def page(handler: BaseHTTPRequestHandler) -> None:
-            handler.send_response(status)
-            for name, value in headers.items():
-                handler.send_header(name.replace("_", "-"), value)
-            handler.send_header("Content-Length", str(len(body)))
-            handler.end_headers()
-            handler.wfile.write(body)
-
-        self.pages[path] = page
-
-    def count(self, path: str) -> int:
-        return sum(urlsplit(asked).path == path for asked, _ in self.asked)
-
-
 @pytest.fixture
 def site() -> Iterator[Site]:
-    site = Site()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            site.asked.append((self.path, dict(self.headers)))
-            length = int(self.headers.get("Content-Length", 0))
-            self.sent = self.rfile.read(length)
-            page = site.pages.get(urlsplit(self.path).path)
-            if page is None:
-                self.send_error(404)
-            else:
-                page(self)
-
-        do_POST = do_GET  # noqa: N815
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    site.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield site
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with open_site() as site:
+        yield site
 
 
 @dataclass
@@ -134,8 +85,7 @@ def make(tmp_path: Path, site: Site) -> Iterator[Callable[..., Kit]]:
             Downloader(
                 HostRules(site.url, allowed),
                 client=client,
-                credentials=(token
-                and Credentials(site.url, token, client=client, clock=clock))
+                credentials=(token and Credentials(site.url, token, client=client, clock=clock))
                 or None,
                 timeout_s=timeout_s,
                 resolve=resolve,
@@ -284,26 +234,26 @@ def test_a_personal_token_buys_access_tokens(make: Callable[..., Kit], site: Sit
         site.serve("/scratch", picture(), status=200 if token in good else 401)
         site.pages["/scratch"](handler)
 
-    site.pages["/api/token/refresh"] = refresh
+    site.pages["/api/token/refresh/"] = refresh
     for n in range(4):
         site.pages[f"/data/upload/2/{n}.png"] = guarded
     kit.images.fetch("/data/upload/2/0.png", task_id=1)
     kit.images.fetch("/data/upload/2/1.png", task_id=1)
-    assert site.count("/api/token/refresh") == 1
+    assert site.count("/api/token/refresh/") == 1
 
     good.clear()
     good.add("second")
     kit.images.fetch("/data/upload/2/2.png", task_id=1)
-    assert site.count("/api/token/refresh") == 2
+    assert site.count("/api/token/refresh/") == 2
 
     good.add("third")
     kit.clock.now += 241
     kit.images.fetch("/data/upload/2/3.png", task_id=1)
-    assert site.count("/api/token/refresh") == 3
+    assert site.count("/api/token/refresh/") == 3
 
 
 def test_a_refused_token_is_told_with_what_to_do(make: Callable[..., Kit], site: Site) -> None:
-    site.serve("/api/token/refresh", b"{}", status=401)
+    site.serve("/api/token/refresh/", b"{}", status=401)
     site.serve(UPLOAD, b"", status=401)
 
     with pytest.raises(Unavailable, match="personal access token") as of_pat:
