@@ -27,7 +27,7 @@ CHROMIUM_ARGUMENTS = (
     # Nothing but this machine may be reached, whatever the page asks for.
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
 )
-PATIENCE_MS = 60_000
+PATIENCE_MS = 30_000
 
 # The editor keeps its state in one tree; `store` and `annotation` are its two main branches.
 _HEAD = """
