@@ -1,0 +1,198 @@
+"""Tables of rows to rank: one row per instance and finished round, as CSV or as JSON lines."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeAlias
+
+import msgspec
+import numpy as np
+
+from remask_core.errors import InputError, NotFound
+from remask_core.overlap import iou
+from remask_core.rle_coco import decode_coco_rle
+from remask_core.types import Box, Click
+from remask_ranking.features import FEATURES, Features, features
+
+__all__ = ["Row", "Visit", "feature_rows", "last_rounds", "read_rows", "write_rows"]
+
+Share: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+Round: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
+Weight: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0)]
+
+
+class Row(msgspec.Struct, kw_only=True, frozen=True):
+    """What is known of an instance after a finished round.
+
+    Attributes:
+        instance: Unique name of the instance.
+        round: Number of the round, from 1.
+        features: In the order of `FEATURES`.
+        true_iou: IoU of the mask with its truth; None where nobody knows the truth.
+        score: The segmenter's own estimate of that IoU.
+        weight: How much the row counts in training.
+    """
+
+    instance: str
+    round: Round
+    features: tuple[float, float, float, float, float]
+    true_iou: Share | None = None
+    score: float | None = None
+    weight: Weight = 1.0
+
+
+class ClickPlace(msgspec.Struct, kw_only=True, frozen=True):
+    """A click in pixels of the image."""
+
+    x: float
+    y: float
+    positive: bool
+
+
+class Visit(msgspec.Struct, kw_only=True, frozen=True):
+    """An instance's round with its masks: what a row is computed from.
+
+    Attributes:
+        instance: As in `Row`, and so for `round`, `score`, `true_iou` and `weight`.
+        previous_mask: COCO RLE of the mask that was clicked on.
+        mask: COCO RLE of the mask after the round.
+        clicks: Those of the round.
+        box: `x0, y0, x1, y1` in pixels, if there was one.
+        truth: COCO RLE of the true mask; instead of `true_iou`.
+    """
+
+    instance: str
+    round: Round
+    previous_mask: dict[str, Any]
+    mask: dict[str, Any]
+    clicks: tuple[ClickPlace, ...] = ()
+    box: tuple[float, float, float, float] | None = None
+    truth: dict[str, Any] | None = None
+    true_iou: Share | None = None
+    score: float | None = None
+    weight: Weight = 1.0
+
+    def to_row(self) -> Row:
+        """Return the row of this visit; raises `InputError` as `features` and the RLE codec do."""
+        mask = decode_coco_rle(self.mask)
+        true_iou = self.true_iou
+        if self.truth is not None:
+            true_iou = iou(mask, decode_coco_rle(self.truth))
+        found = features(
+            decode_coco_rle(self.previous_mask),
+            mask,
+            [Click(click.x, click.y, click.positive) for click in self.clicks],
+            round_index=self.round,
+            box=None if self.box is None else Box(*self.box),
+        )
+        return Row(
+            instance=self.instance,
+            round=self.round,
+            features=tuple(found.tolist()),
+            true_iou=true_iou,
+            score=self.score,
+            weight=self.weight,
+        )
+
+
+_COLUMNS: Final = ("instance", "round", *FEATURES, "true_iou", "score", "weight")
+_ROW: Final = msgspec.json.Decoder(Row)
+_VISIT: Final = msgspec.json.Decoder(Visit)
+
+
+def feature_rows(rows: Sequence[Row]) -> Features:
+    """Return the features of `rows` as (n, 5) float64."""
+    return np.array([row.features for row in rows], np.float64).reshape(len(rows), len(FEATURES))
+
+
+def last_rounds(rows: Iterable[Row]) -> list[Row]:
+    """Return the row of the latest round of each instance, in order of first appearance."""
+    latest: dict[str, Row] = {}
+    for row in rows:
+        if row.instance not in latest or row.round > latest[row.instance].round:
+            latest[row.instance] = row
+    return list(latest.values())
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Return the rows of a table.
+
+    Args:
+        path: `.csv` with columns `instance`, `round`, those of `FEATURES` and, where known,
+            `true_iou`, `score` and `weight`; or `.jsonl` with a `Row` or a `Visit` on each line.
+            Masks of visits are decoded one at a time.
+
+    Raises:
+        NotFound: There is no such file.
+        InputError: Another suffix, or a line that cannot be read; the message names it. The same
+            round of an instance twice.
+    """
+    readers = {".csv": _read_csv, ".jsonl": _read_jsonl}
+    reader = readers.get(path.suffix)
+    if reader is None:
+        raise InputError(f"`{path}` must end in .csv or .jsonl")
+    rows: dict[tuple[str, int], Row] = {}
+    try:
+        for number, row in reader(path):
+            if (row.instance, row.round) in rows:
+                raise InputError(
+                    f"`{path}` line {number}: round {row.round} of {row.instance!r} comes twice"
+                )
+            rows[row.instance, row.round] = row
+    except FileNotFoundError as error:
+        raise NotFound(f"no table at {path}") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"`{path}` must be a readable table: {error}") from error
+    return list(rows.values())
+
+
+def write_rows(rows: Iterable[Row], path: Path) -> None:
+    """Write `rows` to a `.csv` that `read_rows` reads.
+
+    Raises:
+        InputError: `path` cannot be written.
+    """
+    try:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(_COLUMNS)
+            for row in rows:
+                known = (row.true_iou, row.score, row.weight)
+                writer.writerow((row.instance, row.round, *row.features, *known))
+    except OSError as error:
+        raise InputError(f"`{path}` must be writable: {error}") from error
+
+
+def _read_jsonl(path: Path) -> Iterator[tuple[int, Row]]:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                has_masks = "mask" in msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+                yield number, _VISIT.decode(line).to_row() if has_masks else _ROW.decode(line)
+            except (msgspec.DecodeError, InputError, UnicodeDecodeError) as error:
+                raise InputError(f"`{path}` line {number}: {error}") from error
+
+
+def _read_csv(path: Path) -> Iterator[tuple[int, Row]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file)
+        missing = {"instance", "round", *FEATURES} - set(reader.fieldnames or ())
+        if missing:
+            raise InputError(f"`{path}` must have the columns {', '.join(sorted(missing))}")
+        for cells in reader:
+            values = {
+                "instance": cells["instance"],
+                "round": cells["round"],
+                "features": [cells[name] for name in FEATURES],
+                **{
+                    name: cells[name] for name in ("true_iou", "score", "weight") if cells.get(name)
+                },
+            }
+            try:
+                yield reader.line_num, msgspec.convert(values, Row, strict=False)
+            except msgspec.ValidationError as error:
+                raise InputError(f"`{path}` line {reader.line_num}: {error}") from error
