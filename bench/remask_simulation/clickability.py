@@ -17,6 +17,7 @@ import numpy.typing as npt
 from scipy.ndimage import gaussian_filter
 
 from remask_core.errors import InputError
+from remask_core.geometry import distance_to_outside
 from remask_core.types import BoolMask, check_mask
 
 __all__ = [
@@ -142,10 +143,8 @@ def distance_map(error: BoolMask) -> npt.NDArray[np.float32]:
     check_mask(error, name="error")
     if error.all():
         return np.ones(error.shape, dtype=np.float32)
-    pixels = np.ascontiguousarray(error).view(np.uint8)
-    depth = np.asarray(cv2.distanceTransform(pixels, cv2.DIST_L2, 0), dtype=np.float32)
-    deepest = depth.max() if depth.size else np.float32(0.0)
-    return depth / deepest if deepest > 0.0 else depth
+    depth = distance_to_outside(error)
+    return depth / depth.max() if error.any() else depth
 
 
 def sample_points(clickmap: ClickMap, n: int, *, rng: np.random.Generator) -> Points:

@@ -20,6 +20,7 @@ __all__ = [
     "clip_box",
     "distance_inside",
     "distance_to_boundary",
+    "distance_to_outside",
     "largest_part",
     "parts",
     "scale_box",
@@ -146,10 +147,28 @@ def distance_inside(mask: BoolMask) -> Distances:
     box = box_of_mask(mask)
     if box is not None:
         window = slice(int(box.y0), int(box.y1)), slice(int(box.x0), int(box.x1))
-        padded = np.pad(mask[window], 1).view(np.uint8)
-        found = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-        depths[window] = found[1:-1, 1:-1]
+        depths[window] = distance_to_outside(np.pad(mask[window], 1))[1:-1, 1:-1]
     return depths
+
+
+def distance_to_outside(mask: BoolMask) -> Distances:
+    """Return how far each pixel of `mask` is from the nearest pixel outside it and in the image.
+
+    The border of the image is no edge. A mask that covers all of the image has no outside: the
+    distances are then large and mean nothing.
+
+    Returns:
+        (H, W) float32, exact Euclidean, in pixels; 0 outside the mask. Equal masks give equal
+        distances to the last bit.
+    """
+    found: Distances = np.asarray(
+        cv2.distanceTransform(_as_bytes(mask), cv2.DIST_L2, cv2.DIST_MASK_PRECISE), np.float32
+    )
+    # OpenCV's last digit depends on where in memory the array happens to lie, which would break
+    # ties differently from run to run. Squared distances are whole numbers.
+    np.square(found, out=found)
+    np.rint(found, out=found)
+    return np.sqrt(found, out=found)
 
 
 def distance_to_boundary(mask: BoolMask) -> Distances:
@@ -167,8 +186,7 @@ def distance_to_boundary(mask: BoolMask) -> Distances:
     check_mask(mask, name="mask")
     if not mask.any():
         return np.full(mask.shape, np.inf, np.float32)
-    outside = cv2.distanceTransform(_as_bytes(~mask), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return distance_inside(mask) + np.asarray(outside, np.float32)
+    return distance_inside(mask) + distance_to_outside(~mask)
 
 
 def _as_bytes(mask: BoolMask) -> _Bytes:

@@ -86,3 +86,15 @@ def test_distance_to_boundary_is_the_least_on_either_side(mask: BoolMask) -> Non
 
     assert distance_to_boundary(mask) == pytest.approx(expected, abs=1e-4)
     assert distance_to_boundary(mask).min() >= 1
+
+
+@given(seed=st.integers(0, 2**16), width=st.integers(2, 40))
+def test_equal_masks_give_equal_distances_wherever_they_lie_in_memory(
+    seed: int, width: int
+) -> None:
+    mask = np.random.default_rng(seed).random((30, width)) > 0.1
+    spoilt = [np.empty(size, np.uint8) for size in range(1, 400, 13)]
+
+    found = [distance_inside(mask) for _ in spoilt]
+
+    assert all(np.array_equal(found[0], again) for again in found)
