@@ -8,16 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
-from remask_bench import noc, rounds
+from remask_bench import noc, rclicks_scores, rounds
 from remask_bench.contestants import BOX, Contestant
 from remask_bench.datasets import Instance, open_set
 from remask_bench.designs import BASE, DESIGNS, QUESTIONS, BoxKind
 from remask_bench.noc_report import noc_page, noc_table
+from remask_bench.rclicks import Crowd, RclicksRow
+from remask_bench.rclicks_report import rclicks_page, rclicks_table
 from remask_bench.rounds_report import question_table, rounds_page, rounds_table
 from remask_bench.trials import Row, Trial, plan, read_rows, run
+from remask_core.errors import InputError
 from remask_reports.page import Page, Table
 
-__all__ = ["Result", "Setting", "Watch", "study_noc", "study_rounds"]
+__all__ = ["Result", "Setting", "Watch", "study_noc", "study_rclicks", "study_rounds"]
 
 R = TypeVar("R", bound=Row)
 
@@ -71,6 +74,30 @@ def study_noc(setting: Setting, *, watch: Watch) -> Result:
         rows, instances, contestants, made_by=setting.made_by, pictured=setting.pictured
     )
     return Result(summaries, tuple(tables), _write(page, setting.out))
+
+
+def study_rclicks(setting: Setting, crowd: Crowd, *, watch: Watch) -> Result:
+    """Run the benchmark of realistic clicks, or what is left of it, and write its report.
+
+    The box as mask heeds no click and is refused.
+    """
+    instances, contestants = _field(setting)
+    if any(contestant.name == BOX for contestant in contestants):
+        raise InputError("`model` must be one that heeds clicks; got box")
+    rows = _rows(
+        setting,
+        instances,
+        contestants,
+        lambda contestant: tuple(crowd.people()),
+        crowd.play,
+        RclicksRow,
+        watch=watch,
+    )
+    summaries = rclicks_scores.summarise(rows)
+    page = rclicks_page(
+        rows, instances, contestants, crowd, made_by=setting.made_by, pictured=setting.pictured
+    )
+    return Result(summaries, (rclicks_table(summaries),), _write(page, setting.out))
 
 
 def study_rounds(setting: Setting, *, box: BoxKind, questions: bool, watch: Watch) -> Result:

@@ -118,6 +118,45 @@ def rounds(
     _show(result, as_json=as_json)
 
 
+@app.command(
+    epilog="Example: `remask bench rclicks --model grabcut --data eval/grabcut --out out/rclicks`"
+)
+def rclicks(
+    data: Data,
+    out: Out,
+    model: Models = ["convnet"],  # noqa: B006
+    clicks: Annotated[
+        str,
+        typer.Option(
+            help="Where people click: a CSV of measured clicks, or by rule: distance or uniform."
+        ),
+    ] = "distance",
+    rounds: Annotated[int, typer.Option(min=1, help="Clicks per object and person.")] = 20,
+    groups: Annotated[
+        int, typer.Option(min=2, help="Groups of people, from unlikely to likely clicks; even.")
+    ] = 10,
+    runs: Annotated[int, typer.Option(min=1, help="How often each group is drawn anew.")] = 1,
+    limit: Limit = None,
+    jobs: Jobs = 1,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    pictures: Pictures = 4,
+    as_json: Json = False,
+) -> None:
+    """Measure how much a mask depends on who clicks: ten groups of people, 20 clicks each.
+
+    A run that was stopped goes on where it stopped.
+    """
+    from remask_bench.rclicks import Crowd
+    from remask_bench.rclicks_sources import ClickSource
+    from remask_bench.studies import study_rclicks
+
+    setting = _setting(data, model, out, limit, jobs, seed, device, pictures)
+    source = ClickSource.parse(clicks)
+    crowd = Crowd(source=source, rounds=rounds, groups=groups, runs=runs)
+    _show(study_rclicks(setting, crowd, watch=_bar), as_json=as_json)
+
+
 @app.command(epilog="Example: `remask bench codec --json`")
 def codec(seed: Seed = 0, as_json: Json = False) -> None:
     """Time our brush RLE beside the one of Label Studio's SDK."""
