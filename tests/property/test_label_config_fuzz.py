@@ -159,7 +159,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
         yield made
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 @given(body=BODIES | LIVE_BODIES | BATCH_BODIES)
 def test_a_strange_request_is_answered_or_refused_in_words(rig: Rig, body: dict[str, Any]) -> None:
     try:
@@ -176,7 +176,7 @@ def test_a_strange_request_is_answered_or_refused_in_words(rig: Rig, body: dict[
     assert "`" in message
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(body=JSON.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=60))
 def test_arbitrary_bodies_are_refused_in_words(body: bytes) -> None:
     for decode in (decode_predict, decode_setup, decode_webhook):
@@ -188,7 +188,7 @@ def test_arbitrary_bodies_are_refused_in_words(body: bytes) -> None:
         assert "`" in message
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(xml=st.text(max_size=80) | st.text("<>/=\"'! abVIKnLx", max_size=80))
 def test_arbitrary_configs_are_refused_in_words(xml: str) -> None:
     with pytest.raises(InputError, match="labelling config"):

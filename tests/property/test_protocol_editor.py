@@ -202,8 +202,8 @@ class PilingUp(Annotator):
 
 
 QUICK = settings(
-    max_examples=60,
-    stateful_step_count=25,
+    max_examples=25,
+    stateful_step_count=20,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
