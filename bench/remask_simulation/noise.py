@@ -25,6 +25,7 @@ __all__ = [
     "LEVELS",
     "NoiseLevel",
     "Operation",
+    "apply_operation",
     "approximate",
     "choose_operation",
     "dilate",
@@ -36,6 +37,8 @@ __all__ = [
 ]
 
 Operation: TypeAlias = Literal["approximation", "localisation", "scale", "none"]
+
+_MOST_PX = 1000  # a larger shift would leave nothing of any image
 
 _Change: TypeAlias = Callable[[npt.NDArray[np.int32]], npt.NDArray[np.int32] | None]
 
@@ -59,6 +62,11 @@ class NoiseLevel:
     sigma_px: float
     tolerance_px: float
 
+    @property
+    def reach_px(self) -> int:
+        """Pixels around an object outside which no operation of this level leaves a mark."""
+        return max(self.kernel_px, _reach_of_shift(self.sigma_px))
+
     def __post_init__(self) -> None:
         if not 0 <= self.class_share <= 1:
             raise InputError(f"`class_share` must lie in [0, 1]; got {self.class_share}")
@@ -67,6 +75,11 @@ class NoiseLevel:
                 "`spatial_share` is the share of each of three operations and must lie in "
                 f"[0, 1/3]; got {self.spatial_share}"
             )
+        if self.kernel_px < 1:
+            raise InputError(f"`kernel_px` must be at least 1; got {self.kernel_px}")
+        for name, value in (("sigma_px", self.sigma_px), ("tolerance_px", self.tolerance_px)):
+            if not 0 <= value <= _MOST_PX:
+                raise InputError(f"`{name}` must lie in [0, {_MOST_PX}]; got {value}")
 
 
 LEVELS: Mapping[str, NoiseLevel] = {
@@ -118,7 +131,7 @@ def localise(
         lambda contour: np.round(contour + rng.normal(0.0, sigma_px, contour.shape)).astype(
             np.int32
         ),
-        reach_px=int(np.ceil(8 * sigma_px)),
+        reach_px=_reach_of_shift(sigma_px),
         holes=holes,
     )
 
@@ -162,6 +175,28 @@ def choose_operation(level: NoiseLevel, *, rng: np.random.Generator) -> Operatio
     return "none"
 
 
+def apply_operation(
+    mask: BoolMask,
+    operation: Operation,
+    *,
+    level: NoiseLevel,
+    rng: np.random.Generator,
+    holes: bool = False,
+) -> BoolMask:
+    """Return the mask after one operation as strong as `level` says; `none` returns a copy.
+
+    Nothing outside `level.reach_px` around the object matters, so a window around it that is at
+    least so much wider, or ends with the image, gives the same as the whole image.
+    """
+    if operation == "approximation":
+        return approximate(mask, level.tolerance_px, holes=holes)
+    if operation == "localisation":
+        return localise(mask, level.sigma_px, rng=rng, holes=holes)
+    if operation == "scale":
+        return scale(mask, level.kernel_px, rng=rng)
+    return mask.copy()
+
+
 def flip_class(
     class_index: int,
     *,
@@ -192,6 +227,11 @@ def flip_class(
     pool = range(n_classes) if similar is None else sorted({*similar, class_index})
     others = list(pool) if as_published else [other for other in pool if other != class_index]
     return others[int(rng.integers(len(others)))] if others else class_index
+
+
+def _reach_of_shift(sigma_px: float) -> int:
+    """Return farther than a normal variable ever goes."""
+    return int(np.ceil(8 * sigma_px))
 
 
 def _window(mask: BoolMask, reach_px: int) -> tuple[slice, slice] | None:

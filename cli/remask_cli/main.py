@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from remask_cli import bench, config, demo, models, serve, train
+from remask_cli import bench, config, demo, models, noise, serve, train
 from remask_core.errors import InputError, RemaskError
 
 __all__ = ["app", "main"]
@@ -22,6 +22,7 @@ serve.register(app)
 demo.register(app)
 app.add_typer(config.app, name="config")
 app.add_typer(models.app, name="models")
+app.add_typer(noise.app, name="noise")
 app.add_typer(train.app, name="train")
 app.add_typer(bench.app, name="bench")
 

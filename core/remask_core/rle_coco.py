@@ -9,7 +9,7 @@ Source: pycocotools, which packs; see `decode_coco_rle` for why it does not unpa
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias, TypedDict, cast
+from typing import Any, TypeAlias, TypedDict, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,13 @@ from remask_core.errors import InputError
 from remask_core.images import MAX_PIXELS
 from remask_core.types import BoolMask, check_mask
 
-__all__ = ["CocoRle", "decode_coco_rle", "encode_coco_rle"]
+__all__ = [
+    "CocoRle",
+    "decode_coco_rle",
+    "encode_coco_rle",
+    "pack_coco_runs",
+    "unpack_coco_runs",
+]
 
 _Ints: TypeAlias = npt.NDArray[np.int64]
 
@@ -64,6 +70,29 @@ def decode_coco_rle(rle: Mapping[str, object], *, max_pixels: int = MAX_PIXELS) 
         any character for a number. Checking the counts means reading them, after which the mask
         is one `np.repeat` away, so nothing is left for pycocotools to do.
     """
+    runs, (height, width) = unpack_coco_runs(rle, max_pixels=max_pixels)
+    flat = np.repeat(np.arange(runs.size) % 2 == 1, runs)
+    return np.ascontiguousarray(flat.reshape(width, height).T)
+
+
+def unpack_coco_runs(
+    rle: Mapping[str, object], *, max_pixels: int = MAX_PIXELS
+) -> tuple[npt.NDArray[np.int64], tuple[int, int]]:
+    """Return the runs of a COCO RLE, packed or not, and the height and width of its mask.
+
+    For masks much smaller than their image, of which only a part is to be decoded.
+
+    Args:
+        rle: As for `decode_coco_rle`.
+        max_pixels: Largest height times width.
+
+    Returns:
+        (n,) int64: lengths of runs of zeros and ones in turn, zeros first, column by column. They
+        add up to height times width; any may be 0.
+
+    Raises:
+        InputError: As from `decode_coco_rle`.
+    """
     height, width = _size(rle.get("size"), max_pixels=max_pixels)
     runs = _runs(rle.get("counts"))
     n_pixels = height * width
@@ -77,8 +106,15 @@ def decode_coco_rle(rle: Mapping[str, object], *, max_pixels: int = MAX_PIXELS) 
         raise InputError(
             f"`counts` must add up to {height} x {width} = {n_pixels} pixels; got {int(runs.sum())}"
         )
-    flat = np.repeat(np.arange(runs.size) % 2 == 1, runs)
-    return np.ascontiguousarray(flat.reshape(width, height).T)
+    return runs, (height, width)
+
+
+def pack_coco_runs(runs: npt.NDArray[np.int64], *, shape_hw: tuple[int, int]) -> CocoRle:
+    """Return runs, as `unpack_coco_runs` gives them, as packed COCO RLE of an image's size."""
+    height, width = shape_hw
+    unpacked: Any = {"size": [height, width], "counts": runs}
+    packed = coco_mask.frPyObjects(unpacked, height, width)
+    return {"size": [height, width], "counts": cast("bytes", packed["counts"]).decode("ascii")}
 
 
 def _size(size: object, *, max_pixels: int) -> tuple[int, int]:

@@ -1,0 +1,1 @@
+"""Label noise on whole data sets: made, measured and compared."""

@@ -1,0 +1,177 @@
+"""The part of an image around an object: cut out of a COCO segmentation and put back as RLE.
+
+Masks are small and images are large, so a mask is neither decoded nor encoded as a whole image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from pycocotools import mask as coco_mask
+
+from remask_core.errors import InputError
+from remask_core.rle_coco import CocoRle, pack_coco_runs, unpack_coco_runs
+from remask_core.types import BoolMask, Box
+
+__all__ = ["SEGMENTATION", "MaskWindow", "Outlines", "Runs", "cut_window", "runs_of"]
+
+Outlines: TypeAlias = list[list[float]]
+_MOST_PX = 1e6  # of a coordinate; pycocotools computes with 32-bit integers of fifths of pixels
+_LONGEST_PX = 2e6  # of all outlines of an object; they are walked in steps of a fifth of a pixel
+_FEWEST_NUMBERS = 6  # three points
+
+
+class Runs(msgspec.Struct):
+    """A run-length encoding as it stands in a file, not checked yet."""
+
+    size: list[int]
+    counts: str | list[int]
+
+
+SEGMENTATION: Final[Any] = Outlines | Runs | None
+"""What may stand in an annotation, for a decoder."""
+
+
+@dataclass(frozen=True, slots=True)
+class MaskWindow:
+    """A mask near its object.
+
+    Attributes:
+        mask: (h, w) bool; outside it the image's mask is empty.
+        x0: Column of the image at which the window begins.
+        y0: Row of the image at which the window begins.
+        shape_hw: Height and width of the image.
+    """
+
+    mask: BoolMask
+    x0: int
+    y0: int
+    shape_hw: tuple[int, int]
+
+    def with_mask(self, mask: BoolMask) -> MaskWindow:
+        """Return the same window with another mask in it."""
+        return MaskWindow(mask, self.x0, self.y0, self.shape_hw)
+
+    @property
+    def area_px(self) -> int:
+        """Pixels of the mask."""
+        return int(np.count_nonzero(self.mask))
+
+    def box(self) -> Box | None:
+        """Return the tight half-open box around the mask, in the image; None for an empty one."""
+        rows, columns = np.flatnonzero(self.mask.any(axis=1)), np.flatnonzero(self.mask.any(axis=0))
+        if not rows.size:
+            return None
+        return Box(
+            self.x0 + int(columns[0]),
+            self.y0 + int(rows[0]),
+            self.x0 + int(columns[-1]) + 1,
+            self.y0 + int(rows[-1]) + 1,
+        )
+
+    def to_rle(self) -> CocoRle:
+        """Return the image's whole mask as packed COCO RLE, byte for byte as from pycocotools."""
+        height, width = self.shape_hw
+        rows, columns = self.mask.shape
+        # Column after column with a background pixel below each, so that every run has an end.
+        flat = np.zeros((columns, rows + 1), np.int8)
+        flat[:, :-1] = self.mask.T
+        edges = np.flatnonzero(np.diff(flat.ravel(), prepend=0))
+        column, row = np.divmod(edges, rows + 1)
+        edges = (self.x0 + column) * height + self.y0 + row
+        # A window as high as its image: a run to the foot of a column goes on in the next one.
+        meets = np.flatnonzero(edges[1:-1:2] == edges[2::2])
+        edges = np.delete(edges, np.concatenate([2 * meets + 1, 2 * meets + 2]))
+        n_pixels = height * width
+        if not edges.size or edges[-1] < n_pixels:
+            edges = np.append(edges, n_pixels)
+        return pack_coco_runs(np.diff(edges, prepend=0), shape_hw=self.shape_hw)
+
+
+def cut_window(
+    runs: npt.NDArray[np.int64], *, shape_hw: tuple[int, int], margin_px: int
+) -> MaskWindow | None:
+    """Return the window `margin_px` wider than the object on each side; None for an empty mask.
+
+    Args:
+        runs: As from `unpack_coco_runs`; they must add up to the image.
+        shape_hw: Height and width of the image.
+        margin_px: The window ends with the image at the latest.
+    """
+    height, width = shape_hw
+    edges = np.cumsum(runs)
+    n_ones = len(runs) // 2
+    starts, ends = edges[0 : 2 * n_ones : 2], edges[1 : 2 * n_ones : 2]
+    filled = ends > starts
+    if not filled.all():
+        starts, ends = starts[filled], ends[filled]
+    if not starts.size:
+        return None
+    first_column, top = np.divmod(starts, height)
+    last_column, bottom = np.divmod(ends - 1, height)
+    if np.any(first_column != last_column):
+        y0, y1 = 0, height
+    else:
+        y0 = max(0, int(top.min()) - margin_px)
+        y1 = min(height, int(bottom.max()) + 1 + margin_px)
+    x0 = max(0, int(first_column[0]) - margin_px)
+    x1 = min(width, int(last_column[-1]) + 1 + margin_px)
+    bounds = np.empty(2 * starts.size + 2, np.int64)
+    bounds[0], bounds[-1] = x0 * height, x1 * height
+    bounds[1:-1:2], bounds[2:-1:2] = starts, ends
+    lengths = np.diff(bounds)
+    slab = np.repeat(np.arange(lengths.size) % 2 == 1, lengths).reshape(x1 - x0, height)
+    return MaskWindow(np.ascontiguousarray(slab[:, y0:y1].T), x0, y0, shape_hw)
+
+
+def runs_of(
+    segmentation: Outlines | Runs, *, shape_hw: tuple[int, int]
+) -> tuple[npt.NDArray[np.int64], int]:
+    """Return the runs of a segmentation, and how many outlines were left out as too short.
+
+    Polygons are filled as pycocotools does it, each and then all together. One of fewer than three
+    points has no inside and is left out; pycocotools itself would take two points for a box.
+
+    Raises:
+        InputError: The RLE is not one of the image's size, or an outline has an odd number of
+            coordinates, one that is not finite or beyond 10^6, or is longer than 2 000 000 pixels.
+    """
+    height, width = shape_hw
+    if isinstance(segmentation, Runs):
+        rle = {"size": segmentation.size, "counts": segmentation.counts}
+        runs, size = unpack_coco_runs(rle)
+        if size != shape_hw:
+            raise InputError(
+                f"the segmentation's `size` must be the image's, {height} x {width}; "
+                f"got {size[0]} x {size[1]}"
+            )
+        return runs, 0
+    for outline in segmentation:
+        _check(outline)
+    long_enough = [outline for outline in segmentation if len(outline) >= _FEWEST_NUMBERS]
+    left_out = len(segmentation) - len(long_enough)
+    if sum(map(_length, long_enough)) > _LONGEST_PX:
+        raise InputError(f"the outline must be no longer than {_LONGEST_PX:.0f} pixels")
+    if not long_enough:
+        return np.array([height * width], np.int64), left_out
+    outlines: Any = long_enough
+    parts = coco_mask.frPyObjects(outlines, height, width)
+    whole = parts[0] if len(parts) == 1 else coco_mask.merge(parts)
+    return unpack_coco_runs(whole)[0], left_out
+
+
+def _check(outline: list[float]) -> None:
+    if len(outline) % 2:
+        raise InputError(f"an outline must be pairs of x and y; got {len(outline)} numbers")
+    # Any comparison with nan fails, and its maximum is nan.
+    if outline and not float(np.abs(outline).max()) <= _MOST_PX:
+        raise InputError(f"an outline's coordinates must lie within {_MOST_PX:.0f} pixels")
+
+
+def _length(outline: list[float]) -> float:
+    points = np.array(outline).reshape(-1, 2)
+    return float(np.abs(points - np.roll(points, 1, axis=0)).sum())

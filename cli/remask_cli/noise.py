@@ -1,0 +1,169 @@
+"""`remask noise`: Make, measure and study label noise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from remask_simulation.noise import NoiseLevel
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Make, measure and study label noise.", no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of all chance.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option("--jobs", min=1, help="Processes; the result is the same. All cores if absent."),
+]
+
+
+class Level(str, Enum):
+    """How much noise, as published."""
+
+    easy = "easy"
+    medium = "medium"
+    hard = "hard"
+
+
+@app.callback()
+def group() -> None:
+    """Make, measure and study label noise."""
+
+
+@app.command(
+    epilog="Example: `remask noise apply instances_train.json --level medium --seed 1 "
+    "--out noisy.json`"
+)
+def apply(
+    annotations: Annotated[
+        Path, typer.Argument(help="COCO or LVIS JSON file, or a Cityscapes folder (gtFine).")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="COCO JSON file to write.")],
+    level: Annotated[
+        Level | None, typer.Option("--level", help="Published level; the options below change it.")
+    ] = None,
+    class_share: Annotated[
+        float | None, typer.Option(help="Share of instances that get a class drawn anew.")
+    ] = None,
+    spatial_share: Annotated[
+        float | None, typer.Option(help="Share of each of the three spatial operations, up to 1/3.")
+    ] = None,
+    kernel_px: Annotated[
+        int | None, typer.Option(help="Side of the kernel that dilates or erodes.")
+    ] = None,
+    sigma_px: Annotated[
+        float | None, typer.Option(help="Standard deviation of a contour vertex's shift.")
+    ] = None,
+    tolerance_px: Annotated[
+        float | None, typer.Option(help="How far a simplified outline may move.")
+    ] = None,
+    seed: Seed = 1,
+    asymmetric: Annotated[
+        bool, typer.Option("--asymmetric", help="Confuse classes within their supercategory only.")
+    ] = False,
+    as_published: Annotated[
+        bool,
+        typer.Option(
+            "--as-published",
+            help="As the authors' code: bbox and area stay, a class may be drawn again.",
+        ),
+    ] = False,
+    holes: Annotated[
+        bool, typer.Option("--holes", help="Keep holes, which the published operations fill.")
+    ] = False,
+    jobs: Jobs = None,
+    as_json: Json = False,
+) -> None:
+    """Write a copy of a data set with noisy classes and outlines.
+
+    The same seed gives the same bytes, on any number of processes.
+    """
+    from dataclasses import asdict
+
+    from remask_bench.label_noise.annotation import NoiseOptions
+    from remask_bench.label_noise.apply import apply_noise
+
+    wanted = {
+        "class_share": class_share,
+        "spatial_share": spatial_share,
+        "kernel_px": kernel_px,
+        "sigma_px": sigma_px,
+        "tolerance_px": tolerance_px,
+    }
+    options = NoiseOptions(
+        _level(level, {name: value for name, value in wanted.items() if value is not None}),
+        seed,
+        asymmetric=asymmetric,
+        as_published=as_published,
+        holes=holes,
+    )
+    with _bar(annotations.name) as watch:
+        counts = apply_noise(annotations, out, options, jobs=_jobs(jobs), watch=watch)
+    if as_json:
+        _print_json(asdict(counts))
+        return
+    typer.echo(f"{out}: {counts.annotations} annotations, {counts.class_noise} with another class")
+    for operation, count in counts.operations.items():
+        typer.echo(f"  {operation:14}{count}")
+    for count, words in (
+        (counts.no_mask, "had no mask to change (no outline of three points or more)"),
+        (counts.short_outlines, "outlines of fewer than three points were left out"),
+        (counts.empty_before, "masks had no pixel and stayed so"),
+        (counts.emptied, "masks lost all their pixels"),
+        (counts.id_zero, "annotation has the id 0, which pycocotools takes for unmatched"),
+    ):
+        if count:
+            typer.echo(f"  note: {count} {words}")
+
+
+def _level(level: Level | None, changes: dict[str, float]) -> NoiseLevel:
+    from dataclasses import fields, replace
+
+    from remask_core.errors import InputError
+    from remask_simulation.noise import LEVELS, NoiseLevel
+
+    if level is not None:
+        return replace(LEVELS[level.value], **changes)  # type: ignore[arg-type]
+    names = [field.name for field in fields(NoiseLevel)]
+    if missing := [name for name in names if name not in changes]:
+        flags = ", ".join("--" + name.replace("_", "-") for name in missing)
+        raise InputError(f"without --level all of its parts are needed; missing: {flags}")
+    return NoiseLevel(**changes)  # type: ignore[arg-type]
+
+
+def _jobs(jobs: int | None) -> int:
+    import os
+
+    return jobs or os.cpu_count() or 1
+
+
+@contextmanager
+def _bar(words: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar on standard error; standard output is for the answer."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
+
+    with Progress(
+        "{task.description}",
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as progress:
+        task = progress.add_task(words, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def _print_json(value: object) -> None:
+    import json
+
+    typer.echo(json.dumps(value, indent=2))
