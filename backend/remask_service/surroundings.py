@@ -157,9 +157,7 @@ class Surroundings:
         if region.labels:
             return region.labels
         # A plain <Brush> keeps its labels in a second entry of the same id.
-        return next(
-            (one.labels for one in holder.result if one.id == region.id and one.labels), ()
-        )
+        return next((one.labels for one in holder.result if one.id == region.id and one.labels), ())
 
 
 def _age(holder: ResultHolder) -> tuple[int, str]:
