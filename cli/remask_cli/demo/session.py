@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import secrets
 import signal
 import time
@@ -25,6 +26,7 @@ from remask_cli.demo.label_studio import (
 from remask_cli.demo.photos import FILES_ROOT
 from remask_cli.demo.programs import HOST, Program, choose_port
 from remask_cli.demo.project import DemoProject, open_project
+from remask_core.errors import Unavailable, WrongState
 from remask_rounds.label_studio import BackendAddress, connect
 
 __all__ = ["ACCOUNT", "DemoOptions", "run_demo"]
@@ -53,13 +55,15 @@ def run_demo(options: DemoOptions, *, check: bool) -> None:
     """
     console = Console(highlight=False)
     try:
-        with _stopped_by_sigterm(), ExitStack() as programs:
+        with _stopped_by_sigterm(), _held(options.folder), ExitStack() as programs:
             running = _start(options, console, programs, check=check)
             while not check:
                 _check_alive(running)
                 time.sleep(WATCH_S)
     except KeyboardInterrupt:
-        console.print("\nStopped. `make demo` goes on where you left off.")
+        if check:
+            raise Unavailable("the check was interrupted") from None
+        console.print("\nStopped. The next start goes on where you left off.")
 
 
 def _start(
@@ -125,7 +129,8 @@ def _welcome(url: str, project: DemoProject) -> str:
   user {ACCOUNT.email}   password {ACCOUNT.password}
 
 Each photo comes with a mask for its boxes. At the bottom switch on [bold]Auto-Annotation[/] and
-[bold]Auto accept[/]; at the left choose the wand of a tool first, then a label. What to try:
+[bold]Auto-Accept Suggestions[/]. The last tool of the toolbar is the wand: hold it down to choose
+between box and point, and choose the label after it. What to try:
   a box around an object       a mask inside it
   Ctrl+click on a mask         the clicked part belongs to the object
   Ctrl+Alt+click on a mask     it does not
@@ -139,6 +144,20 @@ def _check_alive(running: Sequence[Program]) -> None:
     for program in running:
         if program.process.poll() is not None:
             raise program.ended()
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Keep a second demo out of the folder: two programs must not share its databases."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise WrongState(
+                f"the demo already runs in {folder}; stop it, or choose another folder with --dir"
+            ) from error
+        yield
 
 
 @contextmanager

@@ -1,0 +1,77 @@
+"""The demo from its first start to its second, with the real Label Studio."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from remask_cli.demo.label_studio import find_label_studio
+from remask_cli.demo.photos import FOLDER, classes, photos
+from remask_cli.demo.programs import choose_port
+from remask_core.errors import NotFound
+
+
+def run_demo(folder: Path) -> subprocess.CompletedProcess[str]:
+    ports = [
+        "--port",
+        str(choose_port(None, preferred=22070, option="")),
+        "--label-studio-port",
+        str(choose_port(None, preferred=22020, option="")),
+    ]
+    command = [sys.executable, "-m", "remask_cli", "demo", "--check", "--dir", str(folder), *ports]
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        env={**os.environ, "OMP_NUM_THREADS": "2"},
+    )
+
+
+@pytest.mark.timeout(1800)
+def test_the_demo_checks_itself_and_goes_on_where_it_was_left(tmp_path: Path) -> None:
+    """The first start makes the project, the second finds it; neither leaves a program behind."""
+    try:
+        find_label_studio(None)
+    except NotFound as error:
+        pytest.skip(str(error))
+
+    first = run_demo(tmp_path)
+    again = run_demo(tmp_path)
+
+    assert (first.returncode, again.returncode) == (0, 0), first.stderr + again.stderr
+    assert f"{len(photos())} photos, with a mask for each box" in first.stdout
+    assert f"{len(photos())} photos, as you left it" in again.stdout
+    for run in (first, again):
+        assert "a click changed" in run.stdout
+    assert [process.pid for process in psutil.process_iter() if _holds(process, tmp_path)] == []
+
+
+def _holds(process: psutil.Process, folder: Path) -> bool:
+    try:
+        return any(str(folder) in value for value in process.environ().values())
+    except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess):
+        return False
+
+
+def test_every_photo_has_a_licence_that_lets_it_be_shipped() -> None:
+    for photo in photos():
+        assert photo.licence in ("CC BY 2.0", "CC BY-SA 2.0", "No known copyright restrictions")
+        assert photo.licence_url.startswith("https://")
+        assert photo.coco_id == int(Path(photo.file).stem)
+
+
+def test_every_photo_is_there_small_and_boxed() -> None:
+    assert {path.name for path in FOLDER.glob("*.jpg")} == {photo.file for photo in photos()}
+    for photo in photos():
+        assert (FOLDER / photo.file).stat().st_size <= 80 * 1024
+        height, width = photo.shape_hw
+        for item in photo.objects:
+            assert 0 <= item.box.x0 < item.box.x1 <= width
+            assert 0 <= item.box.y0 < item.box.y1 <= height
+    assert len(classes()) == 10
