@@ -21,7 +21,7 @@ __all__ = ["SEGMENTATION", "MaskWindow", "Outlines", "Runs", "cut_window", "runs
 
 Outlines: TypeAlias = list[list[float]]
 _MOST_PX = 1e6  # of a coordinate; pycocotools computes with 32-bit integers of fifths of pixels
-_LONGEST_PX = 2e6  # of all outlines of an object; they are walked in steps of a fifth of a pixel
+_LONGEST_PX = 5e7  # of all outlines of an object; they are walked in steps of a fifth of a pixel
 _FEWEST_NUMBERS = 6  # three points
 
 
@@ -77,19 +77,21 @@ class MaskWindow:
         """Return the image's whole mask as packed COCO RLE, byte for byte as from pycocotools."""
         height, width = self.shape_hw
         rows, columns = self.mask.shape
-        # Column after column with a background pixel below each, so that every run has an end.
-        flat = np.zeros((columns, rows + 1), np.int8)
-        flat[:, :-1] = self.mask.T
-        edges = np.flatnonzero(np.diff(flat.ravel(), prepend=0))
-        column, row = np.divmod(edges, rows + 1)
-        edges = (self.x0 + column) * height + self.y0 + row
-        # A window as high as its image: a run to the foot of a column goes on in the next one.
-        meets = np.flatnonzero(edges[1:-1:2] == edges[2::2])
-        edges = np.delete(edges, np.concatenate([2 * meets + 1, 2 * meets + 2]))
-        n_pixels = height * width
-        if not edges.size or edges[-1] < n_pixels:
-            edges = np.append(edges, n_pixels)
-        return pack_coco_runs(np.diff(edges, prepend=0), shape_hw=self.shape_hw)
+        # Column after column with a background pixel around each, so that every run has an end.
+        padded = np.zeros((columns, rows + 1), np.bool_)
+        padded[:, 1:] = self.mask.T
+        flat = np.append(padded, False)
+        edges = (flat[1:] != flat[:-1]).nonzero()[0]
+        column = edges // (rows + 1)
+        edges += column * (height - rows - 1) + (self.x0 * height + self.y0)
+        if rows == height:
+            # A run to the foot of a column may go on in the next one.
+            meets = 1 + 2 * (edges[1:-1:2] == edges[2::2]).nonzero()[0]
+            edges = np.delete(edges, np.concatenate([meets, meets + 1]))
+        bounds = np.empty(edges.size + 2, np.int64)
+        bounds[0], bounds[1:-1], bounds[-1] = 0, edges, height * width
+        runs = bounds[1:] - bounds[:-1]
+        return pack_coco_runs(runs if runs[-1] else runs[:-1], shape_hw=self.shape_hw)
 
 
 def cut_window(
@@ -103,28 +105,28 @@ def cut_window(
         margin_px: The window ends with the image at the latest.
     """
     height, width = shape_hw
-    edges = np.cumsum(runs)
-    n_ones = len(runs) // 2
-    starts, ends = edges[0 : 2 * n_ones : 2], edges[1 : 2 * n_ones : 2]
+    edges = np.cumsum(runs[: len(runs) // 2 * 2])
+    starts, ends = edges[0::2], edges[1::2]
     filled = ends > starts
     if not filled.all():
         starts, ends = starts[filled], ends[filled]
     if not starts.size:
         return None
-    first_column, top = np.divmod(starts, height)
-    last_column, bottom = np.divmod(ends - 1, height)
-    if np.any(first_column != last_column):
-        y0, y1 = 0, height
+    first_column, last_column = starts // height, (ends - 1) // height
+    if np.array_equal(first_column, last_column):
+        above = first_column * height
+        y0 = max(0, int((starts - above).min()) - margin_px)
+        y1 = min(height, int((ends - above).max()) + margin_px)
     else:
-        y0 = max(0, int(top.min()) - margin_px)
-        y1 = min(height, int(bottom.max()) + 1 + margin_px)
+        y0, y1 = 0, height
     x0 = max(0, int(first_column[0]) - margin_px)
     x1 = min(width, int(last_column[-1]) + 1 + margin_px)
     bounds = np.empty(2 * starts.size + 2, np.int64)
     bounds[0], bounds[-1] = x0 * height, x1 * height
     bounds[1:-1:2], bounds[2:-1:2] = starts, ends
-    lengths = np.diff(bounds)
-    slab = np.repeat(np.arange(lengths.size) % 2 == 1, lengths).reshape(x1 - x0, height)
+    ones = np.zeros(bounds.size - 1, np.bool_)
+    ones[1::2] = True
+    slab = np.repeat(ones, bounds[1:] - bounds[:-1]).reshape(x1 - x0, height)
     return MaskWindow(np.ascontiguousarray(slab[:, y0:y1].T), x0, y0, shape_hw)
 
 
@@ -138,7 +140,7 @@ def runs_of(
 
     Raises:
         InputError: The RLE is not one of the image's size, or an outline has an odd number of
-            coordinates, one that is not finite or beyond 10^6, or is longer than 2 000 000 pixels.
+            coordinates, one beyond 10^6, or might be longer than 50 000 000 pixels.
     """
     height, width = shape_hw
     if isinstance(segmentation, Runs):
@@ -150,12 +152,14 @@ def runs_of(
                 f"got {size[0]} x {size[1]}"
             )
         return runs, 0
-    for outline in segmentation:
-        _check(outline)
+    length_px = sum(map(_longest, segmentation))
+    if not length_px <= _LONGEST_PX:
+        raise InputError(
+            f"the outlines must be shorter than {_LONGEST_PX:.0f} pixels; they may have "
+            f"{length_px:.0f}, by their vertices and extent"
+        )
     long_enough = [outline for outline in segmentation if len(outline) >= _FEWEST_NUMBERS]
     left_out = len(segmentation) - len(long_enough)
-    if sum(map(_length, long_enough)) > _LONGEST_PX:
-        raise InputError(f"the outline must be no longer than {_LONGEST_PX:.0f} pixels")
     if not long_enough:
         return np.array([height * width], np.int64), left_out
     outlines: Any = long_enough
@@ -164,14 +168,14 @@ def runs_of(
     return unpack_coco_runs(whole)[0], left_out
 
 
-def _check(outline: list[float]) -> None:
+def _longest(outline: list[float]) -> float:
+    """Return a bound on the length of an outline in pixels, after checking its numbers."""
     if len(outline) % 2:
         raise InputError(f"an outline must be pairs of x and y; got {len(outline)} numbers")
-    # Any comparison with nan fails, and its maximum is nan.
-    if outline and not float(np.abs(outline).max()) <= _MOST_PX:
+    if not outline:
+        return 0.0
+    low, high = min(outline), max(outline)
+    if low < -_MOST_PX or high > _MOST_PX:
         raise InputError(f"an outline's coordinates must lie within {_MOST_PX:.0f} pixels")
-
-
-def _length(outline: list[float]) -> float:
-    points = np.array(outline).reshape(-1, 2)
-    return float(np.abs(points - np.roll(points, 1, axis=0)).sum())
+    x, y = outline[0::2], outline[1::2]
+    return len(x) * (max(x) - min(x) + max(y) - min(y))
