@@ -32,7 +32,8 @@ class RoundsRow(msgspec.Struct, frozen=True, kw_only=True):
         design: A name of `DESIGNS`, and how the box was drawn.
         box: `x0, y0, x1, y1`.
         ious: Of the mask from the box and of that after each round.
-        boundary_fs: As `ious`, the boundary F within 5 px. Void pixels count as right.
+        boundary_fs: As `ious`, the boundary F within 5 px; None for a truth with void pixels,
+            which lie just where the boundary would be.
         rounds: The clicks of each round as `x, y, positive`. A round without clicks accepts the
             mask; the later ones are empty and their measures repeat.
         seconds: Of the model, encoding left out: one number per answer.
@@ -46,7 +47,7 @@ class RoundsRow(msgspec.Struct, frozen=True, kw_only=True):
     design: str
     box: tuple[float, float, float, float]
     ious: list[float]
-    boundary_fs: list[float]
+    boundary_fs: list[float] | None
     rounds: list[list[tuple[float, float, bool]]]
     seconds: list[float]
 
@@ -87,7 +88,7 @@ def play_rounds(trial: Trial) -> list[RoundsRow]:
                 design=what,
                 box=(box.x0, box.y0, box.x1, box.y1),
                 ious=row.ious,
-                boundary_fs=row.boundary_fs,
+                boundary_fs=row.boundary_fs if sample.valid.all() else None,
                 rounds=[[(c.x, c.y, c.positive) for c in clicks] for clicks in row.rounds],
                 seconds=row.seconds,
             )
@@ -103,10 +104,8 @@ class _Record:
     seconds: list[float]
 
     def add(self, sample: Sample, mask: BoolMask) -> None:
-        # In the void the truth says nothing: the mask is taken to be right there.
-        known = np.where(sample.valid, mask, sample.truth)
         self.ious.append(iou(sample.truth, mask, ignore=~sample.valid))
-        self.boundary_fs.append(boundary_f(known, sample.truth))
+        self.boundary_fs.append(boundary_f(mask, sample.truth))
 
     def repeat(self) -> None:
         self.rounds.append(())
@@ -157,7 +156,8 @@ class RoundsSummary:
     """What the rounds say of one model on one set with one design.
 
     `miou` and `mean_f` hold the mean after 0 (the box alone), 1 ... rounds; `clicks` the mean
-    number of clicks per object so far; `seconds` is the median of one answer of the model.
+    number of clicks per object so far; `seconds` is the median of one answer of the model. In
+    `mean_f` objects with void pixels are left out; without any other it is None.
     """
 
     dataset: str
@@ -166,7 +166,7 @@ class RoundsSummary:
     design: str
     objects: int
     miou: tuple[float, ...]
-    mean_f: tuple[float, ...]
+    mean_f: tuple[float, ...] | None
     clicks: tuple[float, ...]
     accepted: int
     seconds: float
@@ -188,13 +188,18 @@ def summarise(rows: Sequence[RoundsRow]) -> list[RoundsSummary]:
             design=design,
             objects=len(group),
             miou=tuple(np.mean([row.ious for row in group], axis=0).tolist()),
-            mean_f=tuple(np.mean([row.boundary_fs for row in group], axis=0).tolist()),
+            mean_f=_mean_f(group),
             clicks=(0.0, *np.cumsum(_clicks_per_round(group)).tolist()),
             accepted=sum(not row.rounds[-1] for row in group),
             seconds=float(np.median([second for row in group for second in row.seconds])),
         )
         for (dataset, design, version), group in groups.items()
     ]
+
+
+def _mean_f(rows: Sequence[RoundsRow]) -> tuple[float, ...] | None:
+    known = [row.boundary_fs for row in rows if row.boundary_fs is not None]
+    return tuple(np.mean(known, axis=0).tolist()) if known else None
 
 
 def _clicks_per_round(rows: Sequence[RoundsRow]) -> list[float]:

@@ -24,7 +24,15 @@ def rounds_table(summaries: Sequence[RoundsSummary], design: str = BASE) -> Tabl
         Column("model"),
         Column("objects"),
         *(Column(_round_name(number, "mIoU"), 3, "max") for number in rounds),
-        *(Column(_round_name(number, "F"), 3, "max", "boundary F at 5 px") for number in rounds),
+        *(
+            Column(
+                _round_name(number, "F"),
+                3,
+                "max",
+                "boundary F at 5 px; not where the truth has void pixels",
+            )
+            for number in rounds
+        ),
         Column("clicks", 1, None, "mean number of clicks per object"),
         Column("accepted", 0, None, "objects whose last round needed no click"),
         Column("ms/answer", 0, "min", "median of one call to the model, image encoded before"),
@@ -35,7 +43,7 @@ def rounds_table(summaries: Sequence[RoundsSummary], design: str = BASE) -> Tabl
             s.model,
             s.objects,
             *s.miou,
-            *s.mean_f,
+            *(s.mean_f or (None,) * len(s.miou)),
             s.clicks[-1],
             s.accepted,
             1000 * s.seconds,
@@ -55,14 +63,13 @@ def question_table(summaries: Sequence[RoundsSummary], question: Question) -> Ta
                 if (s.dataset, s.model, _design(s.design)) == (dataset, model, design):
                     clicks = s.clicks[-1]
                     gain = (s.miou[-1] - s.miou[0]) / clicks if clicks else None
-                    rows.append(
-                        (f"{dataset}, {model}", label, s.miou[-1], s.mean_f[-1], clicks, gain)
-                    )
+                    final_f = None if s.mean_f is None else s.mean_f[-1]
+                    rows.append((f"{dataset}, {model}", label, s.miou[-1], final_f, clicks, gain))
     columns = (
         Column("set, model"),
         Column("design"),
         Column("final mIoU", 3, "max"),
-        Column("final F", 3, "max", "boundary F at 5 px"),
+        Column("final F", 3, "max", "boundary F at 5 px; not where the truth has void pixels"),
         Column("clicks", 1, "min", "mean number of clicks per object"),
         Column("gain/click", 4, "max", "mIoU won over the box's mask, per click"),
     )

@@ -123,6 +123,7 @@ def test_a_rounds_study_answers_every_question(data: Path, tmp_path: Path) -> No
     ]
     for row in rows:
         design = DESIGNS[row.design.removesuffix(", tight box")]
+        assert row.boundary_fs is not None
         assert len(row.ious) == len(row.boundary_fs) == len(row.rounds) + 1 == design.rounds + 1
         assert all(len(clicks) <= design.clicks for clicks in row.rounds)
 
@@ -179,6 +180,22 @@ def test_the_box_as_mask_has_no_click_study(data: Path, tmp_path: Path) -> None:
     study_noc(setting(data, tmp_path / "out", models=("box", CHECKABLE)), watch=watch)
 
     assert watch.total == 3
+
+
+def test_there_is_no_boundary_f_where_the_truth_has_a_void(data: Path, tmp_path: Path) -> None:
+    result = study_rounds(
+        setting(data, tmp_path / "out"), box="tight", questions=False, watch=Watch()
+    )
+
+    rows = read_rows(tmp_path / "out/rows.jsonl", RoundsRow)
+    assert {row.instance: row.boundary_fs is None for row in rows} == {
+        "0-1": False,
+        "1-1": False,
+        "2-1": True,
+    }
+    (summary,) = rounds.summarise(rows)
+    assert summary.mean_f is not None
+    assert [len(table.rows) for table in result.tables] == [1]
 
 
 def test_summaries_of_rounds_count_clicks_and_acceptances(data: Path, tmp_path: Path) -> None:
