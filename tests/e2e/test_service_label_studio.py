@@ -1,0 +1,206 @@
+"""The service beside the real Label Studio: images, tokens, errors that people see, webhooks."""
+
+from __future__ import annotations
+
+import base64
+import io
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import httpx
+import pytest
+from fakes import ToySegmenter
+from PIL import Image
+from werkzeug.serving import make_server
+
+from remask_core.errors import NotFound
+from remask_label_config.config import parse_labelling_config
+from remask_label_config.write import write_labelling_config
+from remask_service.app import create_app, service_of
+from remask_service.images import open_images
+from remask_service.logs import make_log
+from remask_service.service import Service
+from remask_service.settings import Settings
+from remask_worker.thread_engine import ThreadEngine
+
+HOST, PORT = "127.0.0.1", 21060
+USER, PASSWORD = "label-studio", "known to both"
+CONFIG = write_labelling_config(["cat"])
+
+
+class Studio(Protocol):
+    """What the tests use of the fixture `studio`."""
+
+    url: str
+    files_root: Path
+    api_key: str
+
+
+@pytest.fixture
+def api(studio: Studio) -> Iterator[httpx.Client]:
+    """A client that may do what the owner of the personal token may."""
+    with httpx.Client(base_url=studio.url, timeout=60, trust_env=False) as client:
+        answer = client.post("/api/token/refresh/", json={"refresh": studio.api_key})
+        client.headers["Authorization"] = f"Bearer {answer.raise_for_status().json()['access']}"
+        yield client
+
+
+@pytest.fixture
+def image_url(studio: Studio) -> str:
+    """The address of a picture of 64 by 48 pixels with a space in its name."""
+    Image.new("RGB", (64, 48)).save(studio.files_root / "images" / "x y.png")
+    return "/data/local-files/?d=images/x%20y.png"
+
+
+def settings_for(studio: Studio, folder: Path) -> Settings:
+    return Settings(
+        label_studio_url=studio.url,
+        label_studio_api_key=studio.api_key,
+        state_dir=folder / "state",
+        basic_auth_user=USER,
+        basic_auth_pass=PASSWORD,
+        model="toy",
+    )
+
+
+@pytest.fixture
+def service(studio: Studio, tmp_path: Path) -> Iterator[Service]:
+    """The application on a port of its own."""
+    app = create_app(
+        settings_for(studio, tmp_path),
+        engine=ThreadEngine(ToySegmenter()),
+        log=make_log("ERROR", stream=io.StringIO()),
+    )
+    server = make_server(HOST, PORT, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield service_of(app)
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    service_of(app).close()
+
+
+def post(api: httpx.Client, path: str, body: object) -> Any:
+    answer = api.post(path, json=body)
+    assert answer.is_success, answer.text
+    return answer.json()
+
+
+def make_project(api: httpx.Client, studio: Studio, config: str) -> int:
+    made = post(api, "/api/projects", {"title": "service", "label_config": config})
+    folder = {"path": str(studio.files_root / "images"), "use_blob_urls": True}
+    post(api, "/api/storages/localfiles", {"project": made["id"], **folder})
+    return int(made["id"])
+
+
+def only_task(api: httpx.Client, project_id: int) -> dict[str, Any]:
+    [task] = api.get("/api/tasks", params={"project": project_id}).json()["tasks"]
+    return dict(task)
+
+
+def add_backend(api: httpx.Client, project_id: int) -> httpx.Response:
+    return api.post(
+        "/api/ml",
+        json={
+            "project": project_id,
+            "url": f"http://{HOST}:{PORT}",
+            "title": "remask",
+            "is_interactive": True,
+            "auth_method": "BASIC_AUTH",
+            "basic_auth_user": USER,
+            "basic_auth_pass": PASSWORD,
+        },
+    )
+
+
+def test_uploads_and_local_files_are_fetched_with_a_personal_token(
+    studio: Studio, api: httpx.Client, image_url: str, tmp_path: Path
+) -> None:
+    project_id = make_project(api, studio, CONFIG)
+    file = io.BytesIO()
+    Image.new("L", (30, 20)).save(file, "PNG")
+    upload = {"file": ("a b.png", file.getvalue())}
+    api.post(f"/api/projects/{project_id}/import", files=upload).raise_for_status()
+    task = only_task(api, project_id)
+    with httpx.Client(trust_env=False) as client:
+        images = open_images(
+            settings_for(studio, tmp_path),
+            client=client,
+            log=make_log("ERROR", stream=io.StringIO()),
+        )
+        uploaded = images.fetch(task["data"]["image"], task_id=task["id"])
+        full = images.fetch(f"{studio.url}{task['data']['image']}", task_id=task["id"])
+        local = images.fetch(image_url, task_id=task["id"])
+        with pytest.raises(NotFound):
+            images.fetch("/data/local-files/?d=images/gone.png", task_id=task["id"])
+        with pytest.raises(NotFound):
+            images.fetch("s3://nobodys-bucket/x.png", task_id=task["id"])
+
+    assert uploaded.shape_hw == (20, 30)
+    assert full == uploaded
+    assert local.shape_hw == (48, 64)
+
+
+def test_a_wrong_config_is_told_where_people_look(
+    studio: Studio, api: httpx.Client, service: Service
+) -> None:
+    config = (
+        '<View><Image name="image" value="$image"/><Choices name="c" toName="image">'
+        '<Choice value="a"/></Choices></View>'
+    )
+
+    refused = add_backend(api, make_project(api, studio, config))
+
+    assert refused.status_code == 400
+    assert "no <BrushLabels>" in str(refused.json())
+
+
+def test_a_submitted_annotation_joins_its_clicks(
+    studio: Studio, api: httpx.Client, image_url: str, service: Service
+) -> None:
+    """Once the webhook carries the credentials, as docs/connect.md says."""
+    project_id = make_project(api, studio, CONFIG)
+    post(api, f"/api/projects/{project_id}/import", [{"image": image_url}])
+    task = only_task(api, project_id)
+    backend = add_backend(api, project_id)
+    assert backend.status_code == 201, backend.text
+    [hook] = api.get("/api/webhooks/", params={"project": project_id}).json()
+    coded = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+    api.patch(
+        f"/api/webhooks/{hook['id']}/", json={"headers": {"Authorization": f"Basic {coded}"}}
+    ).raise_for_status()
+    [controls] = parse_labelling_config(CONFIG).images
+    assert controls.keypoints is not None
+    click = {
+        "original_width": 64,
+        "original_height": 48,
+        "image_rotation": 0,
+        "value": {"x": 50, "y": 50, "width": 0.2, "keypointlabels": ["cat"], "labels": ["cat"]},
+        "is_positive": True,
+        "id": "one",
+        "from_name": controls.keypoints.name,
+        "to_name": "image",
+        "type": "keypointlabels",
+    }
+    answered = post(
+        api,
+        f"/api/ml/{backend.json()['id']}/interactive-annotating",
+        {"task": task["id"], "context": {"result": [click]}},
+    )
+    annotation = post(
+        api,
+        f"/api/tasks/{task['id']}/annotations/",
+        {"result": answered["data"]["result"], "lead_time": 3.5},
+    )
+    until = time.monotonic() + 30
+    while not (joined := service.click_log.prompts())[0].annotation_id:
+        assert time.monotonic() < until, "the webhook did not come"
+        time.sleep(0.05)
+
+    assert joined[0].prompt.prompt_id == "one"
+    assert joined[0].annotation_id == annotation["id"]
+    assert joined[0].lead_time_s == 3.5
