@@ -248,6 +248,21 @@ def _made_by() -> str:
     return f"Made by: remask {shlex.join(sys.argv[1:])}"
 
 
+@app.command("noise", epilog="Example: `remask bench noise --masks 1000`")
+def time_noise(
+    masks: Annotated[int, typer.Option(min=1, help="Masks in each made file.")] = 1000,
+    as_json: Json = False,
+) -> None:
+    """Time the making of label noise, beside the published way of making it."""
+    from remask_bench.label_noise.compare import compare_noise, table_of
+
+    timings = compare_noise(masks=masks)
+    if as_json:
+        _print_json(timings)
+    else:
+        _print_table(table_of(timings))
+
+
 def _setting(
     data: list[Path],
     model: list[str],
