@@ -71,6 +71,7 @@ class Region(msgspec.Struct, kw_only=True):
     is_positive: bool | int | None = None
     meta: dict[str, Any] | None = None
     origin: str | None = None
+    score: Any = None
     parent_id: str | None = msgspec.field(default=None, name="parentID")
 
     @property

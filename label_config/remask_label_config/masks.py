@@ -15,7 +15,7 @@ from remask_core.rle_ls import decode_ls_rle, encode_ls_rle_bytes
 from remask_core.types import BoolMask
 from remask_label_config.bodies import Region
 
-__all__ = ["decode_mask_png", "has_mask", "ls_rle_of_region", "mask_png_data_url"]
+__all__ = ["decode_mask_png", "has_mask", "ls_rle_of_region", "mask_of_region", "mask_png_data_url"]
 
 _OPAQUE = 128
 _PNG_HEAD = b"\x89PNG\r\n\x1a\n"
@@ -41,12 +41,23 @@ def ls_rle_of_region(region: Region, *, shape_hw: tuple[int, int]) -> bytes:
     """
     if region.value.image_data_url:
         return encode_ls_rle_bytes(_decode_data_url(region.value.image_data_url, shape_hw))
-    try:
-        rle = bytes(_RLE.decode(region.value.rle))
-    except (msgspec.DecodeError, ValueError) as error:
-        raise InputError(f"`value.rle` of region `{region.id}` must be a list of bytes") from error
+    rle = _rle(region)
     decode_ls_rle(rle, shape_hw=shape_hw)
     return rle
+
+
+def mask_of_region(region: Region, *, shape_hw: tuple[int, int]) -> BoolMask:
+    """Return a mask region's mask, (H, W) bool; otherwise as `ls_rle_of_region`."""
+    if region.value.image_data_url:
+        return _decode_data_url(region.value.image_data_url, shape_hw)
+    return decode_ls_rle(_rle(region), shape_hw=shape_hw)
+
+
+def _rle(region: Region) -> bytes:
+    try:
+        return bytes(_RLE.decode(region.value.rle))
+    except (msgspec.DecodeError, ValueError) as error:
+        raise InputError(f"`value.rle` of region `{region.id}` must be a list of bytes") from error
 
 
 def mask_png_data_url(png: bytes) -> str:

@@ -187,7 +187,7 @@ def altered(ranker: Ranker, path: Path, **arrays: np.ndarray) -> Path:
     ],
 )
 def test_a_damaged_model_is_refused(ranker: Ranker, tmp_path: Path, harm) -> None:
-    with pytest.raises(InputError, match="ranker.npz"):
+    with pytest.raises(InputError, match=r"ranker\.npz"):
         load_ranker(altered(ranker, tmp_path / "ranker.npz", **harm(ranker)))
 
 

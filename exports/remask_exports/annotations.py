@@ -1,0 +1,264 @@
+"""A task of Label Studio's JSON export, read into instances; and what is left out, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import msgspec
+
+from remask_core.errors import InputError
+from remask_core.types import Box
+from remask_exports.instances import ImageRef, Instance, Outcome, PlacedClick
+from remask_label_config.bodies import Region, WebhookAnnotation
+from remask_label_config.masks import has_mask, mask_of_region
+from remask_label_config.prompts import Mark, Sign, marks_of
+
+__all__ = ["ExportedTask", "Found", "LeftOut", "decode_task", "file_name_of", "instances_of"]
+
+
+class ExportedTask(msgspec.Struct, kw_only=True):
+    """A task as Label Studio exports it; everything that is not needed here is passed over."""
+
+    id: int
+    data: dict[str, Any]
+    annotations: list[WebhookAnnotation] = []
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Something that does not become an instance.
+
+    Attributes:
+        name: The instance, or the task or annotation if there is none.
+        reason: A short slug that counts are kept by.
+        detail: One sentence.
+    """
+
+    name: str
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An instance whose mask has not been decoded: cheap to hold, to filter and to count.
+
+    `region` is where the mask stands and `marks` are its prompts, in order; the other fields are
+    those of `Instance`.
+    """
+
+    name: str
+    image: ImageRef
+    label: str
+    region: Region
+    marks: tuple[Mark, ...]
+    round: int | None
+    annotator: int | None
+
+    @property
+    def outcome(self) -> Outcome:
+        """Corrected if clicks were given in the last round, else accepted as it was."""
+        clicks = [mark for mark in self.marks if mark.box is None]
+        if self.round is not None and any(_round(mark.region) is not None for mark in clicks):
+            clicks = [mark for mark in clicks if _round(mark.region) == self.round]
+        return "corrected" if clicks else "accepted"
+
+    def decode(self) -> Instance:
+        """Return the instance with its mask.
+
+        Raises:
+            InputError: The mask is malformed, of another size than it says, or empty.
+        """
+        mask = mask_of_region(self.region, shape_hw=self.image.shape_hw)
+        if not mask.any():
+            raise InputError(f"`value` of region `{self.region.id}` must hold a mask; it is empty")
+        boxes = [mark.box for mark in self.marks if mark.box is not None]
+        return Instance(
+            name=self.name,
+            image=self.image,
+            label=self.label,
+            mask=mask,
+            box=_box(boxes[-1].to_box(self.image.shape_hw)) if boxes else None,
+            clicks=tuple(self._clicks()),
+            score=_score(self.region),
+            round=self.round,
+            outcome=self.outcome,
+            annotator=self.annotator,
+        )
+
+    def _clicks(self) -> Iterator[PlacedClick]:
+        height, width = self.image.shape_hw
+        for order, mark in enumerate(self.marks):
+            value = mark.region.value
+            if mark.box is None and value.x is not None and value.y is not None:
+                yield PlacedClick(
+                    x=min(max(value.x / 100 * width, 0.0), float(width)),
+                    y=min(max(value.y / 100 * height, 0.0), float(height)),
+                    positive=mark.sign is not Sign.NEGATIVE,
+                    order=order,
+                    round=_round(mark.region),
+                    time_s=mark.echo.t,
+                )
+
+
+_TASK = msgspec.json.Decoder(ExportedTask)
+
+
+def decode_task(text: bytes) -> ExportedTask:
+    """Return one task of an export.
+
+    Raises:
+        InputError: It lacks its id, its data, or an annotation lacks its id.
+    """
+    try:
+        return _TASK.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"`tasks` must be as Label Studio exports them: {error}") from error
+
+
+def instances_of(task: ExportedTask) -> Iterator[Found | LeftOut]:
+    """Yield the instances of a task's newest annotation, and what else there was.
+
+    Of several annotations the one that was changed last stands for the task; skipped ones count
+    only when there is no other. Each mask region is one instance, however many parts it has.
+    """
+    name = str(task.id)
+    if not task.annotations:
+        yield LeftOut(name, "not-annotated")
+        return
+    by_time = sorted(task.annotations, key=lambda one: (one.updated_at or "", one.id))
+    finished = [one for one in by_time if not one.was_cancelled]
+    for annotation in by_time:
+        if finished and annotation is finished[-1]:
+            continue
+        reason = "skipped" if annotation.was_cancelled else "older-annotation"
+        yield LeftOut(f"{name}/{annotation.id}", reason)
+    if finished:
+        yield from _of_annotation(task, finished[-1])
+
+
+def file_name_of(address: str) -> str:
+    """Return a relative file name for an image's address, with forward slashes.
+
+    Local files keep their path below the served folder; of everything else the last part of the
+    path is taken. Nothing that leads upwards or out of a folder is ever returned.
+    """
+    parts = urlsplit(address)
+    below = parse_qs(parts.query).get("d", [""])[0] if "local-files" in parts.path else ""
+    path = PurePosixPath((below or PurePosixPath(unquote(parts.path)).name).replace("\\", "/"))
+    kept = [
+        part.replace("\0", "").replace(":", "_")
+        for part in path.parts
+        if part not in ("/", ".", "..")
+    ]
+    return "/".join(part for part in kept if part) or "image"
+
+
+def _of_annotation(task: ExportedTask, annotation: WebhookAnnotation) -> Iterator[Found | LeftOut]:
+    regions = annotation.regions()
+    masks = [region for region in regions if has_mask(region)]
+    if not masks:
+        yield LeftOut(f"{task.id}/{annotation.id}", "no-mask")
+        return
+    named = {region.id: region.labels for region in regions if region.labels}
+    prompts = _prompts(regions)
+    who = annotation.completed_by
+    by = who.get("id") if isinstance(who, dict) else who
+    for region in masks:
+        name = f"{task.id}/{region.id}"
+        labels = region.labels or named.get(region.id, ())
+        shape_hw = _shape(region)
+        if shape_hw is None:
+            yield LeftOut(name, "no-size", "original_width and original_height are missing")
+        elif not labels:
+            yield LeftOut(name, "no-class")
+        else:
+            yield Found(
+                name=name,
+                image=_image(task, region, shape_hw),
+                label=labels[0],
+                region=region,
+                marks=tuple(mark for mark in prompts if _owner(mark) == region.id),
+                round=_round(region) or _as_round(task.data.get("round")),
+                annotator=by if isinstance(by, int) else None,
+            )
+
+
+def _prompts(regions: Sequence[Region]) -> list[Mark]:
+    """Return the prompts among `regions`, in the order in which they were given."""
+    marks = []
+    for region in regions:
+        # In keep-label mode the editor adds mask entries that call themselves key points.
+        if not bytes(region.value.rle):
+            try:
+                marks += marks_of([region])
+            except InputError:
+                continue
+    known: dict[str, Mark] = {}
+    for mark in marks:
+        known.setdefault(mark.id, _with_sign(mark))
+    return sorted(known.values(), key=lambda mark: (mark.echo.step or 0, mark.echo.n or 0))
+
+
+def _with_sign(mark: Mark) -> Mark:
+    """Return `mark` with the sign that older predictions wrote under another name."""
+    sign = (mark.region.meta or {}).get("is_positive")
+    if mark.sign is not Sign.UNKNOWN or not isinstance(sign, bool):
+        return mark
+    return replace(mark, echo=msgspec.structs.replace(mark.echo, pos=sign))
+
+
+def _owner(mark: Mark) -> str | None:
+    return mark.echo.rid or mark.region.parent_id
+
+
+def _image(task: ExportedTask, region: Region, shape_hw: tuple[int, int]) -> ImageRef:
+    index = region.item_index
+    address = _address(task.data, index or 0)
+    return ImageRef(
+        key=str(task.id) if index is None else f"{task.id}-{index}",
+        file_name=file_name_of(address),
+        address=address,
+        shape_hw=shape_hw,
+        task=task.id,
+    )
+
+
+def _address(data: dict[str, Any], index: int) -> str:
+    """Return the image's address: the value called `image`, else the first that looks like one."""
+    lists = [value for value in data.values() if isinstance(value, list) and index < len(value)]
+    texts = [*(value[index] for value in lists), *data.values()]
+    likely = [text for text in (data.get("image"), *texts) if isinstance(text, str)]
+    looks = [text for text in likely if text.startswith(("/", "http", "s3:", "gs:", "azure-blob:"))]
+    return next(iter(looks or likely), "")
+
+
+def _shape(region: Region) -> tuple[int, int] | None:
+    height, width = region.original_height, region.original_width
+    if not height or not width or height < 1 or width < 1:
+        return None
+    return round(height), round(width)
+
+
+def _round(region: Region) -> int | None:
+    return _as_round((region.meta or {}).get("round"))
+
+
+def _as_round(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _score(region: Region) -> float | None:
+    # A mask that was painted over is no longer what the score was given to.
+    score = region.score
+    if region.origin == "prediction-changed" or isinstance(score, bool):
+        return None
+    return float(score) if isinstance(score, (int, float)) else None
+
+
+def _box(box: Box) -> Box:
+    return Box(float(box.x0), float(box.y0), float(box.x1), float(box.y1))

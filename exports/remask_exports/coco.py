@@ -1,0 +1,130 @@
+"""COCO JSON: one file, masks as packed RLE, and what is known beyond COCO as further fields."""
+
+from __future__ import annotations
+
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from remask_core.errors import InputError, NotFound
+from remask_core.geometry import box_of_mask
+from remask_core.rle_coco import encode_coco_rle
+from remask_exports.instances import Instance
+from remask_exports.writing import Categories
+
+__all__ = ["CocoWriter", "read_categories"]
+
+
+class CocoWriter:
+    """Writes `instances.json`, annotation by annotation.
+
+    Every mask is RLE with `iscrowd` 0, so that parts and holes stay in one annotation. `bbox` and
+    `area` are those of the mask; the box that was drawn is in `drawn_box`. Images are numbered
+    from 1 in the order of the tasks; only those that carry an instance are listed.
+    """
+
+    def __init__(self, folder: Path, categories: Categories) -> None:
+        self._categories = categories
+        self._path = folder / "instances.json"
+        self._images_path = folder / "images.part"
+        self._file = self._path.open("wb")
+        self._images = self._images_path.open("wb")
+        self._last_image = ""
+        self._n_images = 0
+        self._n_annotations = 0
+        about = {"description": "Exported by remask", "version": version("remask")}
+        self._file.write(b'{"info":' + msgspec.json.encode(about) + b',\n"annotations":[')
+
+    def add(self, instance: Instance) -> None:
+        """Write one annotation, and its image if it is the first on it."""
+        if instance.image.key != self._last_image:
+            self._add_image(instance)
+        self._n_annotations += 1
+        _put(self._file, self._annotation(instance), first=self._n_annotations == 1)
+
+    def close(self) -> None:
+        """Write images and categories, and close the file."""
+        self._images.close()
+        self._file.write(b'],\n"images":[')
+        with self._images_path.open("rb") as images:
+            shutil.copyfileobj(images, self._file)
+        self._images_path.unlink()
+        listed = sorted(self._categories.items(), key=lambda item: item[1])
+        rows = [{"id": number, "name": name, "supercategory": ""} for name, number in listed]
+        self._file.write(b'],\n"licenses":[],\n"categories":' + msgspec.json.encode(rows) + b"}\n")
+        self._file.close()
+
+    def _add_image(self, instance: Instance) -> None:
+        image = instance.image
+        height, width = image.shape_hw
+        self._last_image = image.key
+        self._n_images += 1
+        row = {
+            "id": self._n_images,
+            "file_name": image.file_name,
+            "width": width,
+            "height": height,
+            "task": image.task,
+            "address": image.address,
+        }
+        _put(self._images, row, first=self._n_images == 1)
+
+    def _annotation(self, instance: Instance) -> dict[str, Any]:
+        tight = box_of_mask(instance.mask)
+        assert tight is not None
+        drawn = instance.box
+        return {
+            "id": self._n_annotations,
+            "image_id": self._n_images,
+            "category_id": self._categories[instance.label],
+            "segmentation": encode_coco_rle(instance.mask),
+            "area": int(np.count_nonzero(instance.mask)),
+            "bbox": [tight.x0, tight.y0, tight.width, tight.height],
+            "iscrowd": 0,
+            "instance": instance.name,
+            "predicted_iou": instance.predicted_iou,
+            "rank": instance.rank,
+            "score": instance.score,
+            "round": instance.round,
+            "outcome": instance.outcome,
+            "annotator": instance.annotator,
+            "drawn_box": drawn and [drawn.x0, drawn.y0, drawn.width, drawn.height],
+            "n_clicks": len(instance.clicks),
+            "clicks": instance.clicks,
+        }
+
+
+def read_categories(path: Path) -> Categories:
+    """Return the categories of a COCO file, so that a later export keeps their ids.
+
+    Raises:
+        NotFound: There is no such file.
+        InputError: It has no categories, or one id or name twice.
+    """
+    try:
+        data = msgspec.json.decode(path.read_bytes(), type=_CocoFile)
+    except FileNotFoundError as error:
+        raise NotFound(f"no COCO file at {path}") from error
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"`{path}` must be a COCO file with `categories`: {error}") from error
+    found = {category.name: category.id for category in data.categories}
+    if len(found) < len(data.categories) or len(set(found.values())) < len(found):
+        raise InputError(f"`{path}` must not have a category's name or id twice")
+    return found
+
+
+class _Category(msgspec.Struct):
+    id: int
+    name: str
+
+
+class _CocoFile(msgspec.Struct):
+    categories: list[_Category]
+
+
+def _put(file: Any, row: dict[str, Any], *, first: bool) -> None:
+    file.write((b"\n" if first else b",\n") + msgspec.json.encode(row))

@@ -1,0 +1,85 @@
+"""One exported instance: a mask with everything that is known about it, in no format yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from remask_core.types import BoolMask, Box
+
+__all__ = ["ImageRef", "Instance", "Outcome", "PlacedClick"]
+
+Outcome: TypeAlias = Literal["corrected", "accepted"]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRef:
+    """The image that an instance lies on.
+
+    Attributes:
+        key: Unique within an export, and the same in every export of the project.
+        file_name: Relative path of the image file, with forward slashes.
+        address: Where Label Studio has it: a URL or a path.
+        shape_hw: Height and width in pixels, as the browser showed it (EXIF applied).
+        task: Label Studio's task id.
+    """
+
+    key: str
+    file_name: str
+    address: str
+    shape_hw: tuple[int, int]
+    task: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedClick:
+    """A click on an instance, in the order in which it was given.
+
+    Attributes:
+        x: Distance from the image's left edge in pixels, not rounded to a pixel.
+        y: Distance from its upper edge.
+        positive: Whether the place belongs to the object.
+        order: Place among the instance's prompts, from 0.
+        round: Round it was given in; None where nobody counted.
+        time_s: When the backend received it, Unix seconds; None where unknown.
+    """
+
+    x: float
+    y: float
+    positive: bool
+    order: int
+    round: int | None = None
+    time_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """An instance as it stands in the annotation that is exported.
+
+    Attributes:
+        name: Unique within the project, and stable: task and region. Rankings go by it.
+        image: The image it lies on.
+        label: Its class.
+        mask: (H, W) bool, never empty.
+        box: The box it was drawn with, in pixels, half-open; None without one.
+        clicks: In order.
+        score: The model's own estimate of the IoU; None for a mask painted by hand.
+        predicted_iou: What the ranking model expects; None before ranking.
+        rank: Place in the ranking, from 1, the best.
+        round: The last round it went through; None where nobody counted.
+        outcome: How it left that round; skipped ones have no mask and are never exported.
+        annotator: Label Studio's id of who submitted it.
+    """
+
+    name: str
+    image: ImageRef
+    label: str
+    mask: BoolMask
+    box: Box | None = None
+    clicks: tuple[PlacedClick, ...] = ()
+    score: float | None = None
+    predicted_iou: float | None = None
+    rank: int | None = None
+    round: int | None = None
+    outcome: Outcome = "accepted"
+    annotator: int | None = None

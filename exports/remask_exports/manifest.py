@@ -1,0 +1,105 @@
+"""What an export holds, where it came from, and what was left out and why."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections import Counter
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from remask_exports.annotations import LeftOut
+
+__all__ = ["LeftOutLog", "Manifest", "digest_of", "digests_of"]
+
+
+class Manifest(msgspec.Struct, kw_only=True, frozen=True):
+    """The content of `manifest.json`.
+
+    Attributes:
+        format: Name of the format.
+        made_at: UTC time in ISO 8601.
+        source: Name, size in bytes and SHA-256 of the Label Studio export.
+        ranks: The same of the ranking; None without one.
+        selection: The conditions that were asked for.
+        tasks: Tasks in the source.
+        images: Images with at least one exported instance.
+        instances: Exported instances.
+        classes: Exported instances of each class.
+        categories: Ids of the classes.
+        left_out: How many were left out for each reason; `left_out.csv` names them.
+        files: SHA-256 of each file, and of each folder with the number of its files.
+        versions: Of remask and of this file's form.
+    """
+
+    format: str
+    made_at: str
+    source: dict[str, Any]
+    ranks: dict[str, Any] | None
+    selection: dict[str, Any]
+    tasks: int
+    images: int
+    instances: int
+    classes: dict[str, int]
+    categories: dict[str, int]
+    left_out: dict[str, int]
+    files: dict[str, Any]
+    versions: dict[str, str] = msgspec.field(
+        default_factory=lambda: {"remask": version("remask"), "manifest": "1"}
+    )
+
+    def write(self, folder: Path) -> None:
+        """Write `manifest.json`."""
+        text = msgspec.json.format(msgspec.json.encode(self), indent=2)
+        (folder / "manifest.json").write_bytes(text + b"\n")
+
+
+class LeftOutLog:
+    """`left_out.csv`: a line for each thing that was not exported."""
+
+    def __init__(self, folder: Path) -> None:
+        self.counts: Counter[str] = Counter()
+        self._file = (folder / "left_out.csv").open("w", encoding="utf-8", newline="")
+        self._rows = csv.writer(self._file, lineterminator="\n")
+        self._rows.writerow(("name", "reason", "detail"))
+
+    def add(self, left_out: LeftOut) -> None:
+        """Write one line."""
+        self.counts[left_out.reason] += 1
+        self._rows.writerow((left_out.name, left_out.reason, left_out.detail))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def digest_of(path: Path) -> dict[str, Any]:
+    """Return name, size in bytes and SHA-256 of a file."""
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return {"name": path.name, "bytes": path.stat().st_size, "sha256": digest.hexdigest()}
+
+
+def digests_of(folder: Path) -> dict[str, Any]:
+    """Return what is in `folder`: a SHA-256 for each file, and one for each folder as a whole.
+
+    A folder's digest is that of the lines `<sha256>  <path>` of its files, sorted by path, as
+    `sha256sum` prints them.
+    """
+    found: dict[str, Any] = {}
+    for entry in sorted(folder.iterdir()):
+        if entry.is_file():
+            found[entry.name] = digest_of(entry)["sha256"]
+            continue
+        files = sorted(path for path in entry.rglob("*") if path.is_file())
+        whole = hashlib.sha256()
+        for path in files:
+            line = f"{digest_of(path)['sha256']}  {path.relative_to(folder).as_posix()}\n"
+            whole.update(line.encode())
+        found[entry.name + "/"] = {"files": len(files), "sha256": whole.hexdigest()}
+    return found

@@ -1,0 +1,126 @@
+"""Which instances are exported: by rank, predicted IoU, class, round, annotator and outcome."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from remask_core.errors import InputError, NotFound
+from remask_exports.annotations import Found
+from remask_exports.instances import Outcome
+
+__all__ = ["Rank", "Ranks", "Selection", "read_ranks"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """What the ranking model says of an instance; `rank` counts from 1, the best."""
+
+    predicted_iou: float
+    rank: int
+
+
+Ranks: TypeAlias = Mapping[str, Rank]
+
+_NEEDED: Final = {"instance", "predicted_iou", "rank"}
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What to export; what is not asked for is not looked at.
+
+    Attributes:
+        top_percent: Only the best so many per cent, by rank, of what passes the other conditions.
+        bottom_percent: Only the worst so many per cent, likewise.
+        min_iou: Lowest predicted IoU.
+        max_iou: Highest predicted IoU.
+        classes: Only these.
+        rounds: Only instances whose last round is one of these.
+        annotators: Only annotations of these people, by Label Studio's ids.
+        outcomes: Only these.
+    """
+
+    top_percent: float | None = None
+    bottom_percent: float | None = None
+    min_iou: float | None = None
+    max_iou: float | None = None
+    classes: frozenset[str] = frozenset()
+    rounds: frozenset[int] = frozenset()
+    annotators: frozenset[int] = frozenset()
+    outcomes: frozenset[Outcome] = frozenset()
+
+    def __post_init__(self) -> None:
+        for name in ("top_percent", "bottom_percent"):
+            value = getattr(self, name)
+            if value is not None and not 0.0 < value <= 100.0:
+                raise InputError(f"`{name}` must lie in (0, 100]; got {value}")
+        if self.top_percent is not None and self.bottom_percent is not None:
+            raise InputError("`top_percent` and `bottom_percent` must not both be given")
+
+    @property
+    def needs_ranks(self) -> bool:
+        """Whether instances without a predicted IoU can only be left out."""
+        asked = (self.top_percent, self.bottom_percent, self.min_iou, self.max_iou)
+        return any(value is not None for value in asked)
+
+    def refusal(self, found: Found, rank: Rank | None) -> str | None:
+        """Return why an instance is not wanted, as a slug; None if it is, or if ranks decide."""
+        if self.classes and found.label not in self.classes:
+            return "class"
+        if self.rounds and found.round not in self.rounds:
+            return "round"
+        if self.annotators and found.annotator not in self.annotators:
+            return "annotator"
+        if self.outcomes and found.outcome not in self.outcomes:
+            return "outcome"
+        if rank is None:
+            return "not-ranked" if self.needs_ranks else None
+        if self.min_iou is not None and rank.predicted_iou < self.min_iou:
+            return "predicted-iou"
+        if self.max_iou is not None and rank.predicted_iou > self.max_iou:
+            return "predicted-iou"
+        return None
+
+    def within_percent(self, ranked: Iterable[tuple[int, str]]) -> set[str] | None:
+        """Return the names of the best or worst part; None where no part is asked for.
+
+        Args:
+            ranked: Rank and name of every instance without a refusal.
+        """
+        percent = self.top_percent or self.bottom_percent
+        if percent is None:
+            return None
+        order = sorted(ranked, reverse=self.bottom_percent is not None)
+        count = math.ceil(percent / 100.0 * len(order) - 1e-9)
+        return {name for _, name in order[:count]}
+
+
+def read_ranks(path: Path) -> Ranks:
+    """Return the ranking in a CSV of `remask rank apply`, by instance.
+
+    Raises:
+        NotFound: There is no such file.
+        InputError: A column is missing, or a line cannot be read.
+    """
+    ranks: dict[str, Rank] = {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            missing = _NEEDED - set(reader.fieldnames or ())
+            if missing:
+                raise InputError(f"`{path}` must have the columns {', '.join(sorted(missing))}")
+            for line in reader:
+                try:
+                    rank = Rank(float(line["predicted_iou"]), int(line["rank"]))
+                except (TypeError, ValueError) as error:
+                    raise InputError(f"`{path}` line {reader.line_num}: {error}") from error
+                ranks[line["instance"]] = rank
+    except FileNotFoundError as error:
+        raise NotFound(f"no ranking at {path}; `remask rank apply` makes one") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"`{path}` must be a readable ranking: {error}") from error
+    return ranks

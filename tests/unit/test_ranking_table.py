@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from remask_core.errors import InputError, NotFound
+from remask_core.rle_coco import encode_coco_rle
+from remask_core.types import Click
+from remask_ranking.features import features
+from remask_ranking.table import Row, feature_rows, read_rows, write_rows
+
+ROWS = [
+    Row(instance='a, or "b"', round=1, features=(4, 1, 0.7, 12.5, 1 / 3), true_iou=0.75, score=0.9),
+    Row(instance="ä", round=2, features=(0, 2, 1, 0, 0), weight=0.5),
+]
+
+
+def test_a_table_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    write_rows(ROWS, path)
+
+    assert read_rows(path) == ROWS
+    assert feature_rows(read_rows(path)).shape == (2, 5)
+    assert feature_rows([]).shape == (0, 5)
+
+
+def test_columns_may_be_more_fewer_and_in_any_order(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(
+        "class,mean_distance_px,max_distance_px,iou_with_previous,n_clicks,round,instance\n"
+        "cat,1,2,0.5,3,1,a\n"
+    )
+
+    assert read_rows(path) == [Row(instance="a", round=1, features=(3, 1, 0.5, 2, 1))]
+
+
+def visit(**more: object) -> dict[str, object]:
+    old, new = np.zeros((20, 30), np.bool_), np.zeros((20, 30), np.bool_)
+    old[5:15, 5:15] = True
+    new[5:15, 5:20] = True
+    return {
+        "instance": "a",
+        "round": 1,
+        "previous_mask": encode_coco_rle(old),
+        "mask": encode_coco_rle(new),
+        "clicks": [{"x": 17, "y": 10, "positive": True}],
+        "box": [5, 5, 20, 15],
+    } | more
+
+
+def test_lines_with_masks_become_features(tmp_path: Path) -> None:
+    truth = np.zeros((20, 30), np.bool_)
+    truth[5:15, 5:25] = True
+    lines = [visit(truth=encode_coco_rle(truth)), visit(instance="b", true_iou=0.5, score=0.8)]
+    path = tmp_path / "visits.jsonl"
+    path.write_text("\n".join(json.dumps(line) for line in lines) + "\n\n")
+
+    first, second = read_rows(path)
+
+    assert first.features == (1, 1, 10 / 15, 3, 3)
+    assert first.true_iou == 0.75
+    assert (second.true_iou, second.score) == (0.5, 0.8)
+
+
+def test_lines_with_features_are_taken_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"instance": "a", "round": 1, "features": [1, 1, 0.5, 2, 2]}\n')
+
+    assert read_rows(path) == [Row(instance="a", round=1, features=(1, 1, 0.5, 2, 2))]
+
+
+def test_the_features_of_a_table_are_those_of_the_function() -> None:
+    line = visit()
+    old, new = np.zeros((20, 30), np.bool_), np.zeros((20, 30), np.bool_)
+    old[5:15, 5:15] = True
+    new[5:15, 5:20] = True
+
+    found = features(old, new, [Click(17, 10, True)], round_index=1)
+
+    assert line["round"] == 1
+    assert found.tolist() == [1, 1, 10 / 15, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("rows.txt", "", ".csv or .jsonl"),
+        ("rows.csv", "instance,round\na,1\n", "mean_distance_px"),
+        ("rows.csv", "", "columns"),
+        ("rows.jsonl", "{}\n", "line 1"),
+        ("rows.jsonl", '{"instance": "a", "round": 0, "features": [1,1,1,1,1]}\n', "round"),
+        ("rows.jsonl", '{"instance": "a", "round": 1, "features": [1,1,1]}\n', "features"),
+        ("rows.jsonl", "[1]\n", "line 1"),
+        ("rows.jsonl", "\n\nnonsense\n", "line 3"),
+        ("rows.jsonl", json.dumps(visit(clicks=[{"x": 99, "y": 0, "positive": True}])), "clicks"),
+        ("rows.jsonl", json.dumps(visit(mask={"size": [2, 2], "counts": "zzz"})), "counts"),
+        ("rows.jsonl", json.dumps(visit()) + "\n" + json.dumps(visit()), "comes twice"),
+        ("rows.jsonl", json.dumps(visit(true_iou=1.2)), "true_iou"),
+    ],
+)
+def test_a_table_that_cannot_be_read_says_where(
+    tmp_path: Path, name: str, text: str, words: str
+) -> None:
+    (tmp_path / name).write_text(text)
+
+    with pytest.raises(InputError, match=words):
+        read_rows(tmp_path / name)
+
+
+def test_a_bad_number_in_a_csv_names_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    write_rows(ROWS, path)
+    path.write_text(path.read_text().replace("12.5", "many"))
+
+    with pytest.raises(InputError, match="line 2"):
+        read_rows(path)
+
+
+def test_a_missing_table_is_said_to_be_missing(tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        read_rows(tmp_path / "gone.csv")
