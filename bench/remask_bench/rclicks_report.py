@@ -8,12 +8,12 @@ from typing import Final
 from remask_bench.contestants import Contestant
 from remask_bench.datasets import Instance
 from remask_bench.pictures import LEGEND, album, before_and_after, by_key
-from remask_bench.rclicks import Crowd, RclicksRow
+from remask_bench.rclicks import ROUNDS, Crowd, RclicksRow
 from remask_bench.rclicks_scores import RclicksSummary, areas, per_object, summarise
 from remask_reports.charts import LineChart, ScatterChart, Series
 from remask_reports.page import Block, Cell, Column, Figure, Page, Picture, Section, Table, Text
 
-__all__ = ["rclicks_page", "rclicks_table"]
+__all__ = ["rclicks_page", "rclicks_tables"]
 
 _AFTER: Final = (1, 3, 5, 10, 20)
 _SHOWN: Final = (1, 3)
@@ -35,26 +35,28 @@ _PUBLISHED: Final = (
 )
 
 
-def rclicks_table(summaries: Sequence[RclicksSummary]) -> Table:
-    """Return the results, a row per set and model; ΔSB, ΔGR and ΔHH of NoC are in percent."""
-    last = len(summaries[0].miou_base) - 1 if summaries else 20
-    noc, nof, auc = f"NoC{last}@90", f"NoF{last}@90", "IoU-AuC"
+def rclicks_tables(summaries: Sequence[RclicksSummary]) -> tuple[Table, Table]:
+    """Return clicks needed and masks reached, a row per set and model in each.
+
+    ΔSB, ΔGR and ΔHH of clicks are in percent, those of IoU are differences.
+    """
+    last = len(summaries[0].miou_base) - 1 if summaries else ROUNDS
+    return _clicks_table(summaries, f"NoC{last}@90", f"NoF{last}@90"), _masks_table(summaries)
+
+
+def _clicks_table(summaries: Sequence[RclicksSummary], noc: str, nof: str) -> Table:
     columns = (
         Column("set"),
         Column("model"),
         Column("objects"),
         Column(f"{noc} base", 2, "min", "clicks to IoU 0.90, baseline clicker"),
-        Column(f"{noc} sample", 2, "min", "clicks to IoU 0.90, mean over groups"),
+        Column("sample", 2, "min", "clicks to IoU 0.90, mean over groups"),
         Column("± sd", 2, "min", "over the groups, of one object"),
         Column("ΔSB %", 2, "min", "more clicks than the baseline clicker"),
         Column("ΔGR %", 2, "min", "more clicks with the least than with the most likely places"),
         Column("ΔHH %", 2, "min", "more clicks with the less likely half of the groups"),
         Column(f"{nof} base", 0, "min", "objects that never reached IoU 0.90"),
-        Column(f"{nof} sample", 1, "min", "the same, mean over groups"),
-        Column(f"{auc} base", 3, "max", "mean IoU over the clicks, baseline clicker"),
-        Column(f"{auc} sample", 3, "max", "mean IoU over the clicks, mean over groups"),
-        Column(f"{auc} ΔGR", 3, "max", "least less most likely places"),
-        Column("NSR", 3, "min", "sd of the area over its mean, of one object"),
+        Column("sample", 1, "min", "the same, mean over groups"),
     )
     rows: list[tuple[Cell, ...]] = [
         (
@@ -69,14 +71,39 @@ def rclicks_table(summaries: Sequence[RclicksSummary]) -> Table:
             100 * s.noc.halves,
             int(s.nof.base),
             s.nof.mean,
+        )
+        for s in summaries
+    ]
+    return Table(columns, tuple(rows), caption="Clicks needed")
+
+
+def _masks_table(summaries: Sequence[RclicksSummary]) -> Table:
+    columns = (
+        Column("set"),
+        Column("model"),
+        Column("IoU-AuC base", 3, "max", "mean IoU over the clicks, baseline clicker"),
+        Column("sample", 3, "max", "mean IoU over the clicks, mean over groups"),
+        Column("± sd", 3, "min", "over the groups, of one object"),
+        Column("ΔSB", 3, "max", "sample less base"),
+        Column("ΔGR", 3, "max", "least less most likely places"),
+        Column("ΔHH", 3, "max", "less likely half less likelier half"),
+        Column("NSR", 3, "min", "sd of the area over its mean, of one object"),
+    )
+    rows: list[tuple[Cell, ...]] = [
+        (
+            s.dataset,
+            s.model,
             s.auc.base,
             s.auc.mean,
+            s.auc.sd,
+            s.auc.sample_base,
             s.auc.groups,
+            s.auc.halves,
             s.nsr,
         )
         for s in summaries
     ]
-    return Table(columns=columns, rows=tuple(rows), caption="Realistic clicks")
+    return Table(columns, tuple(rows), caption="Masks reached")
 
 
 def rclicks_page(
@@ -94,7 +121,7 @@ def rclicks_page(
     """
     summaries = summarise(rows)
     sections = [
-        Section("Results", (_about(instances, crowd), rclicks_table(summaries))),
+        Section("Results", (_about(instances, crowd), *rclicks_tables(summaries))),
         Section("IoU against clicks", tuple(_curves(summaries))),
         Section("Who clicks", tuple(_by_group(summaries))),
         Section("Every object", _objects(rows)),
@@ -200,6 +227,8 @@ def _objects(rows: Sequence[RclicksRow]) -> tuple[Block, ...]:
             series=tuple(series),
             x_label="mean of IoU-AuC over groups",
             y_label="sd of IoU-AuC over groups",
+            x_range=(min(x for one in series for x in one.xs), 1.0),
+            y_range=(0.0, max(0.05, *(y for one in series for y in one.ys))),
         )
         blocks.append(Figure(chart, f"{dataset}."))
     return tuple(blocks)

@@ -14,7 +14,7 @@ from remask_bench.datasets import Instance, open_set
 from remask_bench.designs import BASE, DESIGNS, QUESTIONS, BoxKind
 from remask_bench.noc_report import noc_page, noc_table
 from remask_bench.rclicks import Crowd, RclicksRow
-from remask_bench.rclicks_report import rclicks_page, rclicks_table
+from remask_bench.rclicks_report import rclicks_page, rclicks_tables
 from remask_bench.rounds_report import question_table, rounds_page, rounds_table
 from remask_bench.trials import Row, Trial, plan, read_rows, run
 from remask_core.errors import InputError
@@ -97,7 +97,7 @@ def study_rclicks(setting: Setting, crowd: Crowd, *, watch: Watch) -> Result:
     page = rclicks_page(
         rows, instances, contestants, crowd, made_by=setting.made_by, pictured=setting.pictured
     )
-    return Result(summaries, (rclicks_table(summaries),), _write(page, setting.out))
+    return Result(summaries, rclicks_tables(summaries), _write(page, setting.out))
 
 
 def study_rounds(setting: Setting, *, box: BoxKind, questions: bool, watch: Watch) -> Result:

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from remask_cli import bench, config, demo, models, noise, serve, train
+from remask_cli import bench, clicks, config, demo, evaluate, models, noise, serve, train
 from remask_core.errors import InputError, RemaskError
 
 __all__ = ["app", "main"]
@@ -23,8 +23,10 @@ demo.register(app)
 app.add_typer(config.app, name="config")
 app.add_typer(models.app, name="models")
 app.add_typer(noise.app, name="noise")
+app.add_typer(evaluate.app, name="eval")
 app.add_typer(train.app, name="train")
 app.add_typer(bench.app, name="bench")
+app.add_typer(clicks.app, name="clicks")
 
 
 def main() -> None:
