@@ -6,7 +6,19 @@ import sys
 
 import typer
 
-from remask_cli import bench, clicks, config, demo, evaluate, models, noise, serve, train
+from remask_cli import (
+    bench,
+    clicks,
+    config,
+    demo,
+    evaluate,
+    export,
+    models,
+    noise,
+    rank,
+    serve,
+    train,
+)
 from remask_core.errors import InputError, RemaskError
 
 __all__ = ["app", "main"]
@@ -27,6 +39,8 @@ app.add_typer(evaluate.app, name="eval")
 app.add_typer(train.app, name="train")
 app.add_typer(bench.app, name="bench")
 app.add_typer(clicks.app, name="clicks")
+app.add_typer(rank.app, name="rank")
+app.add_typer(export.app, name="export")
 
 
 def main() -> None:
