@@ -1,0 +1,69 @@
+"""The commands of docs/rclicks.md, run one after the other as somebody would who reads it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from bench_data import write_folder
+from typer.testing import CliRunner
+
+from remask_cli.main import app
+
+PAGE = Path(__file__).parents[2] / "docs" / "rclicks.md"
+
+
+def answered(tasks: Path) -> str:
+    """An export in which one person has clicked in the middle of each object."""
+    middles = {"tiny/0-1": (25, 20), "tiny/1-1": (50, 35), "tiny/2-1": (40, 30)}
+    export = []
+    for number, task in enumerate(json.loads(tasks.read_text())):
+        x, y = middles[task["data"]["object"]]
+        region = {
+            "id": "a",
+            "type": "keypointlabels",
+            "value": {"x": 100 * (x + 0.5) / 80, "y": 100 * (y + 0.5) / 60},
+            "original_width": 80,
+            "original_height": 60,
+        }
+        annotation = {
+            "completed_by": 1,
+            "created_at": f"2026-01-01T00:00:{number:02}Z",
+            "result": [region],
+        }
+        export.append(task | {"annotations": [annotation]})
+    return json.dumps(export)
+
+
+def test_the_pages_commands_work_in_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_folder(tmp_path / "eval/tiny")
+    commands = re.findall(r"^\$ remask (.*)$", PAGE.read_text(), re.MULTILINE)
+
+    for command in commands:
+        if "collect" in command:
+            Path("export.json").write_text(answered(Path("files/clicks/tasks.json")))
+        result = CliRunner().invoke(app, shlex.split(command))
+        assert result.exit_code == 0, f"{command}: {result.output}"
+
+    assert len(commands) == 4
+    assert len(Path("clicks.csv").read_text().splitlines()) == 1 + 3
+    assert "for 3 of 3 objects" in Path("out/ours/report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("command", "named"),
+    [
+        (["clicks", "tasks", "--data", ".", "--out", "o", "--mode", "text"], "--words"),
+        (["clicks", "collect", "--data", ".", "--out", "o", "--export", "none.json"], "none.json"),
+    ],
+)
+def test_what_is_missing_is_named(command: list[str], named: str) -> None:
+    result = CliRunner().invoke(app, command)
+
+    assert named in str(result.exception)
