@@ -263,6 +263,21 @@ def time_noise(
         _print_table(table_of(timings))
 
 
+@app.command("eval", epilog="Example: `remask bench eval --masks 2000`")
+def time_evaluation(
+    masks: Annotated[int, typer.Option(min=1, help="Annotations, and as many detections.")] = 2000,
+    as_json: Json = False,
+) -> None:
+    """Time COCO evaluation of masks and boundaries, beside the reference."""
+    from remask_bench.coco_eval_compare import compare_evaluation, table_of
+
+    timings = compare_evaluation(masks=masks)
+    if as_json:
+        _print_json(timings)
+    else:
+        _print_table(table_of(timings))
+
+
 def _setting(
     data: list[Path],
     model: list[str],

@@ -1,0 +1,139 @@
+"""COCO evaluation equals the reference; what could mislead it is refused or renumbered."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from remask_bench.coco_eval import CocoScores, Scored, evaluate_coco, read_scored
+from remask_bench.coco_eval_compare import compare_evaluation, reference_scores
+from remask_core.errors import InputError, NotFound
+from remask_core.rle_coco import encode_coco_rle
+
+NAMES = [name for name in CocoScores.__dataclass_fields__ if name not in ("kind", "classes")]
+
+
+def listed(scores: CocoScores) -> list[float]:
+    values = [getattr(scores, name) for name in NAMES]
+    return [-1.0 if value is None else value for value in values]
+
+
+@pytest.fixture(scope="module")
+def golden(shared: Path) -> Scored:
+    return read_scored(shared / "golden/coco/gt.json", shared / "golden/coco/dt.json")
+
+
+@pytest.mark.parametrize("class_agnostic", [False, True])
+@pytest.mark.parametrize("kind", ["mask", "boundary"])
+def test_all_twelve_numbers_equal_the_reference(
+    golden: Scored, kind: Any, class_agnostic: bool
+) -> None:
+    """The reference is pycocotools; for boundaries with IoU := min(mask, boundary) on top."""
+    ours = evaluate_coco(golden, boundary=kind == "boundary", class_agnostic=class_agnostic)[-1]
+    want = reference_scores(golden, kind=kind, class_agnostic=class_agnostic)
+    assert ours.kind == kind
+    assert want == pytest.approx(listed(ours), abs=1e-6)
+
+
+def box_mask(draw: Any) -> dict[str, Any]:
+    mask = np.zeros((24, 30), np.bool_)
+    x0, y0 = draw(st.integers(0, 29)), draw(st.integers(0, 23))
+    mask[y0 : y0 + draw(st.integers(0, 16)), x0 : x0 + draw(st.integers(1, 16))] = True
+    return {**encode_coco_rle(mask)}
+
+
+@st.composite
+def small_sets(draw: Any) -> Scored:
+    """Two images, two classes, few masks: many ties, crowds, empty masks and masks at borders."""
+    place = {"image_id": st.integers(1, 2), "category_id": st.integers(1, 2)}
+    annotations = []
+    for number in range(draw(st.integers(1, 6))):
+        rle = box_mask(draw)
+        annotation = {key: draw(value) for key, value in place.items()}
+        annotation |= {"id": number + 1, "segmentation": rle, "iscrowd": draw(st.integers(0, 1))}
+        annotations.append(annotation | {"area": draw(st.sampled_from([0, 50, 2000, 20000]))})
+    detections = [
+        {key: draw(value) for key, value in place.items()}
+        | {"segmentation": box_mask(draw), "score": draw(st.sampled_from([0.2, 0.5, 0.9]))}
+        for _ in range(draw(st.integers(1, 6)))
+    ]
+    images = [{"id": 1, "height": 24, "width": 30}, {"id": 2, "height": 24, "width": 30}]
+    categories = [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]
+    truth = {"images": images, "categories": categories, "annotations": annotations}
+    return Scored(truth, detections)
+
+
+@given(small_sets(), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_small_sets_full_of_ties_equal_the_reference(scored: Scored, class_agnostic: bool) -> None:
+    mask, boundary = evaluate_coco(scored, boundary=True, class_agnostic=class_agnostic)
+    for kind, ours in (("mask", mask), ("boundary", boundary)):
+        want = reference_scores(scored, kind=kind, class_agnostic=class_agnostic)
+        assert want == pytest.approx(listed(ours), abs=1e-6), kind
+
+
+def test_ids_from_zero_change_nothing(shared: Path, tmp_path: Path, golden: Scored) -> None:
+    document = json.loads((shared / "golden/coco/gt.json").read_text())
+    for number, annotation in enumerate(document["annotations"]):
+        annotation["id"] = number
+    (tmp_path / "gt.json").write_text(json.dumps(document))
+    renumbered = read_scored(tmp_path / "gt.json", shared / "golden/coco/dt.json")
+    assert evaluate_coco(golden) == evaluate_coco(renumbered)
+
+
+def test_a_perfect_copy_scores_one_with_and_without_classes(golden: Scored) -> None:
+    solid = [a for a in golden.truth["annotations"] if not a["iscrowd"]]
+    perfect = replace(golden, detections=[{**a, "score": 0.5} for a in solid])
+    for one in perfect.detections:
+        one.pop("area"), one.pop("iscrowd"), one.pop("id")
+    for class_agnostic in (False, True):
+        for scores in evaluate_coco(perfect, boundary=True, class_agnostic=class_agnostic):
+            assert scores.ap == pytest.approx(1.0)
+            assert bool(scores.classes) != class_agnostic
+
+
+def test_no_detections_score_nothing(golden: Scored) -> None:
+    (scores,) = evaluate_coco(replace(golden, detections=[]))
+    assert scores.ap == 0.0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image_id": 5}, "gt.json: annotation at position 0 .*`image_id`.*got 5"),
+        ({"category_id": 5}, "gt.json: annotation at position 0 .*`category_id`.*got 5"),
+        ({"segmentation": {"size": [2, 2], "counts": "0"}}, "annotation at position 0"),
+        ({"segmentation": None}, r"gt.json is not as it must be.*annotations\[0\]"),
+    ],
+)
+def test_bad_truth_is_named(
+    shared: Path, tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    document = json.loads((shared / "golden/coco/gt.json").read_text())
+    document["annotations"][0] |= change
+    (tmp_path / "gt.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match=message):
+        read_scored(tmp_path / "gt.json", shared / "golden/coco/dt.json")
+
+
+def test_bad_detections_are_named(shared: Path, tmp_path: Path) -> None:
+    document = json.loads((shared / "golden/coco/dt.json").read_text())
+    document[3]["segmentation"]["counts"] += "~"
+    (tmp_path / "dt.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match=r"dt\.json: detection at position 3: `counts`"):
+        read_scored(shared / "golden/coco/gt.json", tmp_path / "dt.json")
+    with pytest.raises(NotFound):
+        read_scored(tmp_path / "none.json", tmp_path / "dt.json")
+
+
+def test_the_comparison_finds_no_difference() -> None:
+    rows = compare_evaluation(masks=30)
+    assert [row.kind for row in rows] == ["mask", "boundary"]
+    assert max(row.largest_difference for row in rows) < 1e-6
