@@ -66,7 +66,7 @@ class Manner:
             refined on a smaller copy.
     """
 
-    size: int = 256
+    size: int = 192
     box_context: float = 1.45
     mask_context: float = 1.6
     looks: int = 2

@@ -106,11 +106,11 @@ class Manner:
 
 MANNERS: Mapping[str, Manner] = MappingProxyType(
     {
-        "coco_mini": Manner(share=0.62),
+        "coco_mini": Manner(share=0.68),
         # Garments and limbs: parts of a person, and the person as a whole.
-        "ccp": Manner(share=0.35, unions=True),
+        "ccp": Manner(share=0.3, unions=True),
         # Thousands of nuclei that all look alike.
-        "dsb2018": Manner(share=0.03),
+        "dsb2018": Manner(share=0.02),
     }
 )
 """Known folders by name; any other has the manner `Manner()`."""
