@@ -140,7 +140,12 @@ def evaluate_coco(
     scores = []
     for kind, iou_type in kinds:
         evaluation = COCOeval_faster(
-            truth, found, iou_type, boundary_dilation_ratio=_DILATION_RATIO
+            truth,
+            found,
+            iou_type,
+            boundary_dilation_ratio=_DILATION_RATIO,
+            # Its threads wait for each other longer than they compute.
+            rle_iou_max_workers=1,
         )
         evaluation.params.useCats = int(not class_agnostic)
         evaluation.evaluate()

@@ -263,9 +263,11 @@ def time_noise(
         _print_table(table_of(timings))
 
 
-@app.command("eval", epilog="Example: `remask bench eval --masks 2000`")
+@app.command("eval", epilog="Example: `remask bench eval --masks 1000`")
 def time_evaluation(
-    masks: Annotated[int, typer.Option(min=1, help="Annotations, and as many detections.")] = 2000,
+    masks: Annotated[
+        int, typer.Option(min=1, help="Annotations; five times as many detections.")
+    ] = 1000,
     as_json: Json = False,
 ) -> None:
     """Time COCO evaluation of masks and boundaries, beside the reference."""
