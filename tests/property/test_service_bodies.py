@@ -185,7 +185,7 @@ def check(client: FlaskClient, route: str, data: bytes) -> None:
 
 
 @given(spoiled())
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_spoiled_body_never_gives_a_server_error(
     client: FlaskClient, sent: tuple[str, Any]
 ) -> None:
@@ -201,13 +201,13 @@ def test_a_spoiled_body_never_gives_a_server_error(
 @example("/setup", json.dumps({"schema": "<a>" * 100_000}).encode())
 @example("/setup", json.dumps({"schema": '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'}).encode())
 @example("/webhook", b'{"action": "\\ud800"}')
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_bytes_that_are_no_body_are_refused(client: FlaskClient, route: str, data: bytes) -> None:
     check(client, route, data)
 
 
 @given(JSON)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_any_address_in_a_task_is_answered(client: FlaskClient, address: Any) -> None:
     body = copy.deepcopy(BODIES["/predict"][0])
     body["tasks"][0]["data"]["image"] = address
