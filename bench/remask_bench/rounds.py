@@ -156,8 +156,8 @@ class RoundsSummary:
     """What the rounds say of one model on one set with one design.
 
     `miou` and `mean_f` hold the mean after 0 (the box alone), 1 ... rounds; `clicks` the mean
-    number of clicks per object so far; `seconds` is the median of one answer of the model. In
-    `mean_f` objects with void pixels are left out; without any other it is None.
+    number of clicks per object so far; `seconds` is the median of one answer of the model. The
+    mean F is None unless every object has one.
     """
 
     dataset: str
@@ -199,7 +199,8 @@ def summarise(rows: Sequence[RoundsRow]) -> list[RoundsSummary]:
 
 def _mean_f(rows: Sequence[RoundsRow]) -> tuple[float, ...] | None:
     known = [row.boundary_fs for row in rows if row.boundary_fs is not None]
-    return tuple(np.mean(known, axis=0).tolist()) if known else None
+    # The mean over the few masks without a void would stand beside an mIoU of all.
+    return tuple(np.mean(known, axis=0).tolist()) if len(known) == len(rows) else None
 
 
 def _clicks_per_round(rows: Sequence[RoundsRow]) -> list[float]:

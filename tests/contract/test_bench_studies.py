@@ -194,8 +194,8 @@ def test_there_is_no_boundary_f_where_the_truth_has_a_void(data: Path, tmp_path:
         "2-1": True,
     }
     (summary,) = rounds.summarise(rows)
-    assert summary.mean_f is not None
-    assert [len(table.rows) for table in result.tables] == [1]
+    assert summary.mean_f is None
+    assert [row.count(None) for row in result.tables[0].rows] == [4]
 
 
 def test_summaries_of_rounds_count_clicks_and_acceptances(data: Path, tmp_path: Path) -> None:
