@@ -124,6 +124,59 @@ def apply(
             typer.echo(f"  note: {count} {words}")
 
 
+@app.command(
+    epilog="Example: `remask noise estimate gold.json annotator.json --report estimate.html`"
+)
+def estimate(
+    reference: Annotated[Path, typer.Argument(help="COCO JSON file that is trusted.")],
+    noisy: Annotated[
+        Path, typer.Argument(help="COCO JSON file of the same objects, with the same ids.")
+    ],
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, help="Compare the masks of so many objects at most.")
+    ] = 500,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="HTML file to write as well.")
+    ] = None,
+    seed: Seed = 1,
+    as_json: Json = False,
+) -> None:
+    """Estimate which noise, and how much, makes masks differ from their references."""
+    import shlex
+    import sys
+
+    import msgspec
+    import numpy as np
+
+    from remask_bench.label_noise.estimate import estimate_noise
+    from remask_bench.label_noise.estimate_report import page_of, sentences_of
+    from remask_bench.label_noise.pairs import read_pairs
+
+    rng = np.random.default_rng(seed)
+    found = read_pairs(reference, noisy, limit=limit, rng=rng)
+    with _bar("masks") as watch:
+        result = estimate_noise(found, rng=rng, watch=watch)
+    if report is not None:
+        made_by = f"Made by: remask {shlex.join(sys.argv[1:])}"
+        _write(report, page_of(result, made_by=made_by).to_html())
+    if as_json:
+        _print_json(msgspec.to_builtins(result))
+        return
+    for sentence in sentences_of(result):
+        typer.echo(sentence)
+    if report is not None:
+        typer.echo(f"Report: {report}")
+
+
+def _write(path: Path, text: str) -> None:
+    from remask_core.errors import InputError
+
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path} must be a writable file: {error}") from error
+
+
 def _level(level: Level | None, changes: dict[str, float]) -> NoiseLevel:
     from dataclasses import fields, replace
 
