@@ -15,6 +15,9 @@ __all__ = ["class_colours", "write_labelling_config"]
 _GOLDEN_TURN = 0.61803398875
 """Steps of this part of the colour circle never come close to an earlier one for long."""
 
+# A header is the tag that shows plain text; by itself it is large and bold.
+_PROSE = "font-size: 14px; font-weight: 400; line-height: 1.4; margin: 0 0 0.6em"
+
 _HOW_TO_BRUSH = (
     "Switch on Auto-Annotation and Auto-Accept below the image, and show the toolbar's wand.",
     "New object: choose the wand of the box tool, then its class under Box, and draw a box.",
@@ -58,25 +61,25 @@ def write_labelling_config(
     mask_tag = "BrushLabels" if kind == "brush" else "BitmaskLabels"
     how_to = _HOW_TO_BRUSH if kind == "brush" else _HOW_TO_BITMASK
     lines = [
-        "<View>",
-        '  <View style="display: flex; align-items: flex-start; gap: 12px">',
-        '    <View style="flex: 1 1 auto; min-width: 0">',
-        '      <Image name="image" value="$image" zoom="true" zoomControl="true" '
+        '<View style="display: flex; align-items: flex-start; gap: 12px">',
+        '  <View style="flex: 1 1 auto; min-width: 0">',
+        '    <Image name="image" value="$image" zoom="true" zoomControl="true" '
         'rotateControl="true" brightnessControl="true" contrastControl="true"/>',
-        "    </View>",
-        '    <View style="flex: 0 0 17em">',
-        "      <Collapse>",
+        "  </View>",
+        # Beside the image: a label is chosen before each prompt, and below a tall image the
+        # annotator would scroll for each.
+        '  <View style="flex: 0 0 17em; position: sticky; top: 0">',
+        '    <Header value="Box" size="5"/>',
+        *_labels("RectangleLabels", "box", classes, hotkey="{}", smart=True),
+        '    <Header value="Click" size="5"/>',
+        *_labels("KeyPointLabels", "click", classes, hotkey="shift+{}", smart=True, dark=True),
+        '    <Header value="Mask" size="5"/>',
+        *_labels(mask_tag, "mask", classes),
+        "    <Collapse>",
         *_panel("How to", how_to),
         *_panel("Policy", [line for line in (policy or "").splitlines() if line.strip()]),
-        "      </Collapse>",
-        "    </View>",
+        "    </Collapse>",
         "  </View>",
-        '  <Header value="Box" size="5"/>',
-        *_labels("RectangleLabels", "box", classes, hotkey="{}", smart=True),
-        '  <Header value="Click" size="5"/>',
-        *_labels("KeyPointLabels", "click", classes, hotkey="shift+{}", smart=True, dark=True),
-        '  <Header value="Mask" size="5"/>',
-        *_labels(mask_tag, "mask", classes),
         "</View>",
     ]
     return "\n".join(lines) + "\n"
@@ -103,8 +106,11 @@ def class_colours(count: int, *, dark: bool = False) -> list[str]:
 def _panel(title: str, texts: Sequence[str]) -> list[str]:
     if not texts:
         return []
-    headers = [f'          <Header value={_quoted(_still(text))} size="6"/>' for text in texts]
-    return [f"        <Panel value={_quoted(title)}>", *headers, "        </Panel>"]
+    headers = [
+        f'        <Header value={_quoted(_still(text))} size="6" style="{_PROSE}"/>'
+        for text in texts
+    ]
+    return [f"      <Panel value={_quoted(title)}>", *headers, "      </Panel>"]
 
 
 def _labels(
@@ -117,15 +123,15 @@ def _labels(
     dark: bool = False,
 ) -> list[str]:
     # `smart` is Label Studio's default on every control; saying so keeps the brush out of it.
-    lines = [f'  <{tag} name="{name}" toName="image" smart="{str(smart).lower()}">']
+    lines = [f'    <{tag} name="{name}" toName="image" smart="{str(smart).lower()}">']
     for index, colour in enumerate(class_colours(len(classes), dark=dark)):
         key = ""
         if hotkey is not None and index < 9:
             key = f" hotkey={_quoted(hotkey.format(index + 1))}"
         lines.append(
-            f"    <Label value={_quoted(classes[index])} background={_quoted(colour)}{key}/>"
+            f"      <Label value={_quoted(classes[index])} background={_quoted(colour)}{key}/>"
         )
-    return [*lines, f"  </{tag}>"]
+    return [*lines, f"    </{tag}>"]
 
 
 def _quoted(text: str) -> str:
