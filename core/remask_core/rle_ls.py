@@ -223,12 +223,13 @@ def _block_starts(stream: bytes, widths: _Widths) -> _Ints:
     # Zeros behind the end, as far as one step can lead beyond it.
     octets = np.frombuffer(stream + bytes(33), np.uint8)
     steps = _step_lut(widths)[octets[:-1].astype(np.uint16) << 6 | octets[1:] >> 2].view(np.uint8)
-    n_walkers = int((end / 16) ** 0.5) if end >= _PARALLEL_FROM_BITS else 1
+    step_at = steps.tobytes()
+    if end < _PARALLEL_FROM_BITS:
+        return _walk(stream, step_at, widths=widths, end=end)
+    n_walkers = int((end / 16) ** 0.5)
     edges = np.linspace(_HEADER_BITS, end, n_walkers + 1).astype(np.int64)
     seen = np.zeros(end, np.bool_)
-    # A path that begins where its stretch ends is none.
-    begins, leaves = (edges[1:], edges[1:]) if n_walkers == 1 else _walk_all(steps, seen, edges)
-    step_at = steps.tobytes()
+    begins, leaves = _walk_all(steps, seen, edges)
     at = _HEADER_BITS
     for edge, stop, begin, leave in zip(
         edges[:-1].tolist(), edges[1:].tolist(), begins.tolist(), leaves.tolist(), strict=True
@@ -242,6 +243,15 @@ def _block_starts(stream: bytes, widths: _Widths) -> _Ints:
         if at < stop:
             at = leave
     return np.flatnonzero(seen)
+
+
+def _walk(stream: bytes, step_at: bytes, *, widths: _Widths, end: int) -> _Ints:
+    """Return the bit at which each block begins, found one after the other."""
+    at, starts = _HEADER_BITS, []
+    while at < end:
+        starts.append(at)
+        at += step_at[at] or _literal_step(stream, at, widths)
+    return np.array(starts, np.int64)
 
 
 def _walk_all(steps: npt.NDArray[np.uint8], seen: BoolMask, edges: _Ints) -> tuple[_Ints, _Ints]:
