@@ -49,12 +49,12 @@ test-fast: $(VENV)/.ready ## Unit, property and contract tests, under a minute
 	@$(BIN)/python -m pytest -q tests/unit tests/property tests/contract $(ARGS)
 
 check: $(VENV)/.ready ## Style, types, floors and walls, docs, module length
-	@$(BIN)/ruff check
-	@$(BIN)/ruff format --check
-	@$(BIN)/mypy
-	@$(BIN)/lint-imports
-	@$(BIN)/python tools/write_docs.py --check
-	@$(BIN)/python tools/check_house.py
+	@failed=0; \
+	for step in "ruff check" "ruff format --check" mypy lint-imports \
+		"python tools/write_docs.py --check" "python tools/check_house.py"; do \
+		echo "== $$step"; $(BIN)/$$step || failed=1; \
+	done; \
+	exit $$failed
 
 bench: setup ## Measure codec, service and models; results in bench-results
 	@$(BIN)/remask bench $(or $(ARGS),all)
