@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 
 from remask_core.errors import InputError, WrongState
-from remask_label_config.bodies import WebhookAnnotation, WebhookRequest
+from remask_label_config.bodies import AnnotationRef, WebhookAnnotation, WebhookRequest
 from remask_rounds.click_log import AnnotationEvent, PromptRow
 from remask_service.records import AnswerRecord, PromptRecord
 
 __all__ = ["annotation_events", "prompt_rows"]
 
-_SAVED = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED")
+_SAVED = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED")
 _DELETED = ("ANNOTATIONS_DELETED", "ANNOTATION_DELETED")
 
 
@@ -43,12 +43,10 @@ def annotation_events(request: WebhookRequest, *, received_at: float) -> list[An
     if request.action in _SAVED:
         if request.annotation is None:
             raise InputError(f"`annotation`: required when `action` is {request.action}")
-        return [_saved(request, request.annotation, received_at)]
+        return [_saved(request, annotation, received_at) for annotation in request.saved]
     if request.action in _DELETED:
-        gone = [reference.id for reference in request.annotations]
-        if request.annotation is not None:
-            gone.append(request.annotation.id)
-        return [_deleted(annotation_id, received_at) for annotation_id in gone]
+        gone: list[AnnotationRef | WebhookAnnotation] = [*request.annotations, *request.saved]
+        return [_deleted(annotation.id, received_at) for annotation in gone]
     return []
 
 

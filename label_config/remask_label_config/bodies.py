@@ -188,13 +188,23 @@ class WebhookAnnotation(msgspec.Struct, kw_only=True):
 
 
 class WebhookRequest(msgspec.Struct, kw_only=True):
-    """The body of POST /webhook: an event on annotations, or the button that starts training."""
+    """The body of POST /webhook: an event on annotations, or the button that starts training.
+
+    `annotation` is a list in ANNOTATIONS_CREATED, when predictions are made into annotations.
+    """
 
     action: str
-    annotation: WebhookAnnotation | None = None
+    annotation: WebhookAnnotation | list[WebhookAnnotation] | None = None
     annotations: list[AnnotationRef] = []
     task: Ref | None = None
     project: Ref | None = None
+
+    @property
+    def saved(self) -> list[WebhookAnnotation]:
+        """The annotations that the event brings whole."""
+        if isinstance(self.annotation, list):
+            return self.annotation
+        return [] if self.annotation is None else [self.annotation]
 
 
 _Body = TypeVar("_Body")

@@ -61,6 +61,19 @@ def test_an_update_and_a_deletion(shared: Path) -> None:
     assert (deleted.annotation_id, deleted.outcome) == (7, "deleted")
 
 
+def test_annotations_made_from_predictions_come_as_a_list() -> None:
+    body = (
+        b'{"action": "ANNOTATIONS_CREATED", "annotation": ['
+        b'{"id": 7, "task": 3, "result": []}, {"id": 8, "task": 4, "result": []}]}'
+    )
+
+    events = annotation_events(decode_webhook(body), received_at=NOW)
+
+    assert [(7, 3, "submitted"), (8, 4, "submitted")] == [
+        (event.annotation_id, event.task, event.outcome) for event in events
+    ]
+
+
 def test_the_train_button_is_refused(shared: Path) -> None:
     with pytest.raises(WrongState, match="remask train"):
         annotation_events(recorded(shared, "start_training_request"), received_at=NOW)
