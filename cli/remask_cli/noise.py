@@ -168,6 +168,88 @@ def estimate(
         typer.echo(f"Report: {report}")
 
 
+class Prompted(str, Enum):
+    """What the model is told about an object."""
+
+    BOX = "box"
+    CENTER = "center"
+
+
+@app.command(
+    epilog="Example: `remask noise weak instances_val.json --images val2017 --prompt box "
+    "--model grabcut --out weak.json`"
+)
+def weak(
+    annotations: Annotated[Path, typer.Argument(help="COCO or LVIS JSON file.")],
+    images: Annotated[Path, typer.Option("--images", help="Folder of its images.")],
+    out: Annotated[Path, typer.Option("--out", help="COCO JSON file to write.")],
+    prompt: Annotated[
+        Prompted, typer.Option("--prompt", help="The true mask's box, or a click in its middle.")
+    ] = Prompted.BOX,
+    model: Annotated[
+        str, typer.Option("--model", help="Model that makes the masks; see `remask models list`.")
+    ] = "convnet",
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="Weights file, if not the usual one.")
+    ] = None,
+    model_dir: Annotated[
+        Path | None,
+        typer.Option("--model-dir", envvar="MODEL_DIR", help="Folder of weights."),
+    ] = None,
+    device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 or auto.")] = "cpu",
+    class_share: Annotated[
+        float, typer.Option(help="Share of annotations that get another class.")
+    ] = 0.0,
+    seed: Seed = 1,
+    as_json: Json = False,
+) -> None:
+    """Write a copy of a data set whose masks a model made from boxes or points.
+
+    COCO-WAN's levels: easy is `--prompt box`, medium `--prompt center`, hard `--prompt center
+    --class-share 0.4`, each with `--model sam_vit_h`.
+    """
+    from dataclasses import asdict
+
+    from remask_bench.label_noise.weak import make_weak
+    from remask_worker.child_engine import ChildEngine
+    from remask_worker.settings import WorkerSettings
+
+    engine = ChildEngine(
+        WorkerSettings(
+            model=model,
+            weights=None if weights is None else str(weights),
+            model_dir=None if model_dir is None else str(model_dir),
+            device=device,
+        )
+    )
+    try:
+        with _bar("masks") as watch:
+            counts = make_weak(
+                annotations,
+                images,
+                out,
+                engine=engine,
+                prompt=prompt.value,
+                class_share=class_share,
+                seed=seed,
+                watch=watch,
+            )
+    finally:
+        engine.close()
+    if as_json:
+        _print_json(asdict(counts))
+        return
+    made = counts.annotations - counts.no_mask
+    typer.echo(f"{out}: {made} masks on {counts.images} images by {counts.model_version}")
+    for count, words in (
+        (counts.class_noise, "annotations got another class"),
+        (counts.no_mask, "annotations had no mask to take a prompt from and kept what they had"),
+        (counts.emptied, "masks have no pixel"),
+    ):
+        if count:
+            typer.echo(f"  note: {count} {words}")
+
+
 def _write(path: Path, text: str) -> None:
     from remask_core.errors import InputError
 
