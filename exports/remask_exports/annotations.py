@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -47,22 +47,30 @@ class LeftOut:
 class Found:
     """An instance whose mask has not been decoded: cheap to hold, to filter and to count.
 
-    `region` is where the mask stands and `marks` are its prompts, in order; the other fields are
-    those of `Instance`.
+    `region` is where the mask stands and `siblings` are all regions of its annotation, prompts
+    among them; the other fields are those of `Instance`.
     """
 
     name: str
     image: ImageRef
     label: str
     region: Region
-    marks: tuple[Mark, ...]
+    siblings: Sequence[Region]
     round: int | None
     annotator: int | None
 
     @property
+    def marks(self) -> list[Mark]:
+        """The clicks and boxes of the instance, in the order in which they were given."""
+        return _prompts(self.siblings, rid=self.region.id)
+
+    @property
     def outcome(self) -> Outcome:
         """Corrected if clicks were given in the last round, else accepted as it was."""
-        clicks = [mark for mark in self.marks if mark.box is None]
+        return self._outcome(self.marks)
+
+    def _outcome(self, marks: Sequence[Mark]) -> Outcome:
+        clicks = [mark for mark in marks if mark.box is None]
         if self.round is not None and any(_round(mark.region) is not None for mark in clicks):
             clicks = [mark for mark in clicks if _round(mark.region) == self.round]
         return "corrected" if clicks else "accepted"
@@ -76,23 +84,24 @@ class Found:
         mask = mask_of_region(self.region, shape_hw=self.image.shape_hw)
         if not mask.any():
             raise InputError(f"`value` of region `{self.region.id}` must hold a mask; it is empty")
-        boxes = [mark.box for mark in self.marks if mark.box is not None]
+        marks = self.marks
+        boxes = [mark.box for mark in marks if mark.box is not None]
         return Instance(
             name=self.name,
             image=self.image,
             label=self.label,
             mask=mask,
             box=_box(boxes[-1].to_box(self.image.shape_hw)) if boxes else None,
-            clicks=tuple(self._clicks()),
+            clicks=tuple(self._clicks(marks)),
             score=_score(self.region),
             round=self.round,
-            outcome=self.outcome,
+            outcome=self._outcome(marks),
             annotator=self.annotator,
         )
 
-    def _clicks(self) -> Iterator[PlacedClick]:
+    def _clicks(self, marks: Sequence[Mark]) -> Iterator[PlacedClick]:
         height, width = self.image.shape_hw
-        for order, mark in enumerate(self.marks):
+        for order, mark in enumerate(marks):
             value = mark.region.value
             if mark.box is None and value.x is not None and value.y is not None:
                 yield PlacedClick(
@@ -149,13 +158,9 @@ def file_name_of(address: str) -> str:
     """
     parts = urlsplit(address)
     below = parse_qs(parts.query).get("d", [""])[0] if "local-files" in parts.path else ""
-    path = PurePosixPath((below or PurePosixPath(unquote(parts.path)).name).replace("\\", "/"))
-    kept = [
-        part.replace("\0", "").replace(":", "_")
-        for part in path.parts
-        if part not in ("/", ".", "..")
-    ]
-    return "/".join(part for part in kept if part) or "image"
+    path = below or unquote(parts.path).rpartition("/")[2]
+    named = [part for part in re.split(r"[/\\]", path) if part not in ("", ".", "..")]
+    return "/".join(re.sub(r"[\0:]", "_", part) for part in named) or "image"
 
 
 def _of_annotation(task: ExportedTask, annotation: WebhookAnnotation) -> Iterator[Found | LeftOut]:
@@ -165,7 +170,7 @@ def _of_annotation(task: ExportedTask, annotation: WebhookAnnotation) -> Iterato
         yield LeftOut(f"{task.id}/{annotation.id}", "no-mask")
         return
     named = {region.id: region.labels for region in regions if region.labels}
-    prompts = _prompts(regions)
+    images: dict[tuple[int | None, tuple[int, int]], ImageRef] = {}
     who = annotation.completed_by
     by = who.get("id") if isinstance(who, dict) else who
     for region in masks:
@@ -177,30 +182,33 @@ def _of_annotation(task: ExportedTask, annotation: WebhookAnnotation) -> Iterato
         elif not labels:
             yield LeftOut(name, "no-class")
         else:
+            place = region.item_index, shape_hw
+            image = images[place] = images.get(place) or _image(task, *place)
             yield Found(
                 name=name,
-                image=_image(task, region, shape_hw),
+                image=image,
                 label=labels[0],
                 region=region,
-                marks=tuple(mark for mark in prompts if _owner(mark) == region.id),
+                siblings=regions,
                 round=_round(region) or _as_round(task.data.get("round")),
                 annotator=by if isinstance(by, int) else None,
             )
 
 
-def _prompts(regions: Sequence[Region]) -> list[Mark]:
-    """Return the prompts among `regions`, in the order in which they were given."""
-    marks = []
+def _prompts(regions: Sequence[Region], *, rid: str) -> list[Mark]:
+    """Return the prompts of the mask `rid` among `regions`, in the order they were given."""
+    known: dict[str, Mark] = {}
     for region in regions:
         # In keep-label mode the editor adds mask entries that call themselves key points.
-        if not bytes(region.value.rle):
-            try:
-                marks += marks_of([region])
-            except InputError:
-                continue
-    known: dict[str, Mark] = {}
-    for mark in marks:
-        known.setdefault(mark.id, _with_sign(mark))
+        if bytes(region.value.rle):
+            continue
+        try:
+            marks = marks_of([region])
+        except InputError:
+            continue
+        for mark in marks:
+            if _owner(mark) == rid:
+                known.setdefault(mark.id, _with_sign(mark))
     return sorted(known.values(), key=lambda mark: (mark.echo.step or 0, mark.echo.n or 0))
 
 
@@ -216,8 +224,7 @@ def _owner(mark: Mark) -> str | None:
     return mark.echo.rid or mark.region.parent_id
 
 
-def _image(task: ExportedTask, region: Region, shape_hw: tuple[int, int]) -> ImageRef:
-    index = region.item_index
+def _image(task: ExportedTask, index: int | None, shape_hw: tuple[int, int]) -> ImageRef:
     address = _address(task.data, index or 0)
     return ImageRef(
         key=str(task.id) if index is None else f"{task.id}-{index}",
