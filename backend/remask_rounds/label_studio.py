@@ -179,6 +179,20 @@ class Connection:
             exported: list[dict[str, Any]] = self.client.projects.exports.as_json(project_id)
         return sorted(exported, key=lambda task: int(task["id"]))
 
+    def task_page(
+        self, project_id: int, *, page: int, page_size: int
+    ) -> tuple[list[dict[str, Any]], int]:
+        """Return one page of the project's tasks with their annotations, and how many tasks it has.
+
+        Pages count from 1; the order is that of the task ids.
+        """
+        with _translated(self.url):
+            pager: Any = self.client.tasks.list(
+                project=project_id, page=page, page_size=page_size, fields="all"
+            )
+        tasks: list[Any] = list(pager.items or [])
+        return [task.model_dump(mode="json") for task in tasks], int(pager.response.total)
+
 
 @contextmanager
 def connect(url: str, api_key: str) -> Iterator[Connection]:

@@ -174,6 +174,40 @@ def yolo(
     _run(source, YoloWriter, out, "yolo", ranks, chosen, as_json=as_json)
 
 
+@app.command(
+    epilog="Example: `LABEL_STUDIO_API_KEY=... remask export fetch --url http://localhost:8080 "
+    "--project 3 --out export.json`"
+)
+def fetch(
+    project: Annotated[int, typer.Option(help="Number of the project, as in its address.")],
+    out: Annotated[Path, typer.Option(help="JSON file to write.")],
+    url: Annotated[
+        str, typer.Option(envvar="LABEL_STUDIO_URL", help="Of Label Studio.")
+    ] = "http://localhost:8080",
+    api_key: Annotated[
+        str,
+        typer.Option(envvar="LABEL_STUDIO_API_KEY", help="Access token; best set in the variable."),
+    ] = "",
+    page_size: Annotated[int, typer.Option(min=1, help="Tasks asked for at a time.")] = 100,
+) -> None:
+    """Fetch a project with its annotations, page by page.
+
+    What was interrupted goes on where it stopped. Label Studio's own JSON export does as well.
+    """
+    from remask_exports.fetch import fetch as fetch_project
+    from remask_rounds.label_studio import connect
+
+    with _counter() as on_instance, connect(url, api_key) as connection:
+        count = fetch_project(
+            connection,
+            project,
+            out=out,
+            page_size=page_size,
+            on_page=lambda _done, _total: on_instance(),
+        )
+    typer.echo(f"{out}: {count} tasks")
+
+
 _Chosen = tuple[
     float | None,
     float | None,
@@ -230,13 +264,13 @@ def _run(
 
 @contextmanager
 def _counter() -> Iterator[Callable[[], None]]:
-    """Count on standard error while instances are written."""
+    """Count on standard error what has been done."""
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("instances", total=None)
+        task = progress.add_task("", total=None)
         yield lambda: progress.advance(task)
 
 
