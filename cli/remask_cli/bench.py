@@ -157,6 +157,26 @@ def rclicks(
     _show(study_rclicks(setting, crowd, watch=_bar), as_json=as_json)
 
 
+@app.command(epilog="Example: `remask bench clickmaps --clicks clicks.csv --data eval/grabcut`")
+def clickmaps(
+    data: Data,
+    clicks: Annotated[Path, typer.Option(help="CSV of measured clicks.")],
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Say how well rules, and other people, foretell where people click."""
+    from remask_bench.datasets import open_set
+    from remask_bench.rclicks_file import read_clicks
+    from remask_bench.rclicks_maps import compare_maps, maps_table
+
+    instances = [instance for path in data for instance in open_set(path)]
+    summaries = compare_maps(read_clicks(clicks), instances, seed=seed)
+    if as_json:
+        _print_json(summaries)
+    else:
+        _print_table(maps_table(summaries))
+
+
 @app.command(epilog="Example: `remask bench codec --json`")
 def codec(seed: Seed = 0, as_json: Json = False) -> None:
     """Time our brush RLE beside the one of Label Studio's SDK."""

@@ -17,24 +17,27 @@ PAGE = Path(__file__).parents[2] / "docs" / "rclicks.md"
 
 
 def answered(tasks: Path) -> str:
-    """An export in which one person has clicked in the middle of each object."""
+    """An export in which four people have clicked near the middle of each object."""
     middles = {"tiny/0-1": (25, 20), "tiny/1-1": (50, 35), "tiny/2-1": (40, 30)}
     export = []
     for number, task in enumerate(json.loads(tasks.read_text())):
         x, y = middles[task["data"]["object"]]
-        region = {
-            "id": "a",
-            "type": "keypointlabels",
-            "value": {"x": 100 * (x + 0.5) / 80, "y": 100 * (y + 0.5) / 60},
-            "original_width": 80,
-            "original_height": 60,
-        }
-        annotation = {
-            "completed_by": 1,
-            "created_at": f"2026-01-01T00:00:{number:02}Z",
-            "result": [region],
-        }
-        export.append(task | {"annotations": [annotation]})
+        annotations = [
+            {
+                "completed_by": person,
+                "created_at": f"2026-01-01T00:0{person}:{number:02}Z",
+                "result": [
+                    {
+                        "type": "keypointlabels",
+                        "value": {"x": 100 * (x + person + 0.5) / 80, "y": 100 * (y + 0.5) / 60},
+                        "original_width": 80,
+                        "original_height": 60,
+                    }
+                ],
+            }
+            for person in range(4)
+        ]
+        export.append(task | {"annotations": annotations})
     return json.dumps(export)
 
 
@@ -51,8 +54,8 @@ def test_the_pages_commands_work_in_their_order(
         result = CliRunner().invoke(app, shlex.split(command))
         assert result.exit_code == 0, f"{command}: {result.output}"
 
-    assert len(commands) == 4
-    assert len(Path("clicks.csv").read_text().splitlines()) == 1 + 3
+    assert len(commands) == 5
+    assert len(Path("clicks.csv").read_text().splitlines()) == 1 + 3 * 4
     assert "for 3 of 3 objects" in Path("out/ours/report.html").read_text()
 
 

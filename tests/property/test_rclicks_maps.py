@@ -1,0 +1,73 @@
+"""Which map foretells people, on people whose habits are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bench_data import SHAPE_HW, write_folder
+
+from remask_bench.datasets import Instance, open_set
+from remask_bench.rclicks_file import MeasuredClick
+from remask_bench.rclicks_maps import compare_maps, maps_table
+from remask_core.errors import NotFound
+from remask_core.types import BoolMask
+from remask_simulation.clickability import ClickMap, distance_map, sample_points, uniform_map
+
+
+@pytest.fixture
+def instances(tmp_path: Path) -> list[Instance]:
+    return open_set(write_folder(tmp_path / "tiny"))
+
+
+def people(instances: list[Instance], habit: object, *, n: int = 24) -> list[MeasuredClick]:
+    rng = np.random.default_rng(5)
+    return [
+        MeasuredClick.first(instance, (int(x), int(y)), shape_hw=SHAPE_HW)
+        for instance in instances
+        for x, y in sample_points(habit(instance.load().truth), n, rng=rng)  # type: ignore[operator]
+    ]
+
+
+def left_edge(truth: BoolMask) -> ClickMap:
+    first = int(np.flatnonzero(truth.any(axis=0))[0])
+    edge = np.zeros(truth.shape)
+    edge[:, first : first + 8] = truth[:, first : first + 8]
+    return edge
+
+
+@pytest.mark.parametrize(
+    ("habit", "best"),
+    [(uniform_map, "uniform"), (distance_map, "distance"), (left_edge, "other people")],
+)
+def test_the_rule_that_people_follow_foretells_them_best(
+    instances: list[Instance], habit: object, best: str
+) -> None:
+    found = {
+        summary.map: summary.scores for summary in compare_maps(people(instances, habit), instances)
+    }
+
+    assert max(found, key=lambda name: found[name].ks) == best
+    assert found["distance"].nss != found["uniform"].nss
+
+
+def test_few_clicks_say_nothing(instances: list[Instance]) -> None:
+    with pytest.raises(NotFound, match="4 first clicks"):
+        compare_maps(people(instances, uniform_map, n=3), instances)
+
+
+def test_the_comparison_is_repeatable_and_does_not_depend_on_company(
+    instances: list[Instance],
+) -> None:
+    clicks = people(instances, uniform_map, n=8)
+
+    assert compare_maps(clicks, instances) == compare_maps(clicks, instances)
+    (alone, *_), (again, *_) = (compare_maps(clicks, instances[:1]) for _ in range(2))
+    assert alone == again
+
+
+def test_the_table_has_a_row_per_map(instances: list[Instance]) -> None:
+    table = maps_table(compare_maps(people(instances, uniform_map, n=8), instances))
+
+    assert [row[1] for row in table.rows] == ["uniform", "distance", "other people"]
