@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 import cv2
 import msgspec
@@ -89,21 +90,24 @@ def write_tasks(
     if not by_words:
         (folder / "shown").mkdir(exist_ok=True)
     tasks = []
+    copies: dict[Path, str] = {}
     for number, batch in enumerate(batches(instances, rng=rng)):
         for instance in batch:
-            name = f"{instance.dataset}-{instance.image_path.name}"
-            if not (folder / "images" / name).exists():
-                shutil.copyfile(instance.image_path, folder / "images" / name)
+            source = instance.image_path
+            if source not in copies:
+                # Numbered: images of one name may come from different folders.
+                copies[source] = f"{len(copies):05}-{source.name}"
+                shutil.copyfile(source, folder / "images" / copies[source])
             shown, told = "", ""
             if by_words:
                 told = _told(instance, words or {})
             else:
                 file = folder / "shown" / f"{instance.dataset}-{instance.name}-{mode.value}.png"
                 cv2.imwrite(str(file), display(instance.load(), mode)[:, :, ::-1])
-                shown = f"{url}shown/{file.name}"
+                shown = f"{url}shown/{quote(file.name)}"
             tasks.append(
                 ClickTask(
-                    image=f"{url}images/{name}",
+                    image=f"{url}images/{quote(copies[source])}",
                     object=instance.key,
                     batch=number,
                     mode=mode.value,
@@ -132,7 +136,7 @@ def read_words(path: Path) -> dict[str, str]:
         InputError: A column is missing.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             if not {"object", "words"} <= set(reader.fieldnames or ()):
                 raise InputError(f"{path} must have the columns object and words")

@@ -99,7 +99,8 @@ def read_clicks(path: Path) -> list[MeasuredClick]:
         InputError: A column is missing, or a value is not what it must be; names the line.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        # Spreadsheets put a byte order mark in front.
+        with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
             if missing:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
 import numpy as np
@@ -106,6 +108,24 @@ def test_tasks_name_files_that_are_there(
         assert (out / task["data"]["image"].removeprefix("/files/")).is_file()
         assert (out / task["data"]["shown"].removeprefix("/files/")).is_file()
     assert (out / "config.xml").read_text() == clicks_config()
+
+
+def test_images_of_one_name_and_odd_names_stay_apart(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    (first, *_) = open_set(write_folder(tmp_path / "a"))
+    odd = tmp_path / "b #1 ü.png"
+    odd.write_bytes(first.image_path.read_bytes())
+    same = tmp_path / first.image_path.name
+    same.write_bytes(first.image_path.read_bytes())
+    instances = [first, replace(first, image_path=odd), replace(first, image_path=same)]
+
+    tasks = write_tasks(instances, tmp_path / "out", mode=DisplayMode.cutout, url="/", rng=rng)
+
+    urls = [task.image for task in tasks]
+    assert len(set(urls)) == 3
+    assert all("#" not in url and " " not in url for url in urls)
+    assert all((tmp_path / "out" / unquote(url[1:])).is_file() for url in urls)
 
 
 def test_tasks_by_words_need_words_for_every_object(

@@ -95,6 +95,13 @@ def test_a_wrong_row_is_named(small: Path, old: str, new: str, named: str) -> No
         read_clicks(small)
 
 
+def test_a_file_that_a_spreadsheet_saved_is_read(small: Path) -> None:
+    expected = read_clicks(small)
+    small.write_bytes(b"\xef\xbb\xbf" + SMALL.replace("\n", "\r\n").encode())
+
+    assert expected == read_clicks(small)
+
+
 def test_a_file_that_is_not_text_is_refused(small: Path) -> None:
     small.write_bytes(b"\xff\xfe\x00")
 
