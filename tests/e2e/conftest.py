@@ -63,6 +63,13 @@ class Work:
         return regions
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whichever test comes first waits for Label Studio to make its database."""
+    for item in items:
+        if item.path.parent == TESTS / "e2e":
+            item.add_marker(pytest.mark.timeout(600))
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)

@@ -1,4 +1,4 @@
-"""An annotator at work: boxes, clicks, undo, submit, in the real editor.
+"""An annotator at work with auto-accept on: boxes, clicks, undo, submit, in the real editor.
 
 The toy model's masks are known (`fakes.toy_mask`): a box is filled, a positive click adds a disk,
 a negative one removes a disk. So every mask that Label Studio stores can be checked to the pixel.
@@ -6,93 +6,31 @@ a negative one removes a disk. So every mask that Label Studio stores can be che
 
 from __future__ import annotations
 
-import base64
-import io
-import math
 import time
-from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pytest
-from fakes import toy_mask
+from e2e.results import (
+    assert_near,
+    assert_true,
+    box_of,
+    mask_of,
+    masks_in,
+    pixel,
+    prompts_of,
+    truth,
+)
 from PIL import Image
 
 from remask_core.overlap import iou
-from remask_core.rle_ls import decode_ls_rle, encode_ls_rle
-from remask_core.types import BoolMask, Box, Click, Prompt, RgbImage
-
-# The first test waits for Label Studio to make its database.
-pytestmark = pytest.mark.timeout(600)
+from remask_core.rle_ls import encode_ls_rle
+from remask_core.types import BoolMask
 
 BOX = (150, 120, 350, 300)
 OTHER_BOX = (420, 260, 560, 400)
 # Just beyond the right edge of BOX, and inside it.
 BESIDE = (358, 200)
 INSIDE = (250, 210)
-
-
-def pixel(region: dict[str, Any]) -> tuple[int, int]:
-    """The pixel that a key point lies on."""
-    value = region["value"]
-    return (
-        math.floor(value["x"] / 100 * region["original_width"]),
-        math.floor(value["y"] / 100 * region["original_height"]),
-    )
-
-
-def box_of(value: dict[str, float], region: dict[str, Any]) -> Box:
-    width, height = region["original_width"], region["original_height"]
-    x0, y0 = value["x"] / 100 * width, value["y"] / 100 * height
-    x1, y1 = x0 + value["width"] / 100 * width, y0 + value["height"] / 100 * height
-    return Box(x0, y0, x1, y1)
-
-
-def mask_of(region: dict[str, Any]) -> BoolMask:
-    shape_hw = (region["original_height"], region["original_width"])
-    if "rle" in region["value"]:
-        return decode_ls_rle(region["value"]["rle"], shape_hw=shape_hw)
-    data = base64.b64decode(region["value"]["imageDataURL"].partition(",")[2])
-    return np.asarray(Image.open(io.BytesIO(data)).convert("RGBA"))[:, :, 3] >= 128
-
-
-def masks_in(result: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [region for region in result if region["type"] in ("brushlabels", "bitmasklabels")]
-
-
-def prompts_of(result: Sequence[dict[str, Any]], mask_id: str) -> list[dict[str, Any]]:
-    """The prompts stored under a mask, in the order in which they were given."""
-    kept = [region for region in result if region["type"] == "keypointlabels"]
-    return sorted(
-        (region for region in kept if region["meta"]["rid"] == mask_id),
-        key=lambda region: region["meta"]["n"],
-    )
-
-
-def truth(
-    image: RgbImage,
-    prompts: Sequence[dict[str, Any]],
-    *,
-    prior: BoolMask | None = None,
-) -> BoolMask:
-    """The mask that the toy gives for these stored prompts."""
-    box, clicks = None, []
-    for region in prompts:
-        if "box" in region["meta"]:
-            box = box_of(region["meta"]["box"], region)
-        else:
-            clicks.append(Click(*pixel(region), positive=region["meta"]["pos"]))
-    return toy_mask(image, Prompt(clicks=tuple(clicks), box=box, prior_mask=prior))
-
-
-def assert_true(image: RgbImage, result: Sequence[dict[str, Any]], mask: dict[str, Any]) -> None:
-    expected = truth(image, prompts_of(result, mask["id"]))
-    assert np.array_equal(expected, mask_of(mask))
-
-
-def assert_near(expected: tuple[float, float], found: tuple[float, float]) -> None:
-    assert abs(expected[0] - found[0]) <= 1.5, (expected, found)
-    assert abs(expected[1] - found[1]) <= 1.5, (expected, found)
 
 
 def test_a_box_becomes_a_mask_and_clicks_mend_it(editor, open_work, toy_backend, picture) -> None:
@@ -254,138 +192,6 @@ def test_objects_of_two_labels_do_not_meet(editor, open_work, toy_backend, pictu
     for mask in masks.values():
         assert len(prompts_of(result, mask["id"])) == 2
         assert_true(image, result, mask)
-
-
-def test_without_auto_accept_prompts_pile_up_and_the_answer_is_replaced(
-    editor, open_work, toy_backend, picture
-) -> None:
-    name, image = picture
-    work = open_work([name], toy_backend)
-    editor.open_stream(work.project_id)
-    editor.switch(auto_accept=False)
-
-    editor.click(200, 200, "cat", ctrl=False)
-    (first,) = [r for r in editor.suggestions() if r.type == "brushregion"]
-    editor.click(230, 200, "cat")
-    editor.click(200, 210, "cat", positive=False)
-    (last,) = [r for r in editor.suggestions() if r.type == "brushregion"]
-    assert first.id == last.id
-    editor.accept()
-    editor.submit()
-
-    result = work.only_result()
-    (mask,) = masks_in(result)
-    prompts = prompts_of(result, mask["id"])
-    assert mask["id"] == first.id
-    assert [prompt["meta"]["pos"] for prompt in prompts] == [True, True, False]
-    assert_true(image, result, mask)
-
-
-def test_without_auto_accept_an_accepted_mask_is_mended_in_place(
-    editor, open_work, toy_backend, picture
-) -> None:
-    name, image = picture
-    work = open_work([name], toy_backend)
-    editor.open_stream(work.project_id)
-    editor.switch(auto_accept=False)
-    editor.draw_box(BOX, "cat")
-    editor.accept()
-    (accepted,) = editor.masks()
-
-    editor.click(*INSIDE, "cat", positive=False)
-    editor.accept()
-    editor.submit()
-
-    result = work.only_result()
-    (mask,) = masks_in(result)
-    assert mask["id"] == accepted.id
-    assert [prompt["meta"].get("pos") for prompt in prompts_of(result, mask["id"])] == [None, False]
-    assert_true(image, result, mask)
-
-
-def test_a_reload_with_pending_prompts_loses_no_click_and_no_sign(
-    editor, open_work, toy_backend, picture
-) -> None:
-    """The editor itself forgets the signs of pending clicks at a reload."""
-    name, image = picture
-    work = open_work([name], toy_backend)
-    editor.open_task(work.project_id, work.task_ids[0])
-    editor.switch(auto_accept=False)
-    editor.click(200, 200, "cat", ctrl=False)
-    editor.click(215, 200, "cat", positive=False)
-    editor.save_draft()
-
-    editor.reload()
-    editor.switch(auto_accept=False)
-    editor.click(200, 230, "cat")
-    editor.accept()
-    editor.submit()
-
-    result = work.only_result()
-    (mask,) = masks_in(result)
-    prompts = prompts_of(result, mask["id"])
-    assert [prompt["meta"]["pos"] for prompt in prompts] == [True, False, True]
-    assert_true(image, result, mask)
-
-
-def test_submitting_with_pending_prompts_does_no_harm(
-    editor, open_work, toy_backend, picture
-) -> None:
-    """Nobody accepted the mask, so only the prompt is stored; the next task works as ever."""
-    name, image = picture
-    work = open_work([name, name], toy_backend)
-    editor.open_stream(work.project_id)
-    editor.switch(auto_accept=False)
-    editor.click(200, 200, "cat", ctrl=False)
-    editor.submit()
-
-    editor.open_stream(work.project_id)
-    assert editor.task_id() == work.task_ids[1]
-    editor.draw_box(BOX, "cat")
-    editor.accept()
-    editor.submit()
-
-    (first,), (second,) = work.annotations()
-    assert [region["type"] for region in first["result"]] == ["keypointlabels"]
-    assert_true(image, second["result"], masks_in(second["result"])[0])
-
-
-def test_a_submitted_mask_is_mended_when_it_is_opened_again(
-    editor, open_work, toy_backend, picture
-) -> None:
-    name, image = picture
-    work = open_work([name], toy_backend)
-    editor.open_task(work.project_id, work.task_ids[0])
-    editor.switch(auto_accept=True)
-    editor.draw_box(BOX, "cat")
-    editor.submit()
-    (before,) = masks_in(work.only_result())
-
-    editor.open_task(work.project_id, work.task_ids[0])
-    editor.click(*INSIDE, "cat", positive=False)
-    editor.submit()
-
-    result = work.only_result()
-    (mask,) = masks_in(result)
-    assert mask["id"] == before["id"]
-    assert len(prompts_of(result, mask["id"])) == 2
-    assert_true(image, result, mask)
-
-
-def test_skipping_stores_an_empty_cancelled_annotation(
-    editor, open_work, toy_backend, picture
-) -> None:
-    name, _ = picture
-    work = open_work([name, name], toy_backend)
-    editor.open_stream(work.project_id)
-    editor.switch(auto_accept=True)
-    editor.draw_box(BOX, "cat")
-
-    editor.skip()
-
-    skipped, untouched = work.annotations()
-    assert [annotation["was_cancelled"] for annotation in skipped] == [True]
-    assert untouched == []
 
 
 def test_a_predicted_mask_is_mended_in_place(editor, open_work, toy_backend, picture) -> None:
