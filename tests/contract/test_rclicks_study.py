@@ -12,10 +12,11 @@ from bench_data import write_folder
 from typer.testing import CliRunner
 
 from remask_bench.datasets import open_set
+from remask_bench.noc import FROM_CLICKS, MAX_CLICKS, NocRow
 from remask_bench.rclicks import BASE, Crowd, RclicksRow
 from remask_bench.rclicks_file import MeasuredClick, write_clicks
 from remask_bench.rclicks_sources import ClickSource
-from remask_bench.studies import Setting, study_rclicks
+from remask_bench.studies import Setting, study_noc, study_rclicks
 from remask_bench.trials import read_rows
 from remask_cli.main import app
 from remask_core.errors import InputError
@@ -86,6 +87,19 @@ def test_a_run_goes_on_where_it_stopped(data: Path, tmp_path: Path) -> None:
 
     assert rows[:7] == whole[:7]
     assert {row.key: row for row in whole} == {row.key: row for row in rows}
+
+
+def test_the_baseline_is_that_of_the_click_benchmark(data: Path, tmp_path: Path) -> None:
+    rows = study(data, tmp_path / "out", rounds=MAX_CLICKS, groups=2)
+    study_noc(
+        Setting(data=(data,), models=(CHECKABLE,), out=tmp_path / "noc", pictured=0),
+        watch=unwatched,
+    )
+
+    counted = read_rows(tmp_path / "noc/rows.jsonl", NocRow)
+    assert {row.instance: row.ious for row in rows if row.group == BASE} == {
+        row.instance: row.ious for row in counted if row.start == FROM_CLICKS
+    }
 
 
 def test_one_baseline_serves_every_source(data: Path, tmp_path: Path) -> None:
