@@ -3,18 +3,19 @@
 Runs of pixels, column by column, of zeros and ones in turn and zeros first; in JSON either as a
 list of their lengths or packed into a string.
 
-Source: pycocotools, whose strings are matched byte for byte.
-Differs: whole arrays at a time, and the decoder is stricter: see `decode_coco_rle`.
+Source: pycocotools, which packs the runs; finding them and reading them is done here, see
+`decode_coco_rle` for why.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias, TypedDict
+from typing import Any, TypeAlias, TypedDict, cast
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from pycocotools import mask as coco_mask
 
 from remask_core.errors import InputError
 from remask_core.geometry import box_of_mask
@@ -33,10 +34,6 @@ _Ints: TypeAlias = npt.NDArray[np.int64]
 
 _LONGEST_NUMBER = 7
 """Characters, of 5 bits each, of the longest number that can be a run of 32 bits or a change."""
-
-
-_FITS: _Ints = 1 << 5 * np.arange(1, _LONGEST_NUMBER) - 1
-"""Sizes at which a number no longer fits into 1, 2 ... characters with its sign."""
 
 
 class CocoRle(TypedDict):
@@ -141,7 +138,9 @@ def unpack_coco_runs(
 def pack_coco_runs(runs: npt.NDArray[np.int64], *, shape_hw: tuple[int, int]) -> CocoRle:
     """Return runs, as `unpack_coco_runs` gives them, as packed COCO RLE of an image's size."""
     height, width = shape_hw
-    return {"size": [height, width], "counts": _pack(runs)}
+    unpacked: Any = {"size": [height, width], "counts": runs}
+    packed = coco_mask.frPyObjects(unpacked, height, width)
+    return {"size": [height, width], "counts": cast("bytes", packed["counts"]).decode("ascii")}
 
 
 def _size(size: object, *, max_pixels: int) -> tuple[int, int]:
@@ -204,16 +203,3 @@ def _unpack(packed: bytes) -> _Ints:
     numbers[1::2] = np.cumsum(numbers[1::2])
     numbers[2::2] = np.cumsum(numbers[2::2])
     return numbers
-
-
-def _pack(runs: _Ints) -> str:
-    """Return the string that `_unpack` reads, each number in as few characters as hold its sign."""
-    numbers = runs.copy()
-    numbers[3:] -= runs[1:-2]
-    size = np.where(numbers < 0, ~numbers, numbers)
-    lengths = 1 + np.searchsorted(_FITS, size, side="right")
-    number = np.repeat(np.arange(runs.size), lengths)
-    place = np.arange(number.size) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    codes = numbers[number] >> 5 * place & 31
-    codes += 32 * (place < lengths[number] - 1)
-    return (codes + 48).astype(np.uint8).tobytes().decode("ascii")
