@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from remask_core.types import (
     no_pause,
 )
 from remask_models.convnet_net import ConvNet
+from remask_models.convnet_obey import obey
 from remask_models.convnet_prompts import (
     HAS_PRIOR,
     INSIDE,
@@ -29,7 +30,6 @@ from remask_models.convnet_prompts import (
     draw_box,
     draw_click,
 )
-from remask_models.convnet_refine import follow_edges, obey
 from remask_models.convnet_windows import (
     Window,
     bounds,
@@ -58,21 +58,20 @@ class Manner:
     Attributes:
         size: Side of the crop that the network sees, in pixels, a multiple of 32.
         box_context: Side of the window over the longer side of a box.
-        mask_context: Same for a mask that takes the place of a box.
-        looks: Passes at most: after each the window closes in on the mask it gave.
-        close_in_below: Share of its window below which a mask is looked at again, without a box.
-        edge_radius: Of the boundary refinement, as a share of the window's side.
-        most_px: Longest side in pixels at which the boundary is refined; above it, it is
-            refined on a smaller copy.
+        box_grow: Share of its side by which a box is drawn larger on each side: the network
+            keeps inside a box, and boxes drawn in haste cut objects.
+        mask_context: Same as `box_context` for a mask that takes the place of a box.
+        close_in_below: A first answer to clicks alone is looked at again more closely if the
+            closer window is smaller than this share of the first one; 0 never does.
+        mirror: Look at the mirrored crop as well and take the mean.
     """
 
     size: int = 192
     box_context: float = 1.45
-    mask_context: float = 1.6
-    looks: int = 2
-    close_in_below: float = 0.6
-    edge_radius: float = 0.0
-    most_px: int = 640
+    box_grow: float = 0.03
+    mask_context: float = 1.8
+    close_in_below: float = 0.8
+    mirror: bool = True
 
 
 class ConvNetSegmenter:
@@ -97,19 +96,17 @@ class ConvNetSegmenter:
     def predict(self, embedding: Embedding, prompt: Prompt) -> list[Candidate]:
         """Return one candidate."""
         check_prompt(prompt, shape_hw=embedding.shape_hw)
+        prompt = _roomier(prompt, share=self._manner.box_grow)
         image: RgbImage = embedding.arrays["image"]
-        manner = self._manner
         prior = _Prior.of(prompt)
         window = self._first_window(prompt, prior, embedding.shape_hw)
         logits, score = self._look(image, prompt, prior, window)
-        for _ in range(manner.looks - 1):
-            closer = self._closer(prompt, logits, window, embedding.shape_hw)
-            if closer is None:
-                break
+        closer = None if prior is not None else self._closer(prompt, logits, window)
+        if closer is not None:
             prior = _Prior(_sigmoid(logits), window)
             window = closer
             logits, score = self._look(image, prompt, prior, window)
-        mask = self._mask(image, logits, window)
+        mask = _mask(image.shape[:2], logits, window)
         mask = obey(mask, image, prompt.clicks, radius_px=0.02 * window.side)
         return [Candidate(mask=mask, score=score, logits=pack(logits, window))]
 
@@ -131,24 +128,13 @@ class ConvNetSegmenter:
                 window = _narrower(window_around(box, context=self._manner.mask_context), window)
         return cover(window, prompt.clicks)
 
-    def _closer(
-        self, prompt: Prompt, logits: Logits, window: Window, shape_hw: tuple[int, int]
-    ) -> Window | None:
+    def _closer(self, prompt: Prompt, logits: Logits, window: Window) -> Window | None:
         """Return a window that shows the mask larger; None if there is nothing to gain."""
-        found = bounds(logits > 0)
-        if prompt.box is not None or found is None:
+        box = _Prior(_sigmoid(logits), window).box()
+        if prompt.box is not None or box is None:
             return None
-        scale = window.side / logits.shape[0]
-        box = Box(
-            window.x0 + found.x0 * scale,
-            window.y0 + found.y0 * scale,
-            window.x0 + found.x1 * scale,
-            window.y0 + found.y1 * scale,
-        )
         closer = cover(window_around(box, context=self._manner.mask_context), prompt.clicks)
-        if closer.side > self._manner.close_in_below * window.side * self._manner.mask_context:
-            return None
-        return closer
+        return closer if closer.side < self._manner.close_in_below * window.side else None
 
     @torch.inference_mode()
     def _look(
@@ -157,22 +143,15 @@ class ConvNetSegmenter:
         """Return the network's logits in the window, (size/2, size/2), and its IoU estimate."""
         size = self._manner.size
         crop = torch.from_numpy(crop_image(image, window, size=size)).to(self._device)
-        features = self._net.encode(crop.permute(2, 0, 1)[None].float().div(127.5).sub(1))
-        drawn = _draw(prompt, prior, window, image.shape[:2], size=size // 2)
-        logits, judged = self._net.decode(features, torch.from_numpy(drawn[None]).to(self._device))
-        return logits[0, 0].float().cpu().numpy(), float(torch.sigmoid(judged[0]))
-
-    def _mask(self, image: RgbImage, logits: Logits, window: Window) -> BoolMask:
-        """Return the mask on the whole image."""
-        height, width = image.shape[:2]
-        x0, y0, x1, y1 = seen_pixels((height, width), window)
-        mask = np.zeros((height, width), np.bool_)
-        plane = paste(logits, window, onto=(x0, y0, x1, y1))
-        radius = round(self._manner.edge_radius * min(window.side, self._manner.most_px))
-        if radius > 0:
-            plane = follow_edges(np.tanh(plane / 2), image[y0:y1, x0:x1], radius_px=radius)
-        mask[y0:y1, x0:x1] = plane > 0
-        return mask
+        seen = crop.permute(2, 0, 1)[None].float().div(127.5).sub(1)
+        drawn = torch.from_numpy(_draw(prompt, prior, window, image.shape[:2], size=size // 2))
+        prompts = drawn[None].to(self._device)
+        if self._manner.mirror:
+            seen, prompts = torch.cat([seen, seen.flip(3)]), torch.cat([prompts, prompts.flip(3)])
+        logits, judged = self._net.decode(self._net.encode(seen), prompts)
+        if self._manner.mirror:
+            logits = (logits[:1] + logits[1:].flip(3)) / 2
+        return logits[0, 0].float().cpu().numpy(), float(torch.sigmoid(judged).mean())
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +219,23 @@ def _draw(
         drawn[PRIOR] = reframe(prior.probs, prior.window, window, size=size)
         drawn[HAS_PRIOR] = 1
     return drawn
+
+
+def _mask(shape_hw: Sequence[int], logits: Logits, window: Window) -> BoolMask:
+    """Return the mask on the whole image; nothing lies beyond the window."""
+    mask = np.zeros((shape_hw[0], shape_hw[1]), np.bool_)
+    x0, y0, x1, y1 = seen_pixels(shape_hw, window)
+    mask[y0:y1, x0:x1] = paste(logits, window, onto=(x0, y0, x1, y1)) > 0
+    return mask
+
+
+def _roomier(prompt: Prompt, *, share: float) -> Prompt:
+    """Return the prompt with its box grown by `share` of its side on each side."""
+    box = prompt.box
+    if box is None:
+        return prompt
+    dx, dy = share * box.width, share * box.height
+    return replace(prompt, box=Box(box.x0 - dx, box.y0 - dy, box.x1 + dx, box.y1 + dy))
 
 
 def _narrower(one: Window, other: Window) -> Window:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from remask_core.types import Click
-from remask_models.convnet_refine import follow_edges, obey
+from remask_models.convnet_obey import obey
 
 FLAT = np.full((40, 50, 3), 90, np.uint8)
 
@@ -58,15 +58,3 @@ def test_a_click_in_the_corner_stays_on_the_image() -> None:
     obeyed = obey(np.zeros((40, 50), np.bool_), FLAT, [Click(49.9, 39.9, True)], radius_px=6)
 
     assert obeyed[39, 49]
-
-
-def test_a_soft_edge_moves_onto_the_edge_of_the_image() -> None:
-    image = np.zeros((40, 60, 3), np.uint8)
-    image[:, 30:] = 200
-    soft = np.tile(np.linspace(-1, 1, 60, dtype=np.float32) - 0.1, (40, 1))
-
-    crisp = follow_edges(soft, image, radius_px=6)
-
-    assert (crisp[:, 30] > 0).all()
-    assert (crisp[:, 29] < 0).all()
-    assert follow_edges(soft, image, radius_px=0) is soft
