@@ -94,12 +94,15 @@ def tasks(
 )
 def collect(
     data: Data,
-    export: Annotated[Path, typer.Option(help="The project's export from Label Studio, as JSON.")],
+    export: Annotated[
+        list[Path],
+        typer.Option(help="A project's export from Label Studio, as JSON; may be repeated."),
+    ],
     out: Annotated[Path, typer.Option(help="CSV file to write.")],
     device: Annotated[Device, typer.Option(help="What participants clicked with.")] = Device.pc,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
-    """Turn a project's export into a CSV of valid clicks, in the layout of RClicks."""
+    """Turn exports of projects into a CSV of valid clicks, in the layout of RClicks."""
     import msgspec
 
     from remask_bench.datasets import open_set
@@ -107,10 +110,7 @@ def collect(
     from remask_bench.rclicks_file import write_clicks
     from remask_label_config.clicks import given_clicks
 
-    try:
-        answers = given_clicks(export.read_bytes())
-    except OSError as error:
-        raise InputError(f"`{export}` must be a readable file: {error}") from error
+    answers = given_clicks(*map(_read, export))
     instances = [instance for path in data for instance in open_set(path)]
     found = collect_clicks(answers, instances, device=device.value)
     write_clicks(out, found.clicks)
@@ -125,3 +125,10 @@ def collect(
     typer.echo(f"{len(found.clicks)} of {found.answers} answers are valid clicks: {out}")
     for reason, count in found.rejected.items():
         typer.echo(f"  {count} rejected: {reason}")
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise InputError(f"`{file}` must be a readable file: {error}") from error

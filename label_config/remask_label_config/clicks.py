@@ -93,15 +93,19 @@ class _Task(msgspec.Struct):
     annotations: list[_Annotation] = []
 
 
-def given_clicks(export: bytes) -> list[GivenClick]:
-    """Return the answers in a project's export (Label Studio's JSON, not JSON-MIN), oldest first.
+def given_clicks(*exports: bytes) -> list[GivenClick]:
+    """Return the answers in projects' exports (Label Studio's JSON, not JSON-MIN), oldest first.
 
     Raises:
-        InputError: It is no such export, or its tasks are not ours.
+        InputError: One is no such export, or its tasks are not ours.
     """
     try:
-        tasks = msgspec.json.decode(export, type=list[_Task])
-        found = [_given(task.data, annotation) for task in tasks for annotation in task.annotations]
+        found = [
+            _given(task.data, annotation)
+            for export in exports
+            for task in msgspec.json.decode(export, type=list[_Task])
+            for annotation in task.annotations
+        ]
     except msgspec.MsgspecError as error:
         raise InputError(
             f"`export` must be the JSON export of a project for collecting clicks: {error}"

@@ -272,6 +272,12 @@ def test_an_export_is_read_as_pixels() -> None:
     assert (given.person, given.xy, given.shape_hw) == ("2", ((40, 59),), (60, 80))
 
 
+def test_exports_of_several_projects_are_one_list_by_time() -> None:
+    later = exported(created_at="2026-01-02T00:00:00Z", completed_by=9)
+
+    assert [given.person for given in given_clicks(later, exported())] == ["2", "9"]
+
+
 def test_people_may_be_exported_in_full() -> None:
     (given,) = given_clicks(exported(completed_by={"id": 3, "email": "a@example.org"}))
 
