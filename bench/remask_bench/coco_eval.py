@@ -19,9 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from remask_bench.label_noise.sources import Id
-from remask_bench.label_noise.windows import Outlines, Runs, runs_of
+from remask_bench.label_noise.windows import Outlines, Runs, empty_window, window_of
 from remask_core.errors import InputError, NotFound
-from remask_core.rle_coco import pack_coco_runs
 
 __all__ = ["CocoScores", "Kind", "Scored", "evaluate_coco", "read_scored"]
 
@@ -253,10 +252,11 @@ def _mask(
             f"{where}: `category_id` must be one of the categories; got {of.category_id}"
         )
     try:
-        runs, _ = runs_of(of.segmentation, shape_hw=shape_hw)
+        window, _ = window_of(of.segmentation, shape_hw=shape_hw)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
-    return {**pack_coco_runs(runs, shape_hw=shape_hw)}, int(runs[1::2].sum())
+    window = window or empty_window(shape_hw)
+    return {**window.to_rle()}, window.area_px
 
 
 def _scores(kind: Kind, precision: _Floats, recall: _Floats, names: list[str]) -> CocoScores:

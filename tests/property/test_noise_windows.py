@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pycocotools import mask as coco_mask
 
-from remask_bench.label_noise.windows import MaskWindow, Runs, cut_window, runs_of
+from remask_bench.label_noise.windows import MaskWindow, Runs, empty_window, window_of
 from remask_core.errors import InputError
 from remask_core.geometry import box_of_mask
 from remask_core.rle_coco import decode_coco_rle, encode_coco_rle, unpack_coco_runs
@@ -17,7 +17,7 @@ from remask_core.types import BoolMask
 
 MASKS = arrays(np.bool_, st.tuples(st.integers(1, 12), st.integers(1, 12)))
 SHAPE_HW = (40, 50)
-NUMBERS = st.floats(-20, 70).map(lambda value: round(value, 2))
+NUMBERS = st.floats(-60, 110).map(lambda value: round(value, 2)) | st.floats(-20, 70)
 OUTLINES = st.lists(
     st.lists(NUMBERS, min_size=6, max_size=16).map(
         lambda numbers: numbers[: len(numbers) // 2 * 2]
@@ -39,8 +39,7 @@ def test_a_window_holds_the_whole_mask_and_goes_back_to_the_same_bytes(
     mask: BoolMask, margin_px: int
 ) -> None:
     rle = encode_coco_rle(mask)
-    runs, shape_hw = unpack_coco_runs(rle)
-    window = cut_window(runs, shape_hw=shape_hw, margin_px=margin_px)
+    window, _ = window_of(Runs(**rle), shape_hw=mask.shape, margin_px=margin_px)
     if window is None:
         assert not mask.any()
         return
@@ -53,33 +52,38 @@ def test_a_window_holds_the_whole_mask_and_goes_back_to_the_same_bytes(
 @given(MASKS)
 def test_runs_of_no_length_change_nothing(mask: BoolMask) -> None:
     runs, shape_hw = unpack_coco_runs(encode_coco_rle(mask))
-    split = np.array([part for run in runs for part in (0, 0, run)], np.int64)
-    window = cut_window(split, shape_hw=shape_hw, margin_px=1)
+    split = [part for run in runs.tolist() for part in (0, 0, run)]
+    window, _ = window_of(Runs([*shape_hw], split), shape_hw=shape_hw, margin_px=1)
     assert np.array_equal(mask, np.zeros(shape_hw, np.bool_) if window is None else full(window))
 
 
 def test_an_empty_window_is_an_empty_mask() -> None:
-    window = MaskWindow(np.zeros((1, 1), np.bool_), 0, 0, SHAPE_HW)
+    window = empty_window(SHAPE_HW)
     assert encode_coco_rle(np.zeros(SHAPE_HW, np.bool_)) == window.to_rle()
     assert window.box() is None
 
 
-@given(OUTLINES)
-def test_polygons_are_filled_as_pycocotools_fills_them(outlines: list[list[float]]) -> None:
-    runs, left_out = runs_of(outlines, shape_hw=SHAPE_HW)
+@given(OUTLINES, st.integers(0, 5))
+def test_polygons_are_filled_as_pycocotools_fills_them(
+    outlines: list[list[float]], margin_px: int
+) -> None:
+    """Outlines may lie partly or wholly beside the image."""
+    window, left_out = window_of(outlines, shape_hw=SHAPE_HW, margin_px=margin_px)
     want = coco_mask.merge(coco_mask.frPyObjects(outlines, *SHAPE_HW))
     assert left_out == 0
-    window = cut_window(runs, shape_hw=SHAPE_HW, margin_px=0)
     got = np.zeros(SHAPE_HW, np.bool_) if window is None else full(window)
     assert np.array_equal(decode_coco_rle(want), got)
 
 
 def test_outlines_of_two_points_are_left_out_and_counted() -> None:
     triangle = [5.0, 5.0, 20.0, 5.0, 5.0, 20.0]
-    runs, left_out = runs_of([[1.0, 1.0, 9.0, 9.0], triangle], shape_hw=SHAPE_HW)
+    window, left_out = window_of([[1.0, 1.0, 9.0, 9.0], triangle], shape_hw=SHAPE_HW)
+    alone, _ = window_of([triangle], shape_hw=SHAPE_HW)
     assert left_out == 1
-    assert np.array_equal(runs, runs_of([triangle], shape_hw=SHAPE_HW)[0])
-    assert runs_of([[1.0, 1.0]], shape_hw=SHAPE_HW)[0].tolist() == [40 * 50]
+    assert window is not None
+    assert alone is not None
+    assert np.array_equal(full(window), full(alone))
+    assert window_of([[1.0, 1.0]], shape_hw=SHAPE_HW) == (None, 1)
 
 
 @pytest.mark.parametrize(
@@ -96,4 +100,4 @@ def test_outlines_of_two_points_are_left_out_and_counted() -> None:
 )
 def test_what_pycocotools_would_choke_on_is_refused(segmentation: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        runs_of(segmentation, shape_hw=SHAPE_HW)
+        window_of(segmentation, shape_hw=SHAPE_HW)

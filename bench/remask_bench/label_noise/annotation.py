@@ -11,11 +11,10 @@ import numpy as np
 from remask_bench.label_noise.sources import Id, Index
 from remask_bench.label_noise.windows import (
     SEGMENTATION,
-    MaskWindow,
     Outlines,
     Runs,
-    cut_window,
-    runs_of,
+    empty_window,
+    window_of,
 )
 from remask_core.errors import InputError
 from remask_simulation.noise import (
@@ -194,16 +193,16 @@ class Noiser:
         """Put the noisy mask into `parts`; return False if there is no mask to begin with."""
         if not segmentation:
             return False
-        runs, left_out = runs_of(segmentation, shape_hw=shape_hw)
+        options = self._options
+        window, left_out = window_of(
+            segmentation, shape_hw=shape_hw, margin_px=options.level.reach_px + _MARGIN_PX
+        )
         if isinstance(segmentation, list) and left_out == len(segmentation):
             return False
-        options = self._options
         counts.short_outlines += left_out
-        margin_px = options.level.reach_px + _MARGIN_PX
-        window = cut_window(runs, shape_hw=shape_hw, margin_px=margin_px)
         if window is None:
             counts.empty_before += 1
-            noisy = MaskWindow(np.zeros((1, 1), np.bool_), 0, 0, shape_hw)
+            noisy = empty_window(shape_hw)
         else:
             noisy = window.with_mask(
                 apply_operation(

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from remask_bench.label_noise.sources import CocoFile, Id, Index, decoded
-from remask_bench.label_noise.windows import MaskWindow, Outlines, Runs, cut_window, runs_of
+from remask_bench.label_noise.windows import MaskWindow, Outlines, Runs, empty_window, window_of
 from remask_core.errors import InputError
 from remask_core.types import BoolMask, Box
 
@@ -132,11 +132,10 @@ def _window(annotation: _Annotation, index: Index) -> MaskWindow | None:
     try:
         if shape_hw is None:
             raise InputError(f"`image_id` must be one of the images; got {annotation.image_id}")
-        runs, _ = runs_of(annotation.segmentation, shape_hw=shape_hw)
+        window, _ = window_of(annotation.segmentation, shape_hw=shape_hw)
     except InputError as error:
         raise InputError(f"annotation with id {annotation.id}: {error}") from error
-    empty = MaskWindow(np.zeros((1, 1), np.bool_), 0, 0, shape_hw)
-    return cut_window(runs, shape_hw=shape_hw, margin_px=0) or empty
+    return window or empty_window(shape_hw)
 
 
 def _paired(reference: MaskWindow, noisy: MaskWindow, classes: tuple[Id, Id]) -> Pair | None:

@@ -24,7 +24,7 @@ import numpy as np
 from remask_bench.label_noise.apply import Watch
 from remask_bench.label_noise.json_stream import ElementWriter
 from remask_bench.label_noise.sources import CocoFile, Id, Index, decoded
-from remask_bench.label_noise.windows import Outlines, Runs, cut_window, runs_of
+from remask_bench.label_noise.windows import Outlines, Runs, window_of
 from remask_core.errors import InputError, NotFound
 from remask_core.geometry import box_of_mask
 from remask_core.history import Step
@@ -174,10 +174,9 @@ def _prompts(file: CocoFile, index: Index, prompt: WeakPrompt) -> dict[Id, list[
         if not annotation.segmentation:
             continue
         try:
-            runs, _ = runs_of(annotation.segmentation, shape_hw=shape_hw)
+            window, _ = window_of(annotation.segmentation, shape_hw=shape_hw)
         except InputError as error:
             raise InputError(f"{where}: {error}") from error
-        window = cut_window(runs, shape_hw=shape_hw, margin_px=0)
         box = None if window is None else window.box()
         if box is not None:
             asks = _Asked(element.place, _step(box, prompt))

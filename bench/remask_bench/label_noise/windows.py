@@ -5,9 +5,11 @@ Masks are small and images are large, so a mask is neither decoded nor encoded a
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+import cv2
 import msgspec
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +19,13 @@ from remask_core.errors import InputError
 from remask_core.rle_coco import CocoRle, pack_coco_runs, unpack_coco_runs
 from remask_core.types import BoolMask, Box
 
-__all__ = ["SEGMENTATION", "MaskWindow", "Outlines", "Runs", "cut_window", "runs_of"]
+__all__ = ["SEGMENTATION", "MaskWindow", "Outlines", "Runs", "empty_window", "window_of"]
 
 Outlines: TypeAlias = list[list[float]]
 _MOST_PX = 1e6  # of a coordinate; pycocotools computes with 32-bit integers of fifths of pixels
 _LONGEST_PX = 5e7  # of all outlines of an object; they are walked in steps of a fifth of a pixel
 _FEWEST_NUMBERS = 6  # three points
+_FINE = 5  # pycocotools walks outlines in fifths of a pixel
 
 
 class Runs(msgspec.Struct):
@@ -94,17 +97,53 @@ class MaskWindow:
         return pack_coco_runs(runs if runs[-1] else runs[:-1], shape_hw=self.shape_hw)
 
 
-def cut_window(
-    runs: npt.NDArray[np.int64], *, shape_hw: tuple[int, int], margin_px: int
-) -> MaskWindow | None:
-    """Return the window `margin_px` wider than the object on each side; None for an empty mask.
+def empty_window(shape_hw: tuple[int, int]) -> MaskWindow:
+    """Return a window without a pixel of the mask, for an image's empty mask."""
+    return MaskWindow(np.zeros((1, 1), np.bool_), 0, 0, shape_hw)
+
+
+def window_of(
+    segmentation: Outlines | Runs, *, shape_hw: tuple[int, int], margin_px: int = 0
+) -> tuple[MaskWindow | None, int]:
+    """Return the part of an image around the object, and how many outlines were left out.
+
+    Polygons are filled exactly as pycocotools does it, each and then all together. One of fewer
+    than three points has no inside and is left out; pycocotools would take two for a box.
 
     Args:
-        runs: As from `unpack_coco_runs`; they must add up to the image.
-        shape_hw: Height and width of the image.
-        margin_px: The window ends with the image at the latest.
+        segmentation: Of an annotation.
+        shape_hw: Height and width of its image.
+        margin_px: How much wider than the object the window is on each side; it ends with the
+            image at the latest.
+
+    Returns:
+        None for a mask without a pixel.
+
+    Raises:
+        InputError: The RLE is not one of the image's size, or an outline has an odd number of
+            coordinates, one beyond 10^6, or might be longer than 50 000 000 pixels.
     """
+    if isinstance(segmentation, Runs):
+        return _cut_runs(segmentation, shape_hw, margin_px), 0
+    length_px = sum(map(_longest, segmentation))
+    if not length_px <= _LONGEST_PX:
+        raise InputError(
+            f"the outlines must be shorter than {_LONGEST_PX:.0f} pixels; they may have "
+            f"{length_px:.0f}, by their vertices and extent"
+        )
+    long_enough = [outline for outline in segmentation if len(outline) >= _FEWEST_NUMBERS]
+    left_out = len(segmentation) - len(long_enough)
+    return _fill(long_enough, shape_hw, margin_px) if long_enough else None, left_out
+
+
+def _cut_runs(rle: Runs, shape_hw: tuple[int, int], margin_px: int) -> MaskWindow | None:
     height, width = shape_hw
+    runs, size = unpack_coco_runs({"size": rle.size, "counts": rle.counts})
+    if size != shape_hw:
+        raise InputError(
+            f"the segmentation's `size` must be the image's, {height} x {width}; "
+            f"got {size[0]} x {size[1]}"
+        )
     edges = np.cumsum(runs[: len(runs) // 2 * 2])
     starts, ends = edges[0::2], edges[1::2]
     filled = ends > starts
@@ -130,42 +169,45 @@ def cut_window(
     return MaskWindow(np.ascontiguousarray(slab[:, y0:y1].T), x0, y0, shape_hw)
 
 
-def runs_of(
-    segmentation: Outlines | Runs, *, shape_hw: tuple[int, int]
-) -> tuple[npt.NDArray[np.int64], int]:
-    """Return the runs of a segmentation, and how many outlines were left out as too short.
+def _fill(outlines: Outlines, shape_hw: tuple[int, int], margin_px: int) -> MaskWindow | None:
+    """Return the window of polygons, filled in a frame of their own.
 
-    Polygons are filled as pycocotools does it, each and then all together. One of fewer than three
-    points has no inside and is left out; pycocotools itself would take two points for a box.
-
-    Raises:
-        InputError: The RLE is not one of the image's size, or an outline has an odd number of
-            coordinates, one beyond 10^6, or might be longer than 50 000 000 pixels.
+    pycocotools rounds coordinates to fifths of a pixel before anything else. Here that is done
+    first, so that outlines can be moved by whole pixels without one of them rounding otherwise.
     """
     height, width = shape_hw
-    if isinstance(segmentation, Runs):
-        rle = {"size": segmentation.size, "counts": segmentation.counts}
-        runs, size = unpack_coco_runs(rle)
-        if size != shape_hw:
-            raise InputError(
-                f"the segmentation's `size` must be the image's, {height} x {width}; "
-                f"got {size[0]} x {size[1]}"
-            )
-        return runs, 0
-    length_px = sum(map(_longest, segmentation))
-    if not length_px <= _LONGEST_PX:
-        raise InputError(
-            f"the outlines must be shorter than {_LONGEST_PX:.0f} pixels; they may have "
-            f"{length_px:.0f}, by their vertices and extent"
-        )
-    long_enough = [outline for outline in segmentation if len(outline) >= _FEWEST_NUMBERS]
-    left_out = len(segmentation) - len(long_enough)
-    if not long_enough:
-        return np.array([height * width], np.int64), left_out
-    outlines: Any = long_enough
-    parts = coco_mask.frPyObjects(outlines, height, width)
-    whole = parts[0] if len(parts) == 1 else coco_mask.merge(parts)
-    return unpack_coco_runs(whole)[0], left_out
+    fifths = [np.trunc(_FINE * np.array(outline).reshape(-1, 2) + 0.5) for outline in outlines]
+    every = fifths[0] if len(fifths) == 1 else np.concatenate(fifths)
+    low_x, low_y = (every.min(axis=0) // _FINE).astype(np.int64).tolist()
+    high_x, high_y = (every.max(axis=0) // _FINE).astype(np.int64).tolist()
+    x0, y0 = min(max(0, low_x - 1), width - 1), min(max(0, low_y - 1), height - 1)
+    x1, y1 = max(min(width, high_x + 2), x0 + 1), max(min(height, high_y + 2), y0 + 1)
+    shift = np.array([_FINE * x0, _FINE * y0])
+    moved: Any = [_rounds_to(one - shift) for one in fifths]
+    parts = coco_mask.frPyObjects(moved, y1 - y0, x1 - x0)
+    with warnings.catch_warnings():
+        # pycocotools 2.0 asks NumPy for an array in a way that NumPy 2 warns of. What it decodes
+        # is its own and whole.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        drawn = coco_mask.decode(parts[0] if len(parts) == 1 else coco_mask.merge(parts))
+    x, y, columns, rows = cv2.boundingRect(drawn)
+    if not columns:
+        return None
+    left, top = max(0, x0 + x - margin_px), max(0, y0 + y - margin_px)
+    right, bottom = min(width, x0 + x + columns + margin_px), min(height, y0 + y + rows + margin_px)
+    mask = np.zeros((bottom - top, right - left), np.bool_)
+    mask[y0 + y - top :, x0 + x - left :][:rows, :columns] = drawn[y : y + rows, x : x + columns]
+    return MaskWindow(mask, left, top, shape_hw)
+
+
+def _rounds_to(fifths: npt.NDArray[np.float64]) -> list[float]:
+    """Return coordinates that pycocotools takes for just these fifths of pixels.
+
+    It adds a half and cuts off towards zero, so that below zero the middle of what it takes for
+    `n` lies elsewhere.
+    """
+    coordinates: list[float] = (np.where(fifths < 0, fifths - 0.9, fifths) / _FINE).ravel().tolist()
+    return coordinates
 
 
 def _longest(outline: list[float]) -> float:
