@@ -29,6 +29,9 @@ from remask_exports.fetch import fetch
 from remask_label_config.write import write_labelling_config
 from remask_rounds.label_studio import Connection, connect
 
+# Label Studio alone takes a minute to start on a busy machine.
+pytestmark = pytest.mark.timeout(400)
+
 ACCOUNT = Account(email="manager@example.com", password="a-long-password")
 
 
