@@ -52,15 +52,6 @@ def mask_of(annotation: dict[str, Any], document: dict[str, Any]) -> np.ndarray:
     return decode_coco_rle(segmentation)
 
 
-def test_any_number_of_processes_gives_the_same_bytes(shared: Path, tmp_path: Path) -> None:
-    files = []
-    for jobs in (1, 3):
-        files.append(tmp_path / f"{jobs}.json")
-        apply_noise(shared / "golden/coco/gt.json", files[-1], HARD, jobs=jobs)
-    assert files[0].read_bytes() == files[1].read_bytes()
-    assert not list(tmp_path.glob("*.part"))
-
-
 def test_masks_boxes_areas_and_flags_tell_the_same_story(
     coco: dict[str, Any], noisy: Callable[..., dict[str, Any]]
 ) -> None:

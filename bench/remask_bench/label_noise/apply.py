@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import groupby, islice
 from multiprocessing import get_context
@@ -80,8 +80,11 @@ def apply_noise(
     try:
         with part.open("wb") as file:
             writer = ElementWriter(file)
-            with _Workers(options, index, jobs) as workers:
-                for is_list, elements in groupby(opened.elements(), key=_is_annotation):
+            with (
+                closing(opened.elements()) as every,
+                _Workers(options, index, jobs) as workers,
+            ):
+                for is_list, elements in groupby(every, key=_is_annotation):
                     if not is_list:
                         for element in elements:
                             writer.write(element.key, element.place, element.raw)

@@ -10,7 +10,7 @@ are groups (`iscrowd`), and caravans and trailers are not evaluated and so left 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ class CityscapesFolder:
             Categories(tuple(_CLASSES), tuple(group for _, group in _CLASSES.values())),
         )
 
-    def elements(self) -> Iterator[Element]:
+    def elements(self) -> Generator[Element, None, None]:
         """See `Source.elements`."""
         for place, (number, (name, group)) in enumerate(_CLASSES.items()):
             category = {"id": number, "name": name, "supercategory": group}

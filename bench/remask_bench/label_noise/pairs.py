@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,9 +120,10 @@ def read_pairs(
 
 
 def _annotations(file: CocoFile) -> Iterator[_Annotation]:
-    for element in file.elements():
-        if element.key == "annotations" and element.place is not None:
-            yield decoded(element, _Annotation)
+    with closing(file.elements()) as elements:
+        for element in elements:
+            if element.key == "annotations" and element.place is not None:
+                yield decoded(element, _Annotation)
 
 
 def _window(annotation: _Annotation, index: Index) -> MaskWindow | None:

@@ -5,7 +5,8 @@ LVIS files are COCO files with fewer fields; nothing that they lack is needed he
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias, TypeVar
@@ -59,8 +60,8 @@ class Source(Protocol):
     def index(self) -> Index:
         """Return images and classes, wherever in the data set they stand."""
 
-    def elements(self) -> Iterator[Element]:
-        """Yield everything in order."""
+    def elements(self) -> Generator[Element, None, None]:
+        """Yield everything in order; close it if not taken to its end."""
 
 
 class _Image(msgspec.Struct):
@@ -89,7 +90,7 @@ class CocoFile:
         """The file's bytes."""
         return self._total
 
-    def elements(self) -> Iterator[Element]:
+    def elements(self) -> Generator[Element, None, None]:
         """See `Source.elements`."""
         try:
             with self._path.open("rb") as file:
@@ -106,28 +107,33 @@ class CocoFile:
         shapes_hw: dict[Id, tuple[int, int]] = {}
         ids: dict[Id, str] = {}
         seen = set()
-        for element in self.elements():
-            seen.add(element.key)
-            if element.key in ("images", "annotations", "categories") and element.place is None:
-                if element.raw != b"[]":
-                    raise InputError(f"`{element.key}` must be a list; got {element.raw[:40]!r}")
-            elif element.key == "images":
-                image = decoded(element, _Image)
-                if not (image.height >= 1 <= image.width and _small_enough(image)):
-                    raise InputError(
-                        f"{_name(element)} (id {image.id}) must have from 1 to {MAX_PIXELS} "
-                        f"pixels; got {image.height} x {image.width}"
-                    )
-                if image.id in shapes_hw:
-                    raise InputError(f"{_name(element)} has an id that another has: {image.id}")
-                shapes_hw[image.id] = image.height, image.width
-            elif element.key == "categories":
-                category = decoded(element, _Category)
-                if category.id in ids:
-                    raise InputError(f"{_name(element)} has an id that another has: {category.id}")
-                ids[category.id] = category.supercategory or ""
-            elif element.key != "annotations":
-                decoded(element, object)
+        with closing(self.elements()) as elements:
+            for element in elements:
+                seen.add(element.key)
+                if element.key in ("images", "annotations", "categories") and element.place is None:
+                    if element.raw != b"[]":
+                        raise InputError(
+                            f"`{element.key}` must be a list; got {element.raw[:40]!r}"
+                        )
+                elif element.key == "images":
+                    image = decoded(element, _Image)
+                    if not (image.height >= 1 <= image.width and _small_enough(image)):
+                        raise InputError(
+                            f"{_name(element)} (id {image.id}) must have from 1 to {MAX_PIXELS} "
+                            f"pixels; got {image.height} x {image.width}"
+                        )
+                    if image.id in shapes_hw:
+                        raise InputError(f"{_name(element)} has an id that another has: {image.id}")
+                    shapes_hw[image.id] = image.height, image.width
+                elif element.key == "categories":
+                    category = decoded(element, _Category)
+                    if category.id in ids:
+                        raise InputError(
+                            f"{_name(element)} has an id that another has: {category.id}"
+                        )
+                    ids[category.id] = category.supercategory or ""
+                elif element.key != "annotations":
+                    decoded(element, object)
         if missing := {"images", "annotations", "categories"} - seen:
             raise InputError(f"{self._path} must hold {' and '.join(sorted(missing))}")
         return Index(shapes_hw, Categories(tuple(ids), tuple(ids.values())))

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -134,9 +134,9 @@ def make_weak(
     counts.images = len(asked)
     part = out.with_name(out.name + ".part")
     try:
-        with part.open("wb") as file:
+        with part.open("wb") as file, closing(opened.elements()) as elements:
             writer = ElementWriter(file)
-            for element in opened.elements():
+            for element in elements:
                 raw = element.raw
                 if element.key == "annotations" and element.place is not None:
                     fields = made.get(element.place)
@@ -156,31 +156,32 @@ def make_weak(
 def _prompts(file: CocoFile, index: Index, prompt: WeakPrompt) -> dict[Id, list[_Asked]]:
     """Return what is to be asked, by image."""
     asked: dict[Id, list[_Asked]] = {}
-    for element in file.elements():
-        if element.key != "annotations" or element.place is None:
-            continue
-        annotation = decoded(element, _Annotation)
-        where = f"annotation at position {element.place}"
-        shape_hw = index.shapes_hw.get(annotation.image_id)
-        if shape_hw is None:
-            raise InputError(
-                f"{where}: `image_id` must be one of the images; got {annotation.image_id}"
-            )
-        if annotation.category_id not in index.categories.ids:
-            raise InputError(
-                f"{where}: `category_id` must be one of the categories; "
-                f"got {annotation.category_id}"
-            )
-        if not annotation.segmentation:
-            continue
-        try:
-            window, _ = window_of(annotation.segmentation, shape_hw=shape_hw)
-        except InputError as error:
-            raise InputError(f"{where}: {error}") from error
-        box = None if window is None else window.box()
-        if box is not None:
-            asks = _Asked(element.place, _step(box, prompt))
-            asked.setdefault(annotation.image_id, []).append(asks)
+    with closing(file.elements()) as elements:
+        for element in elements:
+            if element.key != "annotations" or element.place is None:
+                continue
+            annotation = decoded(element, _Annotation)
+            where = f"annotation at position {element.place}"
+            shape_hw = index.shapes_hw.get(annotation.image_id)
+            if shape_hw is None:
+                raise InputError(
+                    f"{where}: `image_id` must be one of the images; got {annotation.image_id}"
+                )
+            if annotation.category_id not in index.categories.ids:
+                raise InputError(
+                    f"{where}: `category_id` must be one of the categories; "
+                    f"got {annotation.category_id}"
+                )
+            if not annotation.segmentation:
+                continue
+            try:
+                window, _ = window_of(annotation.segmentation, shape_hw=shape_hw)
+            except InputError as error:
+                raise InputError(f"{where}: {error}") from error
+            box = None if window is None else window.box()
+            if box is not None:
+                asks = _Asked(element.place, _step(box, prompt))
+                asked.setdefault(annotation.image_id, []).append(asks)
     return asked
 
 
@@ -193,13 +194,14 @@ def _step(box: Box, prompt: WeakPrompt) -> Step:
 
 def _file_names(file: CocoFile) -> dict[Id, str]:
     names: dict[Id, str] = {}
-    for element in file.elements():
-        if element.key == "images" and element.place is not None:
-            image = decoded(element, _Image)
-            name = image.file_name or (image.coco_url or "").rpartition("/")[2]
-            if not name:
-                raise InputError(f"`images[{element.place}]` must have a `file_name`")
-            names[image.id] = name
+    with closing(file.elements()) as elements:
+        for element in elements:
+            if element.key == "images" and element.place is not None:
+                image = decoded(element, _Image)
+                name = image.file_name or (image.coco_url or "").rpartition("/")[2]
+                if not name:
+                    raise InputError(f"`images[{element.place}]` must have a `file_name`")
+                names[image.id] = name
     return names
 
 

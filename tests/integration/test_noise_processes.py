@@ -1,0 +1,47 @@
+"""Noise made by several processes is the noise made by one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from remask_bench.label_noise.annotation import NoiseOptions
+from remask_bench.label_noise.apply import apply_noise
+from remask_bench.label_noise.compare import sample_annotations
+from remask_core.errors import InputError
+from remask_simulation.noise import LEVELS
+
+OPTIONS = NoiseOptions(LEVELS["hard"], seed=1)
+
+
+def test_any_number_of_processes_gives_the_same_bytes(tmp_path: Path) -> None:
+    """Of a file of several batches, with progress that only grows and ends at the end."""
+    source = tmp_path / "clean.json"
+    made = sample_annotations(650, np.random.default_rng(0), shape_hw=(120, 160))
+    source.write_text(json.dumps(made))
+    results = []
+    for jobs in (1, 3):
+        told: list[int] = []
+        out = tmp_path / f"{jobs}.json"
+        counts = apply_noise(
+            source, out, OPTIONS, jobs=jobs, watch=lambda done, _, told=told: told.append(done)
+        )
+        assert counts.annotations == 650
+        assert told == sorted(told)
+        assert told[-1] == source.stat().st_size
+        results.append((out.read_bytes(), counts))
+    assert results[0] == results[1]
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_an_error_in_a_process_names_the_annotation(tmp_path: Path) -> None:
+    source, out = tmp_path / "clean.json", tmp_path / "out.json"
+    made = sample_annotations(300, np.random.default_rng(0), shape_hw=(120, 160))
+    made["annotations"][251]["image_id"] = -1
+    source.write_text(json.dumps(made))
+    with pytest.raises(InputError, match=r"position 251 \(id 252\): `image_id`"):
+        apply_noise(source, out, OPTIONS, jobs=2)
+    assert list(tmp_path.iterdir()) == [source]
