@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -18,8 +19,16 @@ from remask_core.rle_ls import encode_ls_rle
 from remask_core.types import BoolMask
 from remask_exports.coco import CocoWriter
 from remask_exports.export import export
+from remask_reports.page import Column, Table
 
-__all__ = ["ExportTiming", "blob", "compare_exports", "write_sample_export"]
+__all__ = [
+    "ExportTiming",
+    "blob",
+    "compare_exports",
+    "compare_sizes",
+    "table_of",
+    "write_sample_export",
+]
 
 _CONFIG = """<View><Image name="image" value="$image"/>
 <BrushLabels name="brush" toName="image"><Label value="cat"/><Label value="dog"/></BrushLabels>
@@ -103,6 +112,42 @@ def compare_exports(
         sdk_s=sdk_s,
         same_masks=_same(folder / "ours-0" / "instances.json", drawn),
     )
+
+
+def compare_sizes(*, masks: int = 200, seed: int = 0) -> list[ExportTiming]:
+    """Return the timings for images of the size of COCO's and of full HD."""
+    timings = []
+    for shape_hw in ((480, 640), (1080, 1920)):
+        with tempfile.TemporaryDirectory() as folder:
+            rng = np.random.default_rng(seed)
+            timings.append(compare_exports(Path(folder), rng=rng, masks=masks, shape_hw=shape_hw))
+    return timings
+
+
+def table_of(timings: Sequence[ExportTiming]) -> Table:
+    """Return what a person reads."""
+    columns = (
+        Column("height x width"),
+        Column("masks"),
+        Column("MB", 1),
+        Column("ours, masks/s", 0),
+        Column("SDK, masks/s", 0),
+        Column("times faster", 1),
+        Column("equal masks"),
+    )
+    rows = tuple(
+        (
+            f"{one.shape_hw[0]} x {one.shape_hw[1]}",
+            one.masks,
+            one.megabytes,
+            one.masks / one.ours_s,
+            one.masks / one.sdk_s,
+            one.ratio,
+            one.same_masks,
+        )
+        for one in timings
+    )
+    return Table(columns=columns, rows=rows, caption="COCO export and the SDK's BRUSH_TO_COCO")
 
 
 def _shortest_s(call: Callable[[int], None], repeats: int) -> float:

@@ -12,12 +12,14 @@ from remask_core.history import Step
 from remask_core.overlap import iou
 from remask_core.types import Segmenter
 from remask_ranking.features import features
-from remask_ranking.judge import Judgement, cross_predict, judge
+from remask_ranking.judge import Judgement, cross_predict, fit_rows, judge
+from remask_ranking.report import ranking_page
 from remask_ranking.table import Row, write_rows
+from remask_reports.page import Page
 from remask_simulation.annotators import Annotator, crew, visit
 from remask_simulation.boxes import jittered_box
 
-__all__ = ["campaign_rows", "study_ranking"]
+__all__ = ["campaign_rows", "ranking_report", "study_ranking"]
 
 _CREW = 8
 
@@ -103,3 +105,14 @@ def study_ranking(
         write_rows(rows, table)
     mean, spread = cross_predict(rows, seed=seed)
     return rows, judge(rows, mean, spread, seed=seed)
+
+
+def ranking_report(
+    rows: Sequence[Row], judgement: Judgement, *, model: str, seed: int = 0, made_by: str = ""
+) -> Page:
+    """Return the ranking's report on a study; the importances are of a forest grown on all rows."""
+    judged_on = (
+        f"A simulated campaign with {model}: {_CREW} annotators of differing care, three rounds of "
+        "up to four clicks. Every instance was judged by a forest grown on the others."
+    )
+    return ranking_page(judgement, fit_rows(rows, seed=seed), judged_on=judged_on, made_by=made_by)

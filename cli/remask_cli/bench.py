@@ -300,6 +300,58 @@ def time_evaluation(
         _print_table(table_of(timings))
 
 
+@app.command("exports", epilog="Example: `remask bench exports --masks 200`")
+def time_exports(
+    masks: Annotated[int, typer.Option(min=1, help="Masks of each size in the file.")] = 200,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Time the COCO export beside the converter of Label Studio's SDK, on the same file."""
+    from remask_bench.exports import compare_sizes, table_of
+
+    timings = compare_sizes(masks=masks, seed=seed)
+    if as_json:
+        _print_json(timings)
+    else:
+        _print_table(table_of(timings))
+
+
+@app.command(
+    epilog="Example: `remask bench ranking --model convnet --data eval/grabcut --out out/ranking`"
+)
+def ranking(
+    data: Data,
+    out: Annotated[Path, typer.Option("--out", help="Folder for rows.csv and report.html.")],
+    model: Annotated[str, typer.Option(help="Model to answer, as NAME or NAME=WEIGHTS.")] = (
+        "convnet"
+    ),
+    limit: Limit = None,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    as_json: Json = False,
+) -> None:
+    """Rank the masks of a simulated campaign, and see how well the order is foretold."""
+    from remask_bench.contestants import Contestant
+    from remask_bench.datasets import open_set
+    from remask_bench.ranking import ranking_report, study_ranking
+    from remask_ranking.judge import summary
+
+    instances = [instance for path in data for instance in open_set(path, limit=limit)]
+    out.mkdir(parents=True, exist_ok=True)
+    segmenter = Contestant.parse(model, device=device).load()
+    with _bar(len(instances)) as on_done:
+        rows, judgement = study_ranking(
+            instances, segmenter, seed=seed, table=out / "rows.csv", on_done=on_done
+        )
+    page = ranking_report(rows, judgement, model=segmenter.version, seed=seed, made_by=_made_by())
+    (out / "report.html").write_text(page.to_html(), encoding="utf-8")
+    if as_json:
+        _print_json(judgement)
+        return
+    typer.echo(summary(judgement))
+    typer.echo(f"Report: {out / 'report.html'}")
+
+
 def _setting(
     data: list[Path],
     model: list[str],

@@ -148,13 +148,9 @@ def _known(rows: list[Row]) -> list[Row]:
 def _show(judgement: Judgement, *, as_json: bool) -> None:
     import msgspec
 
+    from remask_ranking.judge import summary
+
     if as_json:
         typer.echo(msgspec.json.encode(judgement))
         return
-    low, high = judgement.spearman_95
-    typer.echo(
-        f"{judgement.instances} instances not trained on: Spearman {judgement.spearman:.3f} "
-        f"({low:.2f} to {high:.2f}), mean error {judgement.mean_error:.3f}\n"
-        f"mIoU of all {judgement.miou:.3f}, top 70 % {judgement.top_70:.3f}, "
-        f"bottom 30 % {judgement.bottom_30:.3f}"
-    )
+    typer.echo(summary(judgement))

@@ -30,6 +30,7 @@ __all__ = [
     "fit_rows",
     "judge",
     "rank_rows",
+    "summary",
     "worst",
 ]
 
@@ -221,6 +222,17 @@ def judge(
         predicted=tuple(said.tolist()),
         uncertainty=tuple(spread.tolist()),
         true=tuple(true.tolist()),
+    )
+
+
+def summary(judgement: Judgement) -> str:
+    """Return two lines for a terminal."""
+    low, high = judgement.spearman_95
+    return (
+        f"{judgement.instances} instances: Spearman {judgement.spearman:.3f} "
+        f"({low:.2f} to {high:.2f}), mean error {judgement.mean_error:.3f}\n"
+        f"mIoU of all {judgement.miou:.3f}, top 70 % {judgement.top_70:.3f}, "
+        f"bottom 30 % {judgement.bottom_30:.3f}"
     )
 
 
