@@ -61,13 +61,19 @@ def _help(command: Any) -> str:
 def _row(parameter: Any) -> str:
     is_argument = parameter.param_type_name == "argument"
     names = _metavar(parameter) if is_argument else ", ".join(parameter.opts)
-    default = parameter.default
-    if callable(default) or default is None or default is False or default == ():
-        shown = "required" if parameter.required else ""
-    else:
-        shown = f"`{default}`"
+    shown = "required" if parameter.required else _shown(parameter.default)
     meaning = (parameter.help or "").replace("|", "\\|")
     return f"| `{names}` | {meaning} | {shown} |"
+
+
+def _shown(default: Any) -> str:
+    """Return a default as it would be typed; nothing where there is none to type."""
+    if callable(default) or default is None or default is False:
+        return ""
+    if isinstance(default, (list, tuple)):
+        return ", ".join(_shown(item) for item in default)
+    # Some versions of typer hold the member of an enumeration, others its value.
+    return f"`{getattr(default, 'value', default)}`"
 
 
 def _metavar(argument: Any) -> str:
