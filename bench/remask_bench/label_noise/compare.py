@@ -39,7 +39,8 @@ class NoiseTiming:
         way: `published` (one process) or `remask`.
         jobs: Number of processes.
         masks: Annotations in the file.
-        rate: Annotations per second, reading and writing of the file included.
+        rate: Annotations per second, reading and writing of the file and the start of processes
+            included.
         ratio: `rate` over that of the published way, measured in the same run.
     """
 
