@@ -13,6 +13,7 @@ import typer
 
 if TYPE_CHECKING:
     from remask_exports.manifest import Manifest
+    from remask_exports.selection import Selection
     from remask_exports.writing import Categories, NewWriter
 
 __all__ = ["app"]
@@ -93,7 +94,7 @@ def coco(
     from remask_exports.coco import CocoWriter, read_categories
 
     known = None if categories is None else read_categories(categories)
-    chosen = (top, bottom, min_iou, max_iou, classes, rounds, annotators, outcomes)
+    chosen = _selection(top, bottom, min_iou, max_iou, classes, rounds, annotators, outcomes)
     _run(source, CocoWriter, out, "coco", ranks, chosen, known=known, as_json=as_json)
 
 
@@ -121,7 +122,7 @@ def openimages(
 
     names = None if labels is None else read_label_names(labels)
     writer = partial(OpenImagesWriter, label_names=names)
-    chosen = (top, bottom, min_iou, max_iou, classes, rounds, annotators, outcomes)
+    chosen = _selection(top, bottom, min_iou, max_iou, classes, rounds, annotators, outcomes)
     _run(source, writer, out, "openimages", ranks, chosen, as_json=as_json)
 
 
@@ -148,7 +149,7 @@ def png(
 
     writer: NewWriter = BinaryPngWriter if binary else IndexedPngWriter
     form = "png-binary" if binary else "png-indexed"
-    chosen = (top, bottom, min_iou, max_iou, classes, rounds, annotators, outcomes)
+    chosen = _selection(top, bottom, min_iou, max_iou, classes, rounds, annotators, outcomes)
     _run(source, writer, out, form, ranks, chosen, as_json=as_json)
 
 
@@ -170,7 +171,7 @@ def yolo(
     """Write YOLO segmentation labels, parts and holes joined into one polygon."""
     from remask_exports.yolo import YoloWriter
 
-    chosen = (top, bottom, min_iou, max_iou, classes, rounds, annotators, outcomes)
+    chosen = _selection(top, bottom, min_iou, max_iou, classes, rounds, annotators, outcomes)
     _run(source, YoloWriter, out, "yolo", ranks, chosen, as_json=as_json)
 
 
@@ -208,36 +209,19 @@ def fetch(
     typer.echo(f"{out}: {count} tasks")
 
 
-_Chosen = tuple[
-    float | None,
-    float | None,
-    float | None,
-    float | None,
-    list[str] | None,
-    list[int] | None,
-    list[int] | None,
-    list[OutcomeChoice] | None,
-]
-
-
-def _run(
-    source: Path,
-    writer: NewWriter,
-    out: Path,
-    form: str,
-    ranks: Path | None,
-    chosen: _Chosen,
-    *,
-    known: Categories | None = None,
-    as_json: bool,
-) -> None:
-    from datetime import datetime, timezone
-
-    from remask_exports.export import export
+def _selection(
+    top: float | None,
+    bottom: float | None,
+    min_iou: float | None,
+    max_iou: float | None,
+    classes: list[str] | None,
+    rounds: list[int] | None,
+    annotators: list[int] | None,
+    outcomes: list[OutcomeChoice] | None,
+) -> Selection:
     from remask_exports.selection import Selection
 
-    top, bottom, min_iou, max_iou, classes, rounds, annotators, outcomes = chosen
-    selection = Selection(
+    return Selection(
         top_percent=top,
         bottom_percent=bottom,
         min_iou=min_iou,
@@ -247,6 +231,23 @@ def _run(
         annotators=frozenset(annotators or ()),
         outcomes=frozenset(outcome.value for outcome in outcomes or ()),
     )
+
+
+def _run(
+    source: Path,
+    writer: NewWriter,
+    out: Path,
+    form: str,
+    ranks: Path | None,
+    selection: Selection,
+    *,
+    known: Categories | None = None,
+    as_json: bool,
+) -> None:
+    from datetime import datetime, timezone
+
+    from remask_exports.export import export
+
     with _counter() as on_instance:
         manifest = export(
             source,

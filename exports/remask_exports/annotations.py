@@ -200,7 +200,7 @@ def _prompts(regions: Sequence[Region], *, rid: str) -> list[Mark]:
     known: dict[str, Mark] = {}
     for region in regions:
         # In keep-label mode the editor adds mask entries that call themselves key points.
-        if bytes(region.value.rle):
+        if bytes(region.value.rle) or rid not in (region.parent_id, (region.meta or {}).get("rid")):
             continue
         try:
             marks = marks_of([region])

@@ -27,6 +27,7 @@ _KINDS: Final = np.zeros(256, np.int8)
 _KINDS[list(b"[{")] = 1
 _KINDS[list(b"]}")] = -1
 _KINDS[[_QUOTE, _BACKSLASH]] = 2
+_SPECIAL: Final = bytes(_KINDS != 0)
 
 
 def array_elements(file: BinaryIO, *, max_bytes: int = 1 << 30) -> Iterator[bytes]:
@@ -104,10 +105,9 @@ def _brackets(chunk: bytes, *, depth: int, in_string: bool) -> tuple[_Places, _P
     Raises:
         InputError: More is closed than was opened.
     """
-    octets = np.frombuffer(chunk, np.uint8)
-    kinds = _KINDS[octets]
-    places: _Places = np.flatnonzero(kinds)
-    codes, kinds = octets[places], kinds[places]
+    places: _Places = np.flatnonzero(np.frombuffer(chunk.translate(_SPECIAL), np.bool_))
+    codes = np.frombuffer(chunk, np.uint8)[places]
+    kinds = _KINDS[codes]
     quotes = codes == _QUOTE
     slashes = places[codes == _BACKSLASH]
     if slashes.size:
