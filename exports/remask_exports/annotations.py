@@ -182,6 +182,7 @@ def _of_annotation(task: ExportedTask, annotation: WebhookAnnotation) -> Iterato
         elif not labels:
             yield LeftOut(name, "no-class")
         else:
+            own = _round(region)
             place = region.item_index, shape_hw
             image = images[place] = images.get(place) or _image(task, *place)
             yield Found(
@@ -190,7 +191,7 @@ def _of_annotation(task: ExportedTask, annotation: WebhookAnnotation) -> Iterato
                 label=labels[0],
                 region=region,
                 siblings=regions,
-                round=_round(region) or _as_round(task.data.get("round")),
+                round=_as_round(task.data.get("round")) if own is None else own,
                 annotator=by if isinstance(by, int) else None,
             )
 
