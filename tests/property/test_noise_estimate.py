@@ -19,7 +19,7 @@ from remask_bench.label_noise.pairs import Pairs, pair_of, read_pairs
 from remask_core.errors import InputError
 from remask_core.rle_coco import decode_coco_rle, encode_coco_rle
 from remask_core.types import BoolMask
-from remask_simulation.noise import LEVELS, dilate, erode, localise
+from remask_simulation.noise import LEVELS, approximate, dilate, erode, localise
 
 
 def some_coco_masks(shared: Path, count: int) -> list[BoolMask]:
@@ -70,7 +70,7 @@ def test_shares_and_level_of_our_own_noise_are_found_again(
     shared: Path, tmp_path: Path, clean, some, level: str
 ) -> None:
     """Within 0.04 of what was really drawn, for golden shapes and for real objects."""
-    reference, noisy = clean(some(shared, 150)), tmp_path / "noisy.json"
+    reference, noisy = clean(some(shared, 100)), tmp_path / "noisy.json"
     counts = apply_noise(reference, noisy, NoiseOptions(LEVELS[level], seed=2))
     rng = np.random.default_rng(3)
     found = estimate_noise(read_pairs(reference, noisy, limit=None, rng=rng), rng=rng)
@@ -80,11 +80,34 @@ def test_shares_and_level_of_our_own_noise_are_found_again(
     scaled = found.kinds["dilation"].share + found.kinds["erosion"].share
     assert counts.operations["scale"] / counts.annotations == pytest.approx(scaled, abs=0.04)
     assert level == found.level
+    for kind, published in (
+        ("localisation", LEVELS[level].sigma_px),
+        ("approximation", LEVELS[level].tolerance_px),
+        ("dilation", LEVELS[level].kernel_px),
+        ("erosion", LEVELS[level].kernel_px),
+    ):
+        strength = found.strengths[kind]
+        assert published == pytest.approx(strength.px, rel=0.1)
+        assert strength.low <= strength.px <= strength.high
     assert found.wrong_class.share == counts.class_noise / counts.annotations
     assert found.wrong_class.low <= found.wrong_class.share <= found.wrong_class.high
     assert sum(share.share for share in found.kinds.values()) == pytest.approx(1.0)
     for number, row in enumerate(found.confusion.values()):
         assert row[number] > 0.85
+
+
+def test_strengths_between_and_beyond_the_published_ones_are_found(shared: Path) -> None:
+    rng = np.random.default_rng(3)
+    masks = some_coco_masks(shared, 40)
+    for kind, strength_px, change in (
+        ("localisation", 2.7, lambda mask: localise(mask, 2.7, rng=rng)),
+        ("dilation", 9.0, lambda mask: dilate(mask, 9)),
+        ("approximation", 7.0, lambda mask: approximate(mask, 7.0)),
+    ):
+        pairs = [pair_of(mask, change(mask)) for mask in masks]
+        found = estimate_noise(Pairs(pairs, [False] * len(pairs), 0, 0, 0), rng=rng)
+        assert found.kinds[kind].share > 0.9
+        assert strength_px == pytest.approx(found.strengths[kind].px, rel=0.1)
 
 
 def test_a_mask_of_something_else_is_no_known_noise(shared: Path) -> None:
@@ -124,7 +147,7 @@ def test_the_report_names_every_kind(shared: Path) -> None:
     rng = np.random.default_rng(0)
     found = estimate_noise(Pairs(pairs, [True] * 12, 1, 2, 3), rng=rng)
     html = page_of(found, made_by="Made by: a test").to_html()
-    for words in (*KINDS, "level medium", "100% differ", "Made by: a test"):
+    for words in (*KINDS, "level medium", "kernel", "100% differ", "Made by: a test"):
         assert words in html
 
 

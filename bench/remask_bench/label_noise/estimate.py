@@ -1,9 +1,10 @@
 """Which noise explains the difference between masks and their references, and how much of it.
 
-Every reference is made noisy in each way that the benchmark knows, at each published strength, and
-described (see `descriptors`). What was found instead of it is as likely under each way as a normal
-distribution around those descriptions says; the shares of the ways in the whole data set are those
-under which all that was found is likeliest. Nothing is fitted but the shares.
+Every reference is made noisy in each way that the benchmark knows, at strengths around the
+published ones, and described (see `descriptors`). What was found instead of it is as likely under
+each way as a normal distribution around those descriptions says; the shares of the ways in the
+whole data set are those under which all that was found is likeliest. Nothing is fitted but the
+shares.
 """
 
 from __future__ import annotations
@@ -21,22 +22,33 @@ from remask_core.errors import InputError
 from remask_core.types import BoolMask
 from remask_simulation.noise import LEVELS, approximate, dilate, erode, localise
 
-__all__ = ["KINDS", "Estimate", "Share", "estimate_noise"]
+__all__ = ["KINDS", "Estimate", "Share", "Strength", "estimate_noise"]
 
 KINDS = ("none", "dilation", "erosion", "localisation", "approximation", "other")
 """`other` is what no way explains: a mask of something else, or noise that is not simulated."""
 
+_KNOWN = KINDS[1:5]
 _Floats: TypeAlias = npt.NDArray[np.float64]
-_Way: TypeAlias = tuple[str, str]
-_WAYS: tuple[_Way, ...] = (
-    ("none", ""),
-    *((kind, level) for kind in KINDS[1:5] for level in LEVELS),
+_Way: TypeAlias = tuple[str, float]
+
+_KERNELS_PX = (2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 9.0, 11.0)
+_STRENGTHS_PX: dict[str, tuple[float, ...]] = {
+    "none": (0.0,),
+    "dilation": _KERNELS_PX,
+    "erosion": _KERNELS_PX,
+    "localisation": (1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.5),
+    "approximation": (2.0, 3.5, 5.0, 7.5, 10.0, 12.5, 15.0, 20.0),
+}
+_WAYS: tuple[_Way, ...] = tuple(
+    (kind, strength) for kind, strengths in _STRENGTHS_PX.items() for strength in strengths
 )
-_DRAWS = 5
+_DRAWS = 4
 _FAR = 6.0  # standard deviations, over all descriptors, at which `other` becomes as likely
+_WORTH_NAMING = 0.02  # share of the masks below which nothing is said of its strength
 _STEPS = 200
 _RESAMPLED = 200
 _CONFIDENCE = 0.95
+_NEARLY_NONE = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +56,15 @@ class Share:
     """A share of a data set with its 95 % bootstrap interval."""
 
     share: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Strength:
+    """A mean strength in pixels with its 95 % bootstrap interval."""
+
+    px: float
     low: float
     high: float
 
@@ -60,7 +81,10 @@ class Estimate:
         only_noisy: Annotations that only the other file has.
         wrong_class: Share of objects with another class than in the reference.
         kinds: Share of masks by kind of noise; see `KINDS`.
-        levels: Of the masks with a known kind of noise, the share at the strength of each level.
+        strengths: By kind, the mean strength of its noise as the levels measure it (side of the
+            kernel, standard deviation of the shift, tolerance); only kinds with 2 % of the masks.
+        levels: Of the masks with a known kind of noise, the share whose strength is nearest to that
+            of each level.
         level: The level with the largest share; None where fewer than 2 % of the masks are noisy.
         confusion: For masks simulated from these very references, by kind, the mean probability
             that each kind (the columns, `KINDS`) is given. Rows are all of `KINDS` but `other`.
@@ -73,6 +97,7 @@ class Estimate:
     only_noisy: int
     wrong_class: Share
     kinds: dict[str, Share]
+    strengths: dict[str, Strength]
     levels: dict[str, Share]
     level: str | None
     confusion: dict[str, list[float]]
@@ -105,7 +130,7 @@ def estimate_noise(
         for kind in KINDS
     }
     levels = _levels(weights, resampled)
-    noisy = sum(kinds[kind].share for kind in KINDS[1:5])
+    noisy = sum(kinds[kind].share for kind in _KNOWN)
     wrong = np.array(found.wrong_class)
     shuffled = wrong[rng.integers(len(wrong), size=(_RESAMPLED, len(wrong)))].mean(axis=1)
     return Estimate(
@@ -116,8 +141,13 @@ def estimate_noise(
         only_noisy=found.only_noisy,
         wrong_class=_share(float(wrong.mean()), shuffled),
         kinds=kinds,
+        strengths={
+            kind: _strength(kind, weights, resampled)
+            for kind in _KNOWN
+            if kinds[kind].share >= _WORTH_NAMING
+        },
         levels=levels,
-        level=max(levels, key=lambda name: levels[name].share) if noisy >= 0.02 else None,
+        level=max(levels, key=lambda name: levels[name].share) if noisy >= _WORTH_NAMING else None,
         confusion=_confusion(again),
     )
 
@@ -129,17 +159,16 @@ def _columns(kind: str) -> list[int]:
 
 
 def _simulated(mask: BoolMask, way: _Way, rng: np.random.Generator) -> BoolMask:
-    kind, name = way
+    kind, strength_px = way
     if kind == "none":
         return mask
-    level = LEVELS[name]
     if kind == "dilation":
-        return dilate(mask, level.kernel_px)
+        return dilate(mask, int(strength_px))
     if kind == "erosion":
-        return erode(mask, level.kernel_px)
+        return erode(mask, int(strength_px))
     if kind == "localisation":
-        return localise(mask, level.sigma_px, rng=rng)
-    return approximate(mask, level.tolerance_px)
+        return localise(mask, strength_px, rng=rng)
+    return approximate(mask, strength_px)
 
 
 def _likelihoods(pair: Pair, rng: np.random.Generator) -> tuple[_Floats, _Floats]:
@@ -149,26 +178,21 @@ def _likelihoods(pair: Pair, rng: np.random.Generator) -> tuple[_Floats, _Floats
     """
     reference = Reference(pair.reference)
     centres, spreads = [], []
-    fresh: dict[str, list[_Floats]] = {kind: [] for kind in KINDS[:5]}
     for way in _WAYS:
         draws = _DRAWS if way[0] == "localisation" else 1
         described = np.array(
             [reference.describe(_simulated(pair.reference, way, rng)) for _ in range(draws)]
         )
-        # One draw more than is used to know the way: a mask that the estimate has not seen.
-        unseen = (
-            reference.describe(_simulated(pair.reference, way, rng))
-            if way[0] == "localisation"
-            else described[0]
-        )
-        fresh[way[0]].append(unseen)
         centres.append(described.mean(axis=0))
         spreads.append(BANDWIDTHS**2 + (described.var(axis=0, ddof=1) if draws > 1 else 0.0))
     judged = np.array(centres), np.array(spreads)
-    one_of_each = [kind[int(rng.integers(len(kind)))] for kind in fresh.values()]
+    unseen = [
+        reference.describe(_simulated(pair.reference, (kind, float(rng.choice(strengths))), rng))
+        for kind, strengths in _STRENGTHS_PX.items()
+    ]
     return (
         _densities(reference.describe(pair.noisy), *judged),
-        np.array([_densities(one, *judged) for one in one_of_each]),
+        np.array([_densities(one, *judged) for one in unseen]),
     )
 
 
@@ -194,18 +218,38 @@ def _shares_of(likelihood: _Floats, *, start: _Floats | None = None) -> _Floats:
 
 
 def _levels(weights: _Floats, resampled: _Floats) -> dict[str, Share]:
-    columns = {
-        name: [number for number, way in enumerate(_WAYS) if way[1] == name] for name in LEVELS
-    }
-    every = [number for numbers in columns.values() for number in numbers]
-    noisy = np.maximum(resampled[:, every].sum(axis=1), 1e-12)
-    return {
-        name: _share(
-            weights[numbers].sum() / max(weights[every].sum(), 1e-12),
-            resampled[:, numbers].sum(axis=1) / noisy,
+    nearest = [_nearest_level(way) for way in _WAYS]
+    every = [number for number, name in enumerate(nearest) if name is not None]
+    noisy = np.maximum(resampled[:, every].sum(axis=1), _NEARLY_NONE)
+    levels = {}
+    for level in LEVELS:
+        numbers = [number for number, name in enumerate(nearest) if name == level]
+        share = weights[numbers].sum() / max(weights[every].sum(), _NEARLY_NONE)
+        levels[level] = _share(share, resampled[:, numbers].sum(axis=1) / noisy)
+    return levels
+
+
+def _nearest_level(way: _Way) -> str | None:
+    """Return the level whose strength is the nearest by ratio; None for no noise."""
+    kind, strength_px = way
+    if kind == "none":
+        return None
+    published = {
+        name: {"localisation": level.sigma_px, "approximation": level.tolerance_px}.get(
+            kind, level.kernel_px
         )
-        for name, numbers in columns.items()
+        for name, level in LEVELS.items()
     }
+    return min(published, key=lambda name: abs(np.log(published[name] / strength_px)))
+
+
+def _strength(kind: str, weights: _Floats, resampled: _Floats) -> Strength:
+    columns = _columns(kind)
+    strengths = np.array([_WAYS[number][1] for number in columns])
+    means = resampled[:, columns] @ strengths
+    means /= np.maximum(resampled[:, columns].sum(axis=1), _NEARLY_NONE)
+    mean = _share(weights[columns] @ strengths / weights[columns].sum(), means)
+    return Strength(mean.share, mean.low, mean.high)
 
 
 def _share(share: float, resampled: _Floats) -> Share:

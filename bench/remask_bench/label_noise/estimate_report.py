@@ -9,11 +9,19 @@ from remask_reports.page import Column, Figure, Page, Section, Table, Text
 __all__ = ["page_of", "sentences_of"]
 
 
+_MEASURES = {
+    "dilation": "kernel",
+    "erosion": "kernel",
+    "localisation": "shift",
+    "approximation": "tolerance",
+}
+
+
 def sentences_of(found: Estimate) -> list[str]:
     """Return what was found in a few lines of plain text."""
     lines = [
         f"{found.masks} masks compared with their references; shares with 95 % intervals",
-        *(f"  {kind:14}{_words(found.kinds[kind])}" for kind in KINDS),
+        *(f"  {kind:14}{_words(found.kinds[kind])}{_px(found, kind)}" for kind in KINDS),
         f"  {'wrong class':14}{_words(found.wrong_class)} of {found.objects} objects",
         _level(found),
     ]
@@ -43,8 +51,21 @@ def page_of(found: Estimate, *, made_by: str = "") -> Page:
         ),
     )
     levels = Table(
-        (Column("as strong as level"), Column("share of the noisy"), Column("from"), Column("to")),
+        (Column("nearest level"), Column("share of the noisy"), Column("from"), Column("to")),
         tuple((name, s.share, s.low, s.high) for name, s in found.levels.items()),
+    )
+    strengths = Table(
+        (
+            Column("kind of noise"),
+            Column("measure"),
+            Column("mean, px", digits=1),
+            Column("from", digits=1),
+            Column("to", digits=1),
+        ),
+        tuple(
+            (kind, _MEASURES[kind], strength.px, strength.low, strength.high)
+            for kind, strength in found.strengths.items()
+        ),
     )
     confusion = Table(
         (Column("made"), *(Column(kind, digits=2) for kind in KINDS)),
@@ -60,7 +81,7 @@ def page_of(found: Estimate, *, made_by: str = "") -> Page:
         "Label noise",
         (
             Section("What makes the masks differ", (Figure(chart, "Kinds of noise"), kinds)),
-            Section("How strong it is", (Text(_level(found)), levels)),
+            Section("How strong it is", (Text(_level(found)), levels, strengths)),
             Section(
                 "How far the estimate can be trusted",
                 (
@@ -90,8 +111,15 @@ def _words(share: Share) -> str:
     return f"{share.share:6.3f}  [{share.low:.3f}, {share.high:.3f}]"
 
 
+def _px(found: Estimate, kind: str) -> str:
+    strength = found.strengths.get(kind)
+    if strength is None:
+        return ""
+    return f"  {_MEASURES[kind]} {strength.px:.1f} px [{strength.low:.1f}, {strength.high:.1f}]"
+
+
 def _level(found: Estimate) -> str:
     if found.level is None:
         return "There is too little known noise to say how strong it is."
     parts = ", ".join(f"{name} {share.share:.2f}" for name, share in found.levels.items())
-    return f"The noise is as strong as level {found.level} (share of the noisy masks: {parts})."
+    return f"The noise is nearest to level {found.level} (share of the noisy masks: {parts})."

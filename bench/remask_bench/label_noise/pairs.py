@@ -17,7 +17,7 @@ from remask_core.types import BoolMask, Box
 
 __all__ = ["MARGIN_PX", "Pair", "Pairs", "pair_of", "read_pairs"]
 
-MARGIN_PX = 34  # as far as the strongest published operation reaches
+MARGIN_PX = 54  # as far as the strongest noise reaches that is looked for
 
 
 @dataclass(frozen=True, slots=True)
