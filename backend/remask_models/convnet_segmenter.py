@@ -57,6 +57,8 @@ class Manner:
 
     Attributes:
         size: Side of the crop that the network sees, in pixels, a multiple of 32.
+        fine_size: The same from `fine_from` clicks on, when details are what is left to mend.
+        fine_from: See there.
         box_context: Side of the window over the longer side of a box.
         box_grow: Share of its side by which a box is drawn larger on each side: the network
             keeps inside a box, and boxes drawn in haste cut objects.
@@ -67,6 +69,8 @@ class Manner:
     """
 
     size: int = 192
+    fine_size: int = 256
+    fine_from: int = 4
     box_context: float = 1.45
     box_grow: float = 0.03
     mask_context: float = 1.8
@@ -141,7 +145,8 @@ class ConvNetSegmenter:
         self, image: RgbImage, prompt: Prompt, prior: _Prior | None, window: Window
     ) -> tuple[Logits, float]:
         """Return the network's logits in the window, (size/2, size/2), and its IoU estimate."""
-        size = self._manner.size
+        manner = self._manner
+        size = manner.fine_size if len(prompt.clicks) >= manner.fine_from else manner.size
         crop = torch.from_numpy(crop_image(image, window, size=size)).to(self._device)
         seen = crop.permute(2, 0, 1)[None].float().div(127.5).sub(1)
         drawn = torch.from_numpy(_draw(prompt, prior, window, image.shape[:2], size=size // 2))
