@@ -73,7 +73,7 @@ class Scored:
 
     Attributes:
         truth: A COCO document.
-        detections: A list of COCO results without boxes.
+        detections: A list of COCO results without boxes; each has the `area` of its mask in pixels.
     """
 
     truth: dict[str, Any]
@@ -132,7 +132,12 @@ def evaluate_coco(
 
     # It writes into what it is given.
     truth = COCO({**scored.truth, "annotations": _copied(scored.truth["annotations"])})
-    found = truth.loadRes(_copied(scored.detections))
+    # Not its `loadRes`, which would read every mask once more for its area and its box.
+    results = [
+        {**detection, "id": number, "iscrowd": 0}
+        for number, detection in enumerate(scored.detections, start=1)
+    ]
+    found = COCO({**scored.truth, "annotations": results})
     kinds: list[tuple[Kind, str]] = [("mask", "segm")]
     if boundary:
         kinds.append(("boundary", "boundary"))
@@ -190,12 +195,13 @@ def read_scored(truth: Path, detections: Path) -> Scored:
     results = []
     for position, detection in enumerate(found if isinstance(found, list) else found.annotations):
         where = f"{detections.name}: detection at position {position}"
-        rle, _ = _mask(detection, where, shapes_hw, categories)
+        rle, area_px = _mask(detection, where, shapes_hw, categories)
         results.append(
             {
                 "image_id": images[detection.image_id],
                 "category_id": categories[detection.category_id],
                 "segmentation": rle,
+                "area": area_px,
                 "score": detection.score,
             }
         )
