@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -151,7 +152,9 @@ class Connection:
     def add_backend(self, project_id: int, backend: BackendAddress) -> int:
         """Return the id of the backend that now answers the project's clicks and boxes.
 
-        A backend of the same title that the project already has is replaced.
+        A backend of the same title that the project already has is replaced. Label Studio
+        registers a webhook along with it and leaves the credentials out, so they are given here;
+        without them no submitted annotation would reach the click log.
         """
         auth: dict[str, Any] = {}
         if backend.user is not None:
@@ -171,6 +174,11 @@ class Connection:
                 is_interactive=True,
                 **auth,
             )
+            if backend.user is not None:
+                headers = {"Authorization": _basic(backend.user, backend.password or "")}
+                for hook in self.client.webhooks.list(project=str(project_id)):
+                    if hook.url == f"{backend.url}/webhook" and hook.id is not None:
+                        self.client.webhooks.update(hook.id, headers=headers)
         return int(created.id)
 
     def export_tasks(self, project_id: int) -> list[dict[str, Any]]:
@@ -212,6 +220,12 @@ def connect(url: str, api_key: str) -> Iterator[Connection]:
             client = LabelStudio(base_url=url, api_key=api_key, httpx_client=transport)  # type: ignore[no-untyped-call]
             client.users.whoami()
         yield Connection(url.rstrip("/"), client)
+
+
+def _basic(user: str, password: str) -> str:
+    """Return the value of the header that basic authentication sends."""
+    coded = base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
+    return f"Basic {coded}"
 
 
 @contextmanager
