@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from remask_core.errors import InputError
 from remask_core.types import Segmenter
 from remask_models.convnet_file import read_weights
+from remask_models.convnet_memory import keep_memory
 from remask_models.weights import BUNDLED_CONVNET, digest, stamp
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def load_network(weights: Path) -> ConvNet:
 
 
 def load_convnet(weights: Path | None, *, device: str) -> Segmenter:
-    """Return the bundled model, ready to answer.
+    """Return the bundled model, ready to answer; see `keep_memory` for what it does to the process.
 
     Args:
         weights: Weights file as `remask train convnet` writes it; None takes the bundled one.
@@ -55,6 +56,7 @@ def load_convnet(weights: Path | None, *, device: str) -> Segmenter:
     from remask_models.convnet_segmenter import ConvNetSegmenter
     from remask_models.device import resolve_device
 
+    keep_memory()
     path = weights or WEIGHTS
     return ConvNetSegmenter(
         load_network(path), version=stamp("convnet", digest(path)), device=resolve_device(device)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -28,7 +26,7 @@ from remask_training.samples import Sample
 from remask_training.tensors import image_tensor, plane_tensor
 from remask_training.validation import validate
 
-__all__ = ["Report", "Run", "keep_memory", "train"]
+__all__ = ["Report", "Run", "train"]
 
 _CLIP = 1.0  # largest norm of the gradient
 _FORGET = 0.15  # share of passes that are not told the previous answer
@@ -76,22 +74,6 @@ class Run:
     seed: int
     device: torch.device
     facts: Mapping[str, Any]
-
-
-def keep_memory() -> None:
-    """Keep freed memory in the process instead of handing it back to the system.
-
-    glibc maps every large tensor afresh, and each page of it faults: measured on two cores, a
-    batch of 16 went through the encoder in 158 ms per crop before and 19 ms after. Does nothing
-    where there is no glibc.
-    """
-    if sys.platform.startswith("linux"):
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-        if mallopt is not None:
-            most_mapped, trim_above, arenas = -4, -1, -8
-            mallopt(most_mapped, 0)
-            mallopt(trim_above, 2**31 - 1)
-            mallopt(arenas, 1)
 
 
 def train(run: Run, net: ConvNet, *, resume: bool, told: Callable[[Report], None]) -> None:

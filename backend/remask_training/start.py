@@ -15,12 +15,13 @@ import torch
 from remask_core.errors import InputError, NotFound, WrongState
 from remask_models.convnet import load_network
 from remask_models.convnet_encoder import encoder_from_deeplab
+from remask_models.convnet_memory import keep_memory
 from remask_models.convnet_net import ConvNet
 from remask_models.device import resolve_device
 from remask_training.batches import find_folders, load_pool
 from remask_training.config import CONFIGS
 from remask_training.curves import Curves
-from remask_training.loop import Report, Run, keep_memory, train
+from remask_training.loop import Report, Run, train
 from remask_training.samples import Sample, read_folder
 
 __all__ = ["train_convnet"]

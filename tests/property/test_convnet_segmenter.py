@@ -57,7 +57,7 @@ def test_a_plain_object_is_found(convnet: ConvNetSegmenter, prompt: Prompt) -> N
     assert 0 <= candidate.score <= 1
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(data=st.data())
 def test_clicks_are_obeyed_and_answers_are_repeatable(
     convnet: ConvNetSegmenter, data: st.DataObject
