@@ -136,8 +136,8 @@ class ConvNet(nn.Module):
         self.look8 = nn.Conv2d(p8, c8, 1)
         self.look16 = nn.Conv2d(p16, c16, 1)
         self.draw4 = _Join(drawn, c4, stride=2)
-        # Sources are first mixed place by place: a 3 x 3 over all of them costs twice as much
-        # time in all, for nothing that a short training could show.
+        # Sources are first mixed place by place: a 3 x 3 over all of them doubles the arithmetic
+        # of the whole decoder.
         self.join4 = nn.Sequential(_Join(2 * c4, c4, kernel=1), _Join(c4, c4))
         self.down8 = _Join(c4, c8, stride=2)
         self.join8 = nn.Sequential(_Join(2 * c8 + 4 + drawn, c8, kernel=1), _Residual(c8))

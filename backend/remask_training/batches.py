@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from remask_core.errors import NotFound
-from remask_training.config import MANNERS, Manner
+from remask_training.config import FOLDER_USES, FolderUse
 from remask_training.crops import Crop, augmented_crop
 from remask_training.prompting import start_prompt
 from remask_training.samples import Sample, held_out, read_folder
@@ -83,13 +83,13 @@ def load_pool(folders: Sequence[Path]) -> tuple[Pool, list[Sample]]:
     shares: list[float] = []
     kept: list[Sample] = []
     for folder in folders:
-        manner = MANNERS.get(folder.name, Manner())
-        samples = read_folder(folder, unions=manner.unions)
+        use = FOLDER_USES.get(folder.name, FolderUse())
+        samples = read_folder(folder, unions=use.unions)
         kept += [one for one in samples if held_out(one.picture.name)]
         learnt = tuple(one for one in samples if not held_out(one.picture.name))
         if learnt:
             taught.append(learnt)
-            shares.append(manner.share)
+            shares.append(use.share)
     if not taught:
         raise NotFound("`data` must hold instances of 40 px and more to learn from; there is none")
     weights = [np.array([one.weight for one in samples]) for samples in taught]

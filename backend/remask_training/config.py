@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-__all__ = ["CONFIGS", "MANNERS", "Manner", "TrainConfig"]
+__all__ = ["CONFIGS", "FOLDER_USES", "FolderUse", "TrainConfig"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ CONFIGS: Mapping[str, TrainConfig] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class FolderUse:
     """How a folder of samples is used.
 
     Attributes:
@@ -104,13 +104,13 @@ class Manner:
     unions: bool = False
 
 
-MANNERS: Mapping[str, Manner] = MappingProxyType(
+FOLDER_USES: Mapping[str, FolderUse] = MappingProxyType(
     {
-        "coco_mini": Manner(share=0.68),
+        "coco_mini": FolderUse(share=0.68),
         # Garments and limbs: parts of a person, and the person as a whole.
-        "ccp": Manner(share=0.3, unions=True),
+        "ccp": FolderUse(share=0.3, unions=True),
         # Thousands of nuclei that all look alike.
-        "dsb2018": Manner(share=0.02),
+        "dsb2018": FolderUse(share=0.02),
     }
 )
-"""Known folders by name; any other has the manner `Manner()`."""
+"""Known folders by name; any other has the use `FolderUse()`."""
