@@ -10,7 +10,8 @@ CHROMIUM   := $(firstword $(shell command -v chromium chromium-browser google-ch
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
-PIP_INSTALL := -m pip install -qq
+# A person sees pip's progress bars; a log gets its errors alone.
+PIP_INSTALL := -m pip install $(shell test -t 2 || echo -qq)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-fast check bench docs pins screenshots clean
