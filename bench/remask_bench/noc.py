@@ -9,13 +9,12 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from remask_bench.contestants import BOX, Contestant, answer
-from remask_bench.datasets import Sample
+from remask_bench.contestants import BOX, Contestant
 from remask_bench.measures import area_under, clicks_to_reach
+from remask_bench.trajectory import play_clicks
 from remask_bench.trials import Trial, generator
 from remask_core.history import Step
-from remask_core.overlap import iou
-from remask_core.types import BoolMask, Box, Candidate, Click, Embedding, Segmenter
+from remask_core.types import BoolMask, Box, Click
 from remask_simulation.boxes import jittered_box
 from remask_simulation.clicks import baseline_click
 
@@ -80,10 +79,14 @@ def play_noc(trial: Trial) -> list[NocRow]:
     embed_s = time.perf_counter() - began
     rng = generator(trial.seed, trial.instance.key, BOX)
     box = jittered_box(sample.box, shape_hw=embedding.shape_hw, rng=rng)
+
+    def next_click(mask: BoolMask, taken: list[Click]) -> Click:
+        return baseline_click(sample.truth, mask, taken=taken, valid=sample.valid)
+
     rows = []
     for start in trial.wanted:
         given = box if start == FROM_BOX else None
-        ious, clicks, click_s = _trajectory(segmenter, embedding, sample, box=given)
+        played = play_clicks(segmenter, embedding, sample, next_click, most=MAX_CLICKS, box=given)
         rows.append(
             NocRow(
                 key=trial.key(start),
@@ -93,42 +96,13 @@ def play_noc(trial: Trial) -> list[NocRow]:
                 version=trial.version,
                 start=start,
                 box=None if given is None else (given.x0, given.y0, given.x1, given.y1),
-                ious=ious,
-                clicks=[(click.x, click.y, click.positive) for click in clicks],
+                ious=played.ious,
+                clicks=[(click.x, click.y, click.positive) for click in played.clicks],
                 embed_s=embed_s,
-                click_s=click_s,
+                click_s=played.click_s,
             )
         )
     return rows
-
-
-def _trajectory(
-    segmenter: Segmenter, embedding: Embedding, sample: Sample, *, box: Box | None
-) -> tuple[list[float], list[Click], list[float]]:
-    void = ~sample.valid
-    mask: BoolMask = np.zeros(sample.truth.shape, dtype=np.bool_)
-    last: Candidate | None = None
-    steps: list[Step] = []
-    if box is not None:
-        steps.append(Step(box=box))
-        last = answer(segmenter, embedding, steps, previous=None)
-        mask = last.mask
-    ious = [iou(sample.truth, mask, ignore=void)]
-    clicks: list[Click] = []
-    click_s: list[float] = []
-    while len(ious) <= MAX_CLICKS:
-        if ious[-1] == 1.0:
-            # Nothing left to correct: the original clicks (0, 0) for ever from here on.
-            ious.append(1.0)
-            continue
-        clicks.append(baseline_click(sample.truth, mask, taken=clicks, valid=sample.valid))
-        steps.append(Step(clicks=(clicks[-1],)))
-        began = time.perf_counter()
-        last = answer(segmenter, embedding, steps, previous=last)
-        click_s.append(time.perf_counter() - began)
-        mask = last.mask
-        ious.append(iou(sample.truth, mask, ignore=void))
-    return ious, clicks, click_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,17 +76,9 @@ def noc_page(
     sections = [Section(title="Results", blocks=_tables(summaries))]
     sections.append(Section(title="IoU against clicks", blocks=_curves(summaries)))
     if pictured:
-        sections.append(
-            Section(
-                title="Examples", blocks=_pictures(rows, instances, contestants, pictured, False)
-            )
-        )
-        sections.append(
-            Section(
-                title="Worst cases",
-                blocks=_pictures(rows, instances, contestants, pictured, True),
-            )
-        )
+        for title, worst in (("Examples", False), ("Worst cases", True)):
+            blocks = _pictures(rows, instances, contestants, pictured, worst)
+            sections.append(Section(title=title, blocks=blocks))
     versions = ", ".join(dict.fromkeys(summary.version for summary in summaries))
     objects = len({(row.dataset, row.instance) for row in rows})
     return Page(

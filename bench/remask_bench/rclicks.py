@@ -8,20 +8,18 @@ Source: RClicks (arXiv 2410.11722), section 5.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 
-from remask_bench.contestants import answer
 from remask_bench.datasets import Sample
 from remask_bench.rclicks_sources import ClickSource
+from remask_bench.trajectory import NextClick, play_clicks
 from remask_bench.trials import Trial, generator
 from remask_core.errors import InputError
 from remask_core.history import Step
-from remask_core.overlap import iou
-from remask_core.types import BoolMask, Candidate, Click, Embedding, Segmenter
+from remask_core.types import BoolMask, Click
 from remask_simulation.clicking_groups import GROUPS, MapSource, group_click
 from remask_simulation.clicks import baseline_click
 
@@ -30,8 +28,6 @@ __all__ = ["BASE", "ROUNDS", "Crowd", "RclicksRow"]
 BASE = 0
 """The group number of the baseline clicker."""
 ROUNDS = 20
-
-_NextClick = Callable[[BoolMask, list[Click]], Click]
 
 
 class RclicksRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,7 +116,7 @@ class Crowd:
             group, run = people[what]
             rng = generator(trial.seed, trial.instance.key, what)
             habit = self._habit(sample, group, maps=maps, rng=rng)
-            ious, clicks = _clicked(segmenter, embedding, sample, habit, rounds=self.rounds)
+            played = play_clicks(segmenter, embedding, sample, habit, most=self.rounds)
             rows.append(
                 RclicksRow(
                     key=trial.key(what),
@@ -131,15 +127,15 @@ class Crowd:
                     clicks_from="" if group == BASE else self.source.label,
                     group=group,
                     run=run,
-                    ious=ious,
-                    clicks=[(click.x, click.y, click.positive) for click in clicks],
+                    ious=played.ious,
+                    clicks=[(click.x, click.y, click.positive) for click in played.clicks],
                 )
             )
         return rows
 
     def _habit(
         self, sample: Sample, group: int, *, maps: MapSource, rng: np.random.Generator
-    ) -> _NextClick:
+    ) -> NextClick:
         def next_click(mask: BoolMask, taken: list[Click]) -> Click:
             if group == BASE:
                 return baseline_click(sample.truth, mask, taken=taken, valid=sample.valid)
@@ -155,27 +151,3 @@ class Crowd:
             )
 
         return next_click
-
-
-def _clicked(
-    segmenter: Segmenter,
-    embedding: Embedding,
-    sample: Sample,
-    next_click: _NextClick,
-    *,
-    rounds: int,
-) -> tuple[list[float], list[Click]]:
-    mask: BoolMask = np.zeros(sample.truth.shape, dtype=np.bool_)
-    last: Candidate | None = None
-    ious = [0.0]
-    clicks: list[Click] = []
-    while len(ious) <= rounds:
-        if ious[-1] == 1.0:
-            ious.append(1.0)
-            continue
-        clicks.append(next_click(mask, clicks))
-        steps = [Step(clicks=(click,)) for click in clicks]
-        last = answer(segmenter, embedding, steps, previous=last)
-        mask = last.mask
-        ious.append(iou(sample.truth, mask, ignore=~sample.valid))
-    return ious, clicks
