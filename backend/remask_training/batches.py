@@ -101,8 +101,9 @@ def load_pool(folders: Sequence[Path]) -> tuple[Pool, list[Sample]]:
     return pool, kept
 
 
-def _make(pool: Pool, *, side: int, size: int, seed: int, number: int) -> Batch:
+def _make(pool: Pool, *, sides: Sequence[int], size: int, seed: int, number: int) -> Batch:
     rng = np.random.default_rng([seed, number])
+    side = sides[int(rng.integers(len(sides)))]
     crops, drawn = [], []
     for _ in range(size):
         sample, _ = pool.draw(rng)
@@ -118,15 +119,25 @@ def _make(pool: Pool, *, side: int, size: int, seed: int, number: int) -> Batch:
 
 
 def batches(
-    pool: Pool, *, side: int, size: int, seed: int, first: int, last: int, loaders: int
+    pool: Pool,
+    *,
+    sides: Sequence[int],
+    size: int,
+    seed: int,
+    first: int,
+    last: int,
+    loaders: int,
 ) -> Iterator[Batch]:
-    """Yield the batches of numbers `first <= number < last`, made ahead by `loaders` threads."""
+    """Yield the batches of numbers `first <= number < last`, made ahead by `loaders` threads.
+
+    All crops of a batch have the same side, drawn from `sides`.
+    """
     with ThreadPoolExecutor(loaders) as threads:
         ahead: deque[Future[Batch]] = deque()
         for number in range(first, last + 2 * loaders):
             if number < last:
                 ahead.append(
-                    threads.submit(_make, pool, side=side, size=size, seed=seed, number=number)
+                    threads.submit(_make, pool, sides=sides, size=size, seed=seed, number=number)
                 )
             if ahead and number >= first + 2 * loaders:
                 yield ahead.popleft().result()

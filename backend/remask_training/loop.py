@@ -115,7 +115,7 @@ def train(run: Run, net: ConvNet, *, resume: bool, told: Callable[[Report], None
     reached: list[list[float]] = []
     drawn_batches = batches(
         run.pool,
-        side=config.side,
+        sides=config.sides,
         size=config.batch,
         seed=run.seed,
         first=first,
@@ -253,7 +253,7 @@ def _measure_features(net: ConvNet, run: Run) -> None:
     config = run.config
     for batch in batches(
         run.pool,
-        side=config.side,
+        sides=config.sides,
         size=config.batch,
         seed=run.seed,
         first=0,
@@ -286,7 +286,7 @@ def _check(average: Mapping[str, Tensor], run: Run) -> dict[str, dict[str, float
         name: validate(
             net,
             samples[: config.check_crops],
-            side=config.side,
+            side=config.sides[0],
             batch=config.batch,
             device=run.device,
         )

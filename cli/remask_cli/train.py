@@ -46,7 +46,11 @@ def convnet(
         ),
     ] = None,
     config: Annotated[
-        str, typer.Option(help="`small`: an hour of two CPU cores. `full`: half an hour of a GPU.")
+        str,
+        typer.Option(
+            help="`small`: an hour of two CPU cores. `fine`: two more, for weights that are "
+            "trained already. `full`: half an hour of a GPU."
+        ),
     ] = "small",
     steps: Annotated[
         int | None, typer.Option(help="Batches to train for; the config's if not given.")

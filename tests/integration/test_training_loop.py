@@ -20,7 +20,14 @@ from remask_training.loop import Report, Run, train
 from remask_training.samples import held_out
 
 TINY = replace(
-    CONFIGS["small"], side=64, batch=2, steps=4, passes=2, warm_up=1, check_every=2, check_crops=2
+    CONFIGS["small"],
+    sides=(64,),
+    batch=2,
+    steps=4,
+    passes=2,
+    warm_up=1,
+    check_every=2,
+    check_crops=2,
 )
 
 
@@ -69,7 +76,9 @@ def test_a_batch_depends_on_seed_and_number_alone(folder: Path) -> None:
     pool, _ = load_pool([folder])
 
     def make(first: int, last: int, loaders: int) -> list[np.ndarray]:
-        made = batches(pool, side=64, size=2, seed=1, first=first, last=last, loaders=loaders)
+        made = batches(
+            pool, sides=(64, 96), size=2, seed=1, first=first, last=last, loaders=loaders
+        )
         return [np.stack(batch.drawn) for batch in made]
 
     whole, rest = make(0, 4, 1), make(2, 4, 3)
