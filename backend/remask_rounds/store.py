@@ -94,11 +94,12 @@ class Store:
         self.place = place
 
     @classmethod
-    def open(cls, place: str | Path) -> Store:
+    def open(cls, place: str | Path, *, metadata: MetaData = metadata) -> Store:
         """Return the store at `place`, made if it is not there.
 
         Args:
             place: Path of an SQLite file, or a URL as `postgresql+psycopg://user@host/remask`.
+            metadata: Its tables; the click log's if none are named.
 
         Raises:
             InputError: The URL is not one, its driver is not installed, or the database cannot

@@ -1,0 +1,438 @@
+"""Where campaigns are kept: a few tables in SQLite or PostgreSQL, written so that twice is once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Float,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    delete,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from remask_core.errors import NotFound, WrongState
+from remask_core.types import Box
+from remask_rounds.campaign import (
+    Campaign,
+    CampaignInstance,
+    Mask,
+    PlacedClick,
+    Round,
+    Truth,
+    Visit,
+)
+from remask_rounds.store import Store
+
+__all__ = ["CampaignStore"]
+
+metadata = MetaData()
+
+
+def _key(name: str, kind: Any = String) -> Column[Any]:
+    return Column(name, kind, primary_key=True, autoincrement=False)
+
+
+_campaigns = Table("campaigns", metadata, _key("name"), Column("settings", LargeBinary))
+
+_instances = Table(
+    "instances",
+    metadata,
+    _key("campaign"),
+    _key("id"),
+    Column("position", Integer, nullable=False),
+    Column("image", String, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("label", String, nullable=False),
+    Column("x0", Float, nullable=False),
+    Column("y0", Float, nullable=False),
+    Column("x1", Float, nullable=False),
+    Column("y1", Float, nullable=False),
+    Column("source_task", BigInteger, nullable=False),
+    Column("source_id", String, nullable=False),
+)
+
+_rounds = Table(
+    "rounds",
+    metadata,
+    _key("campaign"),
+    _key("number", Integer),
+    Column("state", String, nullable=False),
+    Column("project", BigInteger, index=True),
+    Column("model_version", String),
+    Column("opened_at", Float),
+    Column("closed_at", Float),
+)
+
+_visits = Table(
+    "visits",
+    metadata,
+    _key("campaign"),
+    _key("instance"),
+    _key("round", Integer),
+    _key("annotation", BigInteger),
+    Column("task", BigInteger, nullable=False),
+    Column("outcome", String, nullable=False),
+    Column("annotator", BigInteger),
+    Column("lead_time_s", Float),
+    Column("updated_at", Float, nullable=False),
+    Column("painted", LargeBinary),
+)
+
+_clicks = Table(
+    "clicks",
+    metadata,
+    _key("campaign"),
+    _key("instance"),
+    _key("round", Integer),
+    _key("annotation", BigInteger),
+    _key("position", Integer),
+    Column("id", String, nullable=False),
+    Column("x", Float, nullable=False),
+    Column("y", Float, nullable=False),
+    Column("positive", Boolean, nullable=False),
+    Column("at", Float),
+)
+
+_masks = Table(
+    "masks",
+    metadata,
+    _key("campaign"),
+    _key("instance"),
+    _key("round", Integer),
+    Column("counts", LargeBinary, nullable=False),
+    Column("score", Float),
+    Column("model_version", String, nullable=False),
+)
+
+_truths = Table(
+    "truths",
+    metadata,
+    _key("campaign"),
+    _key("instance"),
+    _key("source"),
+    Column("counts", LargeBinary, nullable=False),
+)
+
+_people = Table(
+    "people",
+    metadata,
+    _key("campaign"),
+    _key("annotator", BigInteger),
+    Column("name", String, nullable=False),
+    Column("qualified", Boolean),
+)
+
+
+class CampaignStore:
+    """Campaigns of one database. Every write may be repeated; the second time changes nothing."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    @classmethod
+    def open(cls, place: str | Path) -> CampaignStore:
+        """Return the store at `place`, a path or a URL as for `Store.open`.
+
+        Raises:
+            InputError: As `Store.open`.
+        """
+        return cls(Store.open(place, metadata=metadata))
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.store.close()
+
+    # Campaigns and rounds
+
+    def campaigns(self) -> list[Campaign]:
+        """Return all campaigns, by name."""
+        with self.store.reading() as connection:
+            rows = connection.execute(select(_campaigns.c.settings).order_by(_campaigns.c.name))
+            return [msgspec.json.decode(row.settings, type=Campaign) for row in rows]
+
+    def campaign(self, name: str) -> Campaign:
+        """Return the campaign; raises `NotFound` with the names there are."""
+        known = {campaign.name: campaign for campaign in self.campaigns()}
+        if name not in known:
+            raise NotFound(f"no campaign {name!r} in {self.store.place}; there are {sorted(known)}")
+        return known[name]
+
+    def add_campaign(self, campaign: Campaign, instances: Sequence[CampaignInstance]) -> None:
+        """Store a new campaign with its instances.
+
+        Raises:
+            WrongState: There is one of that name already.
+        """
+        with self.store.writing() as connection:
+            taken = select(_campaigns.c.name).where(_campaigns.c.name == campaign.name)
+            if connection.execute(taken).first() is not None:
+                raise WrongState(f"`name` must be new; there is a campaign {campaign.name!r}")
+            _upsert(connection, _campaigns, [_campaign_row(campaign)])
+            _upsert(
+                connection,
+                _instances,
+                [
+                    _instance_row(campaign.name, position, instance)
+                    for position, instance in enumerate(instances)
+                ],
+            )
+
+    def change_campaign(self, campaign: Campaign) -> None:
+        """Store what has changed of a campaign that is there."""
+        with self.store.writing() as connection:
+            _upsert(connection, _campaigns, [_campaign_row(campaign)])
+
+    def rounds(self, campaign: str) -> list[Round]:
+        """Return the campaign's rounds so far, in order."""
+        query = select(_rounds).where(_rounds.c.campaign == campaign).order_by(_rounds.c.number)
+        with self.store.reading() as connection:
+            return [Round(**_fields(row)) for row in connection.execute(query).mappings()]
+
+    def put_round(self, campaign: str, one: Round) -> None:
+        """Store a round, or what has changed of it."""
+        with self.store.writing() as connection:
+            _upsert(connection, _rounds, [{"campaign": campaign, **asdict(one)}])
+
+    def round_of_project(self, project: int) -> tuple[str, int] | None:
+        """Return campaign and round number of one of Label Studio's projects; None if neither."""
+        query = select(_rounds.c.campaign, _rounds.c.number).where(_rounds.c.project == project)
+        with self.store.reading() as connection:
+            row = connection.execute(query).first()
+            return None if row is None else (row.campaign, row.number)
+
+    # Instances and masks
+
+    def instances(self, campaign: str) -> list[CampaignInstance]:
+        """Return the campaign's instances in the order they were given."""
+        query = (
+            select(_instances)
+            .where(_instances.c.campaign == campaign)
+            .order_by(_instances.c.position)
+        )
+        with self.store.reading() as connection:
+            return [_instance(row) for row in connection.execute(query).mappings()]
+
+    def put_masks(self, campaign: str, masks: Iterable[Mask]) -> None:
+        """Store masks; one of the same instance and round is replaced."""
+        with self.store.writing() as connection:
+            _upsert(connection, _masks, [{"campaign": campaign, **asdict(one)} for one in masks])
+
+    def drop_masks(self, campaign: str, keys: Iterable[tuple[str, int]]) -> None:
+        """Remove the masks of these instances and rounds."""
+        with self.store.writing() as connection:
+            for instance, number in keys:
+                connection.execute(
+                    delete(_masks).where(
+                        _masks.c.campaign == campaign,
+                        _masks.c.instance == instance,
+                        _masks.c.round == number,
+                    )
+                )
+
+    def mask(self, campaign: str, instance: str, number: int) -> Mask | None:
+        """Return the mask of an instance after a round; None if there is none."""
+        query = select(_masks).where(
+            _masks.c.campaign == campaign,
+            _masks.c.instance == instance,
+            _masks.c.round == number,
+        )
+        with self.store.reading() as connection:
+            row = connection.execute(query).mappings().first()
+            return None if row is None else Mask(**_fields(row))
+
+    def masks(self, campaign: str) -> Iterator[tuple[str, dict[int, Mask]]]:
+        """Yield each instance that has masks, with its masks by round; flat in memory."""
+        query = (
+            select(_masks)
+            .where(_masks.c.campaign == campaign)
+            .order_by(_masks.c.instance, _masks.c.round)
+        )
+        with self.store.reading() as connection:
+            rows = connection.execution_options(yield_per=500).execute(query).mappings()
+            for instance, some in groupby(rows, lambda row: str(row["instance"])):
+                yield instance, {row["round"]: Mask(**_fields(row)) for row in some}
+
+    def rounds_masked(self, campaign: str) -> dict[str, dict[int, str]]:
+        """Return instance to round to the model version of its mask, without the masks."""
+        found: dict[str, dict[int, str]] = {}
+        query = select(_masks.c.instance, _masks.c.round, _masks.c.model_version).where(
+            _masks.c.campaign == campaign
+        )
+        with self.store.reading() as connection:
+            for instance, number, version in connection.execute(query):
+                found.setdefault(instance, {})[number] = version
+        return found
+
+    # Visits
+
+    def replace_visits(
+        self, campaign: str, number: int, tasks: Iterable[int] | None, visits: Iterable[Visit]
+    ) -> None:
+        """Make `visits` all there are of these tasks (None: of the whole round).
+
+        What an annotator has withdrawn or deleted is thereby gone.
+        """
+        with self.store.writing() as connection:
+            here = [_visits.c.campaign == campaign, _visits.c.round == number]
+            if tasks is not None:
+                here.append(_visits.c.task.in_(list(tasks)))
+            gone = connection.execute(
+                select(_visits.c.instance, _visits.c.annotation).where(*here)
+            ).all()
+            connection.execute(delete(_visits).where(*here))
+            for instance, annotation in gone:
+                connection.execute(
+                    delete(_clicks).where(
+                        _clicks.c.campaign == campaign,
+                        _clicks.c.instance == instance,
+                        _clicks.c.round == number,
+                        _clicks.c.annotation == annotation,
+                    )
+                )
+            for visit in visits:
+                _put_visit(connection, campaign, visit)
+
+    def visits(self, campaign: str) -> dict[str, list[Visit]]:
+        """Return every visit with its clicks, by instance, in order of round and annotation."""
+        order = (_visits.c.instance, _visits.c.round, _visits.c.annotation)
+        clicks: dict[tuple[str, int, int], list[PlacedClick]] = {}
+        found: dict[str, list[Visit]] = {}
+        with self.store.reading() as connection:
+            query = select(_clicks).where(_clicks.c.campaign == campaign)
+            for row in connection.execute(query.order_by(_clicks.c.position)).mappings():
+                place = row["instance"], row["round"], row["annotation"]
+                clicks.setdefault(place, []).append(
+                    PlacedClick(row["id"], row["x"], row["y"], row["positive"], row["at"])
+                )
+            rows = connection.execute(
+                select(_visits).where(_visits.c.campaign == campaign).order_by(*order)
+            ).mappings()
+            for row in rows:
+                place = row["instance"], row["round"], row["annotation"]
+                visit = Visit(**_fields(row), clicks=tuple(clicks.get(place, ())))
+                found.setdefault(visit.instance, []).append(visit)
+        return found
+
+    # Truth and people
+
+    def put_truths(self, campaign: str, truths: Iterable[Truth]) -> None:
+        """Store truths; one of the same instance and source is replaced."""
+        with self.store.writing() as connection:
+            _upsert(connection, _truths, [{"campaign": campaign, **asdict(one)} for one in truths])
+
+    def truths(self, campaign: str) -> dict[str, Truth]:
+        """Return the truth of each instance that has one; painted by hand before a file's."""
+        query = select(_truths).where(_truths.c.campaign == campaign).order_by(_truths.c.source)
+        with self.store.reading() as connection:
+            rows = connection.execute(query).mappings()
+            return {row["instance"]: Truth(**_fields(row)) for row in rows}
+
+    def put_person(
+        self, campaign: str, annotator: int, *, name: str, qualified: bool | None
+    ) -> None:
+        """Store who an annotator is, and whether the test was passed (None: not taken)."""
+        row = {
+            "campaign": campaign,
+            "annotator": annotator,
+            "name": name,
+            "qualified": qualified,
+        }
+        with self.store.writing() as connection:
+            _upsert(connection, _people, [row])
+
+    def people(self, campaign: str) -> dict[int, tuple[str, bool | None]]:
+        """Return name and verdict of each annotator, by Label Studio's id."""
+        query = select(_people).where(_people.c.campaign == campaign)
+        with self.store.reading() as connection:
+            return {
+                row["annotator"]: (row["name"], row["qualified"])
+                for row in connection.execute(query).mappings()
+            }
+
+
+def _campaign_row(campaign: Campaign) -> dict[str, Any]:
+    return {"name": campaign.name, "settings": msgspec.json.encode(campaign)}
+
+
+def _instance_row(campaign: str, position: int, one: CampaignInstance) -> dict[str, Any]:
+    return {
+        "campaign": campaign,
+        "id": one.id,
+        "position": position,
+        "image": one.image,
+        "height": one.shape_hw[0],
+        "width": one.shape_hw[1],
+        "label": one.label,
+        "x0": one.box.x0,
+        "y0": one.box.y0,
+        "x1": one.box.x1,
+        "y1": one.box.y1,
+        "source_task": one.source_task,
+        "source_id": one.source_id,
+    }
+
+
+def _instance(row: Any) -> CampaignInstance:
+    return CampaignInstance(
+        id=row["id"],
+        image=row["image"],
+        shape_hw=(row["height"], row["width"]),
+        label=row["label"],
+        box=Box(row["x0"], row["y0"], row["x1"], row["y1"]),
+        source_task=row["source_task"],
+        source_id=row["source_id"],
+    )
+
+
+def _fields(row: Any) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "campaign"}
+
+
+def _put_visit(connection: Connection, campaign: str, visit: Visit) -> None:
+    row = {name: value for name, value in asdict(visit).items() if name != "clicks"}
+    _upsert(connection, _visits, [{"campaign": campaign, **row}])
+    place = {
+        "campaign": campaign,
+        "instance": visit.instance,
+        "round": visit.round,
+        "annotation": visit.annotation,
+    }
+    _upsert(
+        connection,
+        _clicks,
+        [
+            {**place, "position": position, **asdict(click)}
+            for position, click in enumerate(visit.clicks)
+        ],
+    )
+
+
+def _upsert(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    """Insert rows; one whose key is there is replaced."""
+    if not rows:
+        return
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table)
+    keys = [column.name for column in table.primary_key]
+    others = {
+        column.name: statement.excluded[column.name]
+        for column in table.columns
+        if column.name not in keys
+    }
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=others), rows)
