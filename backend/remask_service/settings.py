@@ -243,6 +243,11 @@ class Settings:
         return self.state_url or str(self.state_dir / "sessions.db")
 
     @property
+    def campaign_place(self) -> str:
+        """The campaigns' database, a URL or a path; a file of its own, for both are written to."""
+        return self.state_url or str(self.state_dir / "campaigns.db")
+
+    @property
     def shown_state_place(self) -> str:
         """The same without a password."""
         if self.state_url is None:

@@ -8,6 +8,7 @@ import typer
 
 from remask_cli import (
     bench,
+    campaign,
     clicks,
     config,
     demo,
@@ -39,6 +40,7 @@ app.add_typer(evaluate.app, name="eval")
 app.add_typer(train.app, name="train")
 app.add_typer(bench.app, name="bench")
 app.add_typer(clicks.app, name="clicks")
+app.add_typer(campaign.app, name="campaign")
 app.add_typer(rank.app, name="rank")
 app.add_typer(export.app, name="export")
 
