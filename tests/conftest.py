@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from studio import Studio
 
 TESTS = Path(__file__).parent
 SHARED = TESTS.parent.parent / "shared"
@@ -15,6 +20,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         tier = item.path.relative_to(TESTS).parts[0]
         if not tier.endswith(".py"):
             item.add_marker(tier)
+        # Whichever test comes first waits for Label Studio to make its database.
+        if "studio" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(600))
+
+
+@pytest.fixture(scope="session")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    """The real Label Studio, one for the whole run."""
+    # Its client takes a second to import, which only these tests should spend.
+    from studio import running_studio
+
+    with running_studio(tmp_path_factory.mktemp("label-studio")) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

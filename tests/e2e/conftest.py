@@ -1,4 +1,4 @@
-"""One Label Studio, one browser and one backend with the toy model for all browser tests."""
+"""One browser and one backend with the toy model for all browser tests."""
 
 from __future__ import annotations
 
@@ -14,34 +14,16 @@ import pytest
 from e2e.editor import CHROMIUM_ARGUMENTS, Editor
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
+from studio import ACCOUNT, Studio
 
 from remask_cli.demo.backend import default_model, start_backend
-from remask_cli.demo.label_studio import (
-    Account,
-    create_access_token,
-    find_label_studio,
-    log_in,
-    start_label_studio,
-)
 from remask_cli.demo.programs import HOST, choose_port
-from remask_core.errors import NotFound
 from remask_core.types import RgbImage
 from remask_label_config.write import write_labelling_config
-from remask_rounds.label_studio import BackendAddress, Connection, ImportedPrediction, connect
+from remask_rounds.label_studio import BackendAddress, Connection, ImportedPrediction
 
 TESTS = Path(__file__).parents[1]
-ACCOUNT = Account(email="annotator@example.com", password="a-long-password")
 LABELS = ("cat", "dog")
-
-
-@dataclass(frozen=True, slots=True)
-class Studio:
-    """A Label Studio that is running, and the folder whose files it serves."""
-
-    url: str
-    files_root: Path
-    connection: Connection
-    api_key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +45,6 @@ class Work:
         return regions
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whichever test comes first waits for Label Studio to make its database."""
-    for item in items:
-        if item.path.parent == TESTS / "e2e":
-            item.add_marker(pytest.mark.timeout(600))
-
-
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
@@ -81,26 +56,6 @@ def browser() -> Iterator[Browser]:
         )
         yield launched
         launched.close()
-
-
-@pytest.fixture(scope="session")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
-    try:
-        program = find_label_studio(None)
-    except NotFound as error:
-        pytest.skip(str(error))
-    folder = tmp_path_factory.mktemp("label-studio")
-    files_root = folder / "files"
-    (files_root / "images").mkdir(parents=True)
-    port = choose_port(None, preferred=22000, option="")
-    url = f"http://{HOST}:{port}"
-    with start_label_studio(
-        program, port=port, data_dir=folder / "data", files_root=files_root, account=ACCOUNT
-    ):
-        with log_in(url, ACCOUNT) as session:
-            api_key = create_access_token(session)
-        with connect(url, api_key) as connection:
-            yield Studio(url, files_root, connection, api_key)
 
 
 @pytest.fixture(scope="session")

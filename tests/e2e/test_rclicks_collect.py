@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bench_data import write_folder
-from e2e.conftest import Studio
 from e2e.editor import Editor
+from studio import Studio
 
 from remask_bench.datasets import open_set
 from remask_bench.rclicks_collect import collect, write_tasks
