@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,9 +12,10 @@ import psutil
 import pytest
 
 from remask_cli.demo.label_studio import find_label_studio
-from remask_cli.demo.photos import FOLDER, classes, photos
+from remask_cli.demo.photos import ANNOTATIONS, FOLDER, classes, live_photos, photos
 from remask_cli.demo.programs import choose_port
 from remask_core.errors import NotFound
+from remask_core.rle_coco import decode_coco_rle
 
 
 def run_demo(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -45,8 +47,8 @@ def test_the_demo_checks_itself_and_goes_on_where_it_was_left(tmp_path: Path) ->
     again = run_demo(tmp_path)
 
     assert (first.returncode, again.returncode) == (0, 0), first.stderr + again.stderr
-    assert f"{len(photos())} photos, with a mask for each box" in first.stdout
-    assert f"{len(photos())} photos, as you left it" in again.stdout
+    assert f"{len(live_photos())} photos, with a mask for each box" in first.stdout
+    assert f"{len(live_photos())} photos, as you left it" in again.stdout
     for run in (first, again):
         assert "a click changed" in run.stdout
     assert [process.pid for process in psutil.process_iter() if _holds(process, tmp_path)] == []
@@ -69,9 +71,18 @@ def test_every_photo_has_a_licence_that_lets_it_be_shipped() -> None:
 def test_every_photo_is_there_small_and_boxed() -> None:
     assert {path.name for path in FOLDER.glob("*.jpg")} == {photo.file for photo in photos()}
     for photo in photos():
-        assert (FOLDER / photo.file).stat().st_size <= 80 * 1024
+        assert (FOLDER / photo.file).stat().st_size <= 120 * 1024
         height, width = photo.shape_hw
         for item in photo.objects:
             assert 0 <= item.box.x0 < item.box.x1 <= width
             assert 0 <= item.box.y0 < item.box.y1 <= height
     assert len(classes()) == 10
+    assert sum(len(photo.objects) for photo in photos()) >= 60
+
+
+def test_every_object_has_its_true_mask() -> None:
+    for annotation in json.loads(ANNOTATIONS.read_text())["annotations"]:
+        x, y, width, height = annotation["bbox"]
+        mask = decode_coco_rle(annotation["segmentation"])
+        assert mask.sum() == annotation["area"]
+        assert mask[y : y + height, x : x + width].sum() == annotation["area"]

@@ -1,17 +1,33 @@
-"""The photos of the demo: who may use them, and the boxes to start from."""
+"""The photos of the demo, as COCO describes them: licences, boxes and true masks."""
 
 from __future__ import annotations
 
-import csv
-from dataclasses import dataclass
+import json
+from collections import Counter
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from remask_core.types import Box
 
-__all__ = ["FILES_ROOT", "FOLDER", "BoxedObject", "Photo", "classes", "photos"]
+__all__ = [
+    "ANNOTATIONS",
+    "FILES_ROOT",
+    "FOLDER",
+    "BoxedObject",
+    "Photo",
+    "classes",
+    "live_photos",
+    "photos",
+]
 
 FILES_ROOT = Path(__file__).parent
 FOLDER = FILES_ROOT / "photos"
+ANNOTATIONS = FOLDER / "annotations.json"
+
+_LIVE_CLASSES = 10
+_WIDER = 0.03  # of its side on each side: people draw boxes with some air
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,32 +50,59 @@ class Photo:
     objects: tuple[BoxedObject, ...]
 
 
-def photos() -> list[Photo]:
-    """Return the photos in the order of their table."""
-    objects: dict[str, list[BoxedObject]] = {}
-    for row in _rows("OBJECTS.csv"):
-        x0, y0, x1, y1 = (float(row[key]) for key in ("x0", "y0", "x1", "y1"))
-        objects.setdefault(row["photo"], []).append(
-            BoxedObject(label=row["class"], box=Box(x0, y0, x1, y1))
+@cache
+def photos() -> tuple[Photo, ...]:
+    """Return the photos in the order of their file."""
+    content = json.loads(ANNOTATIONS.read_text(encoding="utf-8"))
+    names = {one["id"]: one["name"] for one in content["categories"]}
+    licences = {one["id"]: one for one in content["licenses"]}
+    objects: dict[int, list[BoxedObject]] = {}
+    for one in content["annotations"]:
+        image = one["image_id"]
+        objects.setdefault(image, []).append(
+            BoxedObject(names[one["category_id"]], _roomy(one["bbox"]))
         )
-    return [
+    return tuple(
         Photo(
-            file=row["photo"],
-            coco_id=int(row["coco_id"]),
-            shape_hw=(int(row["height"]), int(row["width"])),
-            licence=row["licence"],
-            licence_url=row["licence_url"],
-            objects=tuple(objects[row["photo"]]),
+            file=image["file_name"],
+            coco_id=image["id"],
+            shape_hw=(image["height"], image["width"]),
+            licence=licences[image["license"]]["name"],
+            licence_url=licences[image["license"]]["url"],
+            objects=tuple(_inside(item, image) for item in objects[image["id"]]),
         )
-        for row in _rows("PHOTOS.csv")
-    ]
+        for image in content["images"]
+    )
 
 
 def classes() -> list[str]:
-    """Return the classes that occur, in alphabetical order."""
-    return sorted({item.label for photo in photos() for item in photo.objects})
+    """Return the classes of the live project, in alphabetical order.
+
+    The ten that occur most: more of them would fill the page beside the image.
+    """
+    counts = Counter(item.label for photo in photos() for item in photo.objects)
+    return sorted(sorted(counts, key=lambda name: (-counts[name], name))[:_LIVE_CLASSES])
 
 
-def _rows(name: str) -> list[dict[str, str]]:
-    with (FOLDER / name).open(newline="") as table:
-        return list(csv.DictReader(table))
+def live_photos() -> list[Photo]:
+    """Return the photos that show an object of `classes`, with these objects alone."""
+    wanted = classes()
+    some = [
+        replace(photo, objects=tuple(one for one in photo.objects if one.label in wanted))
+        for photo in photos()
+    ]
+    return [photo for photo in some if photo.objects]
+
+
+def _roomy(bbox: list[float]) -> Box:
+    x, y, width, height = bbox
+    dx, dy = _WIDER * width, _WIDER * height
+    return Box(x - dx, y - dy, x + width + dx, y + height + dy)
+
+
+def _inside(item: BoxedObject, image: dict[str, Any]) -> BoxedObject:
+    box, width, height = item.box, float(image["width"]), float(image["height"])
+    return BoxedObject(
+        item.label,
+        Box(max(box.x0, 0.0), max(box.y0, 0.0), min(box.x1, width), min(box.y1, height)),
+    )

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from remask_cli.demo.photos import FOLDER, Photo, classes, photos
+from remask_cli.demo.photos import FOLDER, Photo, classes, live_photos
 from remask_cli.demo.prompts import box_prompt
 from remask_core.errors import Unavailable
 from remask_label_config import parse_labelling_config
@@ -65,7 +65,7 @@ def open_project(
     # Last: predictions must be there before the backend is (see Connection.import_predictions).
     # Anew each time, because port and password may have changed.
     backend_id = connection.add_backend(project_id, backend)
-    by_file = {photo.file: photo for photo in photos()}
+    by_file = {photo.file: photo for photo in live_photos()}
     tasks = [
         (task["id"], by_file[task["data"]["photo"]]) for task in connection.export_tasks(project_id)
     ]
@@ -82,7 +82,7 @@ def _create(connection: Connection, backend: BackendAddress, progress: Progress)
     label_config = write_labelling_config(classes())
     project_id = connection.create_project(UNFINISHED_TITLE, label_config=label_config)
     connection.serve_folder(project_id, FOLDER)
-    wanted = photos()
+    wanted = live_photos()
     task_ids = connection.import_tasks(project_id, [_task_data(photo) for photo in wanted])
     predictions = _preannotate(
         backend, project_id, label_config, list(zip(task_ids, wanted, strict=True)), progress
