@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from remask_core.errors import InputError
-from remask_ranking.curves import (
+from remask_core.ordering import (
     PERCENTS,
     Bin,
     best_first,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from remask_ranking.curves import PERCENTS
+from remask_core.ordering import PERCENTS
 from remask_ranking.features import FEATURES
 from remask_ranking.forest import Ranker
 from remask_ranking.judge import Judgement
