@@ -13,12 +13,14 @@ from typing import Final
 from xml.etree import ElementTree as ET
 
 from remask_core.errors import InputError
+from remask_reports.estimate import Estimate
 
 __all__ = ["COLOURS", "BarChart", "Chart", "LineChart", "ScatterChart", "Series", "svg_of"]
 
 COLOURS: Final = 6
 _WIDTH, _HEIGHT = 640, 360
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 14, 46
+_LABEL = 15  # height of a part of a stack that holds its number
 _DASHES: Final = ("", "7 4", "2 4", "9 3 2 3", "", "7 4")
 
 _Range = tuple[float, float]
@@ -32,17 +34,34 @@ class Series:
         name: For the legend and the tool tips.
         xs: Positions; for bars the indexes of the groups.
         ys: As many values. A value that is not finite is not drawn.
+        ranges: Where each value may lie, drawn as a whisker; as many as values, or none. One that
+            is not finite is not drawn.
     """
 
     name: str
     xs: tuple[float, ...]
     ys: tuple[float, ...]
+    ranges: tuple[_Range, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.xs) != len(self.ys):
             raise InputError(
                 f"`ys` must have as many values as `xs` ({len(self.xs)}); got {len(self.ys)}"
             )
+        if self.ranges and len(self.ranges) != len(self.ys):
+            raise InputError(
+                f"`ranges` must be none or as many as `ys` ({len(self.ys)}); got {len(self.ranges)}"
+            )
+
+    @classmethod
+    def of_estimates(cls, name: str, xs: Sequence[float], estimates: Sequence[Estimate]) -> Series:
+        """Return a series of numbers with their ranges."""
+        return cls(
+            name,
+            tuple(xs),
+            tuple(one.value for one in estimates),
+            tuple((one.low, one.high) for one in estimates),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +77,17 @@ class LineChart:
 
 @dataclass(frozen=True, slots=True)
 class BarChart:
-    """Groups of bars from zero, one bar per series and group, each with its value above it."""
+    """Groups of bars from zero, one bar per series and group, each with its value above it.
+
+    With `stacked`, the bars of a group stand on each other: parts of a whole.
+    """
 
     series: tuple[Series, ...]
     groups: tuple[str, ...]
     y_label: str
     y_range: _Range | None = None
     digits: int = 2
+    stacked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +158,7 @@ class _Axes:
 
 
 def _draw_lines(svg: ET.Element, chart: LineChart) -> None:
-    y_ticks = _ticks_of(chart.series, lambda series: series.ys, chart.y_range)
+    y_ticks = _ticks_of(chart.series, _heights, chart.y_range)
     x_ticks = list(chart.x_ticks or _ticks_of(chart.series, lambda series: series.xs, None))
     axes = _Axes(_padded(x_ticks), (y_ticks[0], y_ticks[-1]))
     _grid(svg, axes, y_ticks, chart.y_label)
@@ -151,13 +174,14 @@ def _draw_lines(svg: ET.Element, chart: LineChart) -> None:
         if _DASHES[index % COLOURS]:
             attributes["stroke-dasharray"] = _DASHES[index % COLOURS]
         ET.SubElement(svg, "polyline", attributes)
+        _whiskers(svg, axes, series, f"c{index % COLOURS}")
         for x, y in points:
             _marker(svg, axes.x(x), axes.y(y), index, f"{series.name}: {_number(x)}, {y:.3f}")
 
 
 def _draw_points(svg: ET.Element, chart: ScatterChart) -> None:
     x_ticks = _ticks_of(chart.series, lambda series: series.xs, chart.x_range)
-    y_ticks = _ticks_of(chart.series, lambda series: series.ys, chart.y_range)
+    y_ticks = _ticks_of(chart.series, _heights, chart.y_range)
     axes = _Axes((x_ticks[0], x_ticks[-1]), (y_ticks[0], y_ticks[-1]))
     _grid(svg, axes, y_ticks, chart.y_label)
     for tick in x_ticks:
@@ -169,24 +193,31 @@ def _draw_points(svg: ET.Element, chart: ScatterChart) -> None:
         if high > low:
             _line(svg, "diagonal", axes.x(low), axes.y(low), axes.x(high), axes.y(high))
     for index, series in enumerate(chart.series):
+        _whiskers(svg, axes, series, f"c{index % COLOURS}")
         for x, y in _finite(series):
             _marker(svg, axes.x(x), axes.y(y), index, f"{series.name}: {x:.3f}, {y:.3f}")
 
 
 def _draw_bars(svg: ET.Element, chart: BarChart) -> None:
-    y_ticks = _ticks_of(chart.series, lambda series: (0.0, *series.ys), chart.y_range)
+    tops = _tops(chart)
+    y_ticks = _ticks_of(chart.series, lambda series: (0.0, *_heights(series), *tops), chart.y_range)
     axes = _Axes((0.0, max(1.0, float(len(chart.groups)))), (y_ticks[0], y_ticks[-1]))
     _grid(svg, axes, y_ticks, chart.y_label)
-    for number, group in enumerate(chart.groups):
-        _text(svg, axes.x(number + 0.5), _HEIGHT - _BOTTOM + 18, group, anchor="middle")
-    width = 0.8 / max(1, len(chart.series))
-    floor = axes.y(max(0.0, y_ticks[0]))
-    labelled = len(chart.groups) * len(chart.series) <= 24
+    for number, name in enumerate(chart.groups):
+        _text(svg, axes.x(number + 0.5), _HEIGHT - _BOTTOM + 18, name, anchor="middle")
+    beside = 1 if chart.stacked else max(1, len(chart.series))
+    width = 0.8 / beside
+    labelled = len(chart.groups) * beside <= 24
+    floors = dict.fromkeys(range(len(chart.groups)), max(0.0, y_ticks[0]))
     for index, series in enumerate(chart.series):
+        place = 0.1 if chart.stacked else 0.1 + index * width
         for x, y in _finite(series):
-            left = axes.x(x + 0.1 + index * width)
-            right = axes.x(x + 0.1 + (index + 1) * width)
-            top = min(floor, axes.y(min(y, y_ticks[-1])))
+            group = int(x)
+            below = floors[group]
+            foot = axes.y(min(below, y_ticks[-1]))
+            above = below + y if chart.stacked else y
+            top = min(foot, axes.y(min(above, y_ticks[-1])))
+            left, right = axes.x(x + place), axes.x(x + place + width)
             bar = ET.SubElement(
                 svg,
                 "rect",
@@ -195,13 +226,58 @@ def _draw_bars(svg: ET.Element, chart: BarChart) -> None:
                     "x": f"{left + 1:.1f}",
                     "y": f"{top:.1f}",
                     "width": f"{max(1.0, right - left - 2):.1f}",
-                    "height": f"{max(0.0, floor - top):.1f}",
+                    "height": f"{max(0.0, foot - top):.1f}",
                 },
             )
             value = f"{y:.{chart.digits}f}"
-            ET.SubElement(bar, "title").text = f"{series.name}, {chart.groups[int(x)]}: {value}"
-            if labelled:
-                _text(svg, (left + right) / 2, top - 4, value, anchor="middle", small=True)
+            ET.SubElement(bar, "title").text = f"{series.name}, {chart.groups[group]}: {value}"
+            if chart.stacked:
+                floors[group] = above
+                if labelled and foot - top >= _LABEL:
+                    inside = _text(
+                        svg, (left + right) / 2, (foot + top) / 2 + 4, value, anchor="middle"
+                    )
+                    inside.set("class", "inside")
+            elif labelled:
+                middle = (left + right) / 2 if not series.ranges else left + 0.27 * (right - left)
+                _text(svg, middle, top - 4, value, anchor="middle", small=True)
+        if not chart.stacked:
+            _whiskers(svg, axes, series, "ink", shift=place + width / 2)
+
+
+def _tops(chart: BarChart) -> list[float]:
+    """Return how high the stacks are; nothing where bars stand side by side."""
+    if not chart.stacked:
+        return []
+    heights = [0.0] * len(chart.groups)
+    for series in chart.series:
+        for x, y in _finite(series):
+            heights[int(x)] += y
+    return heights
+
+
+def _heights(series: Series) -> tuple[float, ...]:
+    """Return the values and the ends of their ranges."""
+    return (*series.ys, *(end for both in series.ranges for end in both))
+
+
+def _whiskers(
+    svg: ET.Element, axes: _Axes, series: Series, colour: str, *, shift: float = 0.0
+) -> None:
+    for x, y, (low, high) in zip(series.xs, series.ys, series.ranges, strict=False):
+        if not all(math.isfinite(value) for value in (x, y, low, high)):
+            continue
+        middle = axes.x(x + shift)
+        bottom, top = (
+            axes.y(min(max(end, axes.y_range[0]), axes.y_range[1])) for end in (low, high)
+        )
+        kind = f"whisker {colour}"
+        for ends in (
+            (middle, bottom, middle, top),
+            (middle - 4, bottom, middle + 4, bottom),
+            (middle - 4, top, middle + 4, top),
+        ):
+            _line(svg, kind, *ends)
 
 
 def _ticks_of(

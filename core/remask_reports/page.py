@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import cv2
@@ -15,21 +15,27 @@ from markupsafe import Markup
 from remask_core.errors import InputError
 from remask_core.types import RgbImage, check_image
 from remask_reports.charts import COLOURS, Chart, svg_of
+from remask_reports.estimate import Estimate
 
 __all__ = [
+    "Advice",
     "Block",
     "Cell",
     "Column",
+    "Fact",
+    "Facts",
     "Figure",
+    "Figures",
     "Gallery",
     "Page",
     "Picture",
     "Section",
+    "Step",
     "Table",
     "Text",
 ]
 
-Cell: TypeAlias = str | int | float | None
+Cell: TypeAlias = str | int | float | Estimate | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,8 @@ class Column:
 @dataclass(frozen=True, slots=True)
 class Table:
     """Rows under headings; numbers are right-aligned, None and nan are a dash.
+
+    Of an estimate the range stands small beside its value.
 
     `best` is looked for among rows that share the text of the first column, so that one table can
     hold several data sets.
@@ -85,6 +93,50 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class Figures:
+    """Figures beside each other where the page is wide enough, below each other elsewhere."""
+
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One number to be seen first.
+
+    Attributes:
+        value: As it is written, with its unit.
+        name: What it is.
+        hint: How certain it is, or what it is made of.
+    """
+
+    value: str
+    name: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The numbers that a reader in a hurry wants, large and in a row."""
+
+    facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something to do: in words, and as a command where there is one."""
+
+    words: str
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What to do next, the first thing first."""
+
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """(H, W, 3) uint8 RGB with a line below it; stored as JPEG inside the page."""
 
@@ -108,7 +160,7 @@ class Text:
     words: str
 
 
-Block: TypeAlias = Text | Table | Figure | Gallery
+Block: TypeAlias = Text | Facts | Advice | Table | Figure | Figures | Gallery
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,26 +223,31 @@ def _data_url(image: RgbImage) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """A table's cell as the template needs it."""
+    """A table's cell as the template needs it; `range` is what stands small beside it."""
 
     words: str
     number: bool
     best: bool
+    range: str = ""
 
 
 def _cells(table: Table) -> list[list[_Written]]:
     written = [
-        [
-            _Written(words, not isinstance(cell, str), False)
-            for cell, words in zip(row, row_words, strict=True)
-        ]
-        for row, row_words in zip(table.rows, table.words(), strict=True)
+        [_written(cell, column) for cell, column in zip(row, table.columns, strict=True)]
+        for row in table.rows
     ]
     for index, column in enumerate(table.columns):
         for rows in _groups(table.rows).values():
             for row in _best_rows(table.rows, rows, index, column):
-                written[row][index] = _Written(written[row][index].words, True, True)
+                written[row][index] = replace(written[row][index], best=True)
     return written
+
+
+def _written(cell: Cell, column: Column) -> _Written:
+    if isinstance(cell, Estimate) and math.isfinite(cell.value) and cell.has_range:
+        ends = (f"{end:.{column.digits}f}" for end in (cell.low, cell.high))
+        return _Written(f"{cell.value:.{column.digits}f}", True, False, "–".join(ends))
+    return _Written(_words(cell, column), not isinstance(cell, str), False)
 
 
 def _groups(rows: Sequence[Sequence[Cell]]) -> dict[Cell, list[int]]:
@@ -207,9 +264,9 @@ def _best_rows(
     if column.best is None:
         return []
     values = {
-        row: round(float(cell), column.digits)
+        row: round(cell, column.digits)
         for row in rows
-        if isinstance(cell := table_rows[row][index], int | float) and math.isfinite(cell)
+        if math.isfinite(cell := _number(table_rows[row][index]))
     }
     if len(values) < 2:
         return []
@@ -217,7 +274,15 @@ def _best_rows(
     return [row for row, value in values.items() if value == best]
 
 
+def _number(cell: Cell) -> float:
+    if isinstance(cell, Estimate):
+        return cell.value
+    return float(cell) if isinstance(cell, int | float) else math.nan
+
+
 def _words(cell: Cell, column: Column) -> str:
+    if isinstance(cell, Estimate):
+        return cell.words(digits=column.digits)
     if cell is None or (isinstance(cell, float) and not math.isfinite(cell)):
         return "–"
     if isinstance(cell, float):
