@@ -92,6 +92,8 @@ class Campaign:
         qualification: The test, if there is one.
         results_project: Label Studio's project with the final masks; None before the last round
             is closed.
+        reopened: Number of an extra round, after the last, to the ids of the instances that were
+            sent back for it.
     """
 
     name: str
@@ -107,6 +109,7 @@ class Campaign:
     policies: Mapping[str, str] = field(default_factory=dict)
     qualification: Qualification | None = None
     results_project: int | None = None
+    reopened: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.name.strip():
@@ -225,6 +228,8 @@ class Mask:
         counts: COCO RLE counts, compressed; its size is the image's.
         score: The model's own IoU estimate; None for a mask made by hand.
         model_version: Who made it; `painted` for a mask made by hand.
+        history: Digest of the history that it follows from, of `mask_jobs.history_of`; a mask whose
+            digest is no longer that of its instance's history is made anew.
     """
 
     instance: str
@@ -232,6 +237,7 @@ class Mask:
     counts: bytes
     score: float | None
     model_version: str
+    history: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,20 +278,25 @@ def standing_visits(
     return latest
 
 
-def outcome_of(standing: Mapping[int, Visit], *, rounds: int) -> Outcome:
+def outcome_of(standing: Mapping[int, Visit], *, rounds: int, again: Sequence[int] = ()) -> Outcome:
     """Return where an instance stands after the rounds that it was visited in.
+
+    The first visit without corrections decides. A round without a visit is passed over: its
+    manager closed it with the instance unanswered, and the next one asks again.
 
     Args:
         standing: Of `standing_visits`.
         rounds: Of the campaign.
+        again: Extra rounds that the instance was sent back for, in order; the last one decides.
     """
+    if again:
+        last = standing.get(again[-1])
+        return "open" if last is None else last.outcome
     for number in range(1, rounds + 1):
         visit = standing.get(number)
-        if visit is None:
-            return "open"
-        if visit.outcome != "corrected":
+        if visit is not None and visit.outcome != "corrected":
             return visit.outcome
-    return "corrected"
+    return "corrected" if rounds in standing else "open"
 
 
 def steps_of(box: Box, standing: Mapping[int, Visit], *, upto: int) -> tuple[Step, ...]:

@@ -13,6 +13,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Connection,
     Float,
     Integer,
@@ -118,6 +119,7 @@ _masks = Table(
     Column("counts", LargeBinary, nullable=False),
     Column("score", Float),
     Column("model_version", String, nullable=False),
+    Column("history", String, nullable=False),
 )
 
 _truths = Table(
@@ -256,11 +258,18 @@ class CampaignStore:
             row = connection.execute(query).mappings().first()
             return None if row is None else Mask(**_fields(row))
 
-    def masks(self, campaign: str) -> Iterator[tuple[str, dict[int, Mask]]]:
-        """Yield each instance that has masks, with its masks by round; flat in memory."""
+    def masks(
+        self, campaign: str, *, of: Sequence[str] | None = None
+    ) -> Iterator[tuple[str, dict[int, Mask]]]:
+        """Yield each instance that has masks, with its masks by round; flat in memory.
+
+        Args:
+            campaign: Its name.
+            of: Only these instances; None: all.
+        """
         query = (
             select(_masks)
-            .where(_masks.c.campaign == campaign)
+            .where(*_within(_masks, campaign, of))
             .order_by(_masks.c.instance, _masks.c.round)
         )
         with self.store.reading() as connection:
@@ -279,6 +288,17 @@ class CampaignStore:
                 found.setdefault(instance, {})[number] = version
         return found
 
+    def mask_histories(self, campaign: str) -> dict[str, dict[int, str]]:
+        """Return instance to round to `Mask.history`, without the masks."""
+        found: dict[str, dict[int, str]] = {}
+        query = select(_masks.c.instance, _masks.c.round, _masks.c.history).where(
+            _masks.c.campaign == campaign
+        )
+        with self.store.reading() as connection:
+            for instance, number, history in connection.execute(query):
+                found.setdefault(instance, {})[number] = history
+        return found
+
     # Visits
 
     def replace_visits(
@@ -292,36 +312,47 @@ class CampaignStore:
             here = [_visits.c.campaign == campaign, _visits.c.round == number]
             if tasks is not None:
                 here.append(_visits.c.task.in_(list(tasks)))
-            gone = connection.execute(
-                select(_visits.c.instance, _visits.c.annotation).where(*here)
-            ).all()
-            connection.execute(delete(_visits).where(*here))
-            for instance, annotation in gone:
-                connection.execute(
-                    delete(_clicks).where(
-                        _clicks.c.campaign == campaign,
-                        _clicks.c.instance == instance,
-                        _clicks.c.round == number,
-                        _clicks.c.annotation == annotation,
-                    )
-                )
+            _remove_visits(connection, here)
             for visit in visits:
                 _put_visit(connection, campaign, visit)
 
-    def visits(self, campaign: str) -> dict[str, list[Visit]]:
-        """Return every visit with its clicks, by instance, in order of round and annotation."""
+    def replace_annotation(
+        self, campaign: str, number: int, annotation: int, visits: Sequence[Visit]
+    ) -> None:
+        """Make `visits` all that one annotation says, unless something newer is known of it."""
+        newest = max((visit.updated_at for visit in visits), default=float("inf"))
+        here = [
+            _visits.c.campaign == campaign,
+            _visits.c.round == number,
+            _visits.c.annotation == annotation,
+        ]
+        with self.store.writing() as connection:
+            newer = select(_visits.c.instance).where(*here, _visits.c.updated_at > newest)
+            if connection.execute(newer.limit(1)).first() is not None:
+                return
+            _remove_visits(connection, here)
+            for visit in visits:
+                _put_visit(connection, campaign, visit)
+
+    def visits(self, campaign: str, *, of: Sequence[str] | None = None) -> dict[str, list[Visit]]:
+        """Return every visit with its clicks, by instance, in order of round and annotation.
+
+        Args:
+            campaign: Its name.
+            of: Only of these instances; None: all.
+        """
         order = (_visits.c.instance, _visits.c.round, _visits.c.annotation)
         clicks: dict[tuple[str, int, int], list[PlacedClick]] = {}
         found: dict[str, list[Visit]] = {}
         with self.store.reading() as connection:
-            query = select(_clicks).where(_clicks.c.campaign == campaign)
+            query = select(_clicks).where(*_within(_clicks, campaign, of))
             for row in connection.execute(query.order_by(_clicks.c.position)).mappings():
                 place = row["instance"], row["round"], row["annotation"]
                 clicks.setdefault(place, []).append(
                     PlacedClick(row["id"], row["x"], row["y"], row["positive"], row["at"])
                 )
             rows = connection.execute(
-                select(_visits).where(_visits.c.campaign == campaign).order_by(*order)
+                select(_visits).where(*_within(_visits, campaign, of)).order_by(*order)
             ).mappings()
             for row in rows:
                 place = row["instance"], row["round"], row["annotation"]
@@ -366,6 +397,11 @@ class CampaignStore:
             }
 
 
+def _within(table: Table, campaign: str, of: Sequence[str] | None) -> list[ColumnElement[bool]]:
+    here = table.c.campaign == campaign
+    return [here] if of is None else [here, table.c.instance.in_(of)]
+
+
 def _campaign_row(campaign: Campaign) -> dict[str, Any]:
     return {"name": campaign.name, "settings": msgspec.json.encode(campaign)}
 
@@ -402,6 +438,22 @@ def _instance(row: Any) -> CampaignInstance:
 
 def _fields(row: Any) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name != "campaign"}
+
+
+def _remove_visits(connection: Connection, here: Sequence[ColumnElement[bool]]) -> None:
+    """Remove the visits that the conditions name, with their clicks."""
+    keys = [_visits.c.campaign, _visits.c.instance, _visits.c.round, _visits.c.annotation]
+    gone = connection.execute(select(*keys).where(*here)).all()
+    for campaign, instance, number, annotation in gone:
+        connection.execute(
+            delete(_clicks).where(
+                _clicks.c.campaign == campaign,
+                _clicks.c.instance == instance,
+                _clicks.c.round == number,
+                _clicks.c.annotation == annotation,
+            )
+        )
+    connection.execute(delete(_visits).where(*here))
 
 
 def _put_visit(connection: Connection, campaign: str, visit: Visit) -> None:
