@@ -15,7 +15,7 @@ from label_studio_sdk.core import ApiError
 
 from remask_core.errors import InputError, NotFound, RemaskError, Unavailable
 
-__all__ = ["BackendAddress", "Connection", "ImportedPrediction", "connect"]
+__all__ = ["BackendAddress", "Connection", "ImportedPrediction", "ProjectRef", "connect"]
 
 
 # Registering a backend and importing tasks take seconds.
@@ -50,6 +50,15 @@ class ImportedPrediction:
 
 
 @dataclass(frozen=True, slots=True)
+class ProjectRef:
+    """A project, and what people or programs have written about it."""
+
+    id: int
+    title: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
 class Connection:
     """A Label Studio that has been reached with a working key.
 
@@ -67,13 +76,42 @@ class Connection:
             found: Iterable[Any] = self.client.projects.list(title=title)
             return sorted(int(project.id) for project in found if project.title == title)
 
-    def create_project(self, title: str, *, label_config: str, instructions: str = "") -> int:
-        """Return the id of a new project whose tasks open with their predictions copied in."""
+    def projects_beginning(self, title: str) -> list[ProjectRef]:
+        """Return the projects whose titles begin with `title`, oldest first."""
+        with _translated(self.url):
+            found: Iterable[Any] = self.client.projects.list(title=title)
+            projects = [
+                ProjectRef(int(one.id), one.title, one.description or "")
+                for one in found
+                if one.title is not None and one.title.startswith(title)
+            ]
+        return sorted(projects, key=lambda project: project.id)
+
+    def create_project(
+        self,
+        title: str,
+        *,
+        label_config: str,
+        instructions: str = "",
+        description: str = "",
+        maximum_annotations: int = 1,
+    ) -> int:
+        """Return the id of a new project whose tasks open with their predictions copied in.
+
+        Args:
+            title: Shown in the list of projects.
+            label_config: XML.
+            instructions: For annotators.
+            description: Shown below the title.
+            maximum_annotations: How many people are asked about the same task.
+        """
         with _translated(self.url):
             project = self.client.projects.create(
                 title=title,
                 label_config=label_config,
+                description=description,
                 expert_instruction=instructions,
+                maximum_annotations=maximum_annotations,
                 show_instruction=False,
                 show_collab_predictions=True,
                 sampling="Sequential sampling",
@@ -105,7 +143,19 @@ class Connection:
 
     def import_tasks(self, project_id: int, data: Sequence[Mapping[str, Any]]) -> list[int]:
         """Return the ids of new tasks with these data, in their order."""
-        request = [ImportApiRequest(data=dict(item)) for item in data]
+        return self._import(project_id, [ImportApiRequest(data=dict(item)) for item in data])
+
+    def import_whole_tasks(self, project_id: int, tasks: Sequence[Mapping[str, Any]]) -> list[int]:
+        """Return the ids of new tasks with their annotations or predictions, in their order.
+
+        Args:
+            project_id: Of the project.
+            tasks: In Label Studio's form: `data`, and `annotations` or `predictions`.
+        """
+        # Not checked by the SDK: its model of a prediction wants the task that is yet to be made.
+        return self._import(project_id, [ImportApiRequest.model_construct(**one) for one in tasks])
+
+    def _import(self, project_id: int, request: list[ImportApiRequest]) -> list[int]:
         with _translated(self.url):
             answer = self.client.projects.import_tasks(
                 id=project_id, request=request, return_task_ids=True
@@ -115,6 +165,29 @@ class Connection:
         if len(task_ids) != len(request):
             raise Unavailable(f"Label Studio imported {len(task_ids)} of {len(request)} tasks")
         return task_ids
+
+    def upload_files(self, project_id: int, files: Sequence[tuple[str, bytes]]) -> list[str]:
+        """Return the addresses of files, given with their names, that Label Studio now keeps.
+
+        They are gone when the project is. Label Studio takes at most 100 files at a time.
+        """
+        parts: dict[str, Any] = {f"file{n}": file for n, file in enumerate(files)}
+        with _translated(self.url):
+            # The SDK has no call that sends files.
+            answer = self.client._client_wrapper.httpx_client.request(
+                f"api/projects/{project_id}/import",
+                method="POST",
+                params={"commit_to_project": "false"},
+                files=parts,
+            )
+            if not answer.is_success:
+                raise ApiError(status_code=answer.status_code, body=answer.text)
+            wanted: list[int] = answer.json()["file_upload_ids"]
+            paths = {
+                upload.id: upload.file
+                for upload in self.client.files.list(id=project_id, ids=[str(n) for n in wanted])
+            }
+        return [f"/data/{paths[number]}" for number in wanted]
 
     def import_predictions(
         self, project_id: int, predictions: Sequence[ImportedPrediction]
@@ -186,6 +259,17 @@ class Connection:
         with _translated(self.url):
             exported: list[dict[str, Any]] = self.client.projects.exports.as_json(project_id)
         return sorted(exported, key=lambda task: int(task["id"]))
+
+    def task_data(
+        self, project_id: int, *, page_size: int = 500
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield id and data of each of the project's tasks, in the order of the ids."""
+        with _translated(self.url):
+            found: Iterable[Any] = self.client.tasks.list(
+                project=project_id, page_size=page_size, fields="task_only"
+            )
+            for task in found:
+                yield int(task.id), task.data
 
     def task_page(
         self, project_id: int, *, page: int, page_size: int

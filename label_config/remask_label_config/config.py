@@ -17,6 +17,7 @@ __all__ = [
     "ImageControls",
     "ImageTag",
     "LabellingConfig",
+    "parse_image_tags",
     "parse_labelling_config",
 ]
 
@@ -179,6 +180,15 @@ def parse_labelling_config(xml: str) -> LabellingConfig:
             "for each class"
         )
     return LabellingConfig(images=tuple(found), advice=tuple(advice + _advice(found)))
+
+
+def parse_image_tags(xml: str) -> list[ImageTag]:
+    """Return the images of a labelling configuration that may have any controls or none.
+
+    Raises:
+        ConfigProblem: It is not XML, too long, or has no image.
+    """
+    return _images(_parse_xml(xml))
 
 
 def _parse_xml(xml: str) -> ElementTree.Element:
