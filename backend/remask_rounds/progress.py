@@ -1,0 +1,15 @@
+"""How long work tells how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+__all__ = ["Told", "nobody"]
+
+Told: TypeAlias = Callable[[str, int, int], None]
+"""Called with what is under way, how much of it is done, and how much there is in all."""
+
+
+def nobody(what: str, done: int, total: int) -> None:
+    """Tell nobody."""
