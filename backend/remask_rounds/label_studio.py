@@ -185,7 +185,7 @@ class Connection:
             wanted: list[int] = answer.json()["file_upload_ids"]
             paths = {
                 upload.id: upload.file
-                for upload in self.client.files.list(id=project_id, ids=[str(n) for n in wanted])
+                for upload in self.client.files.list(id=project_id, ids=str(wanted))
             }
         return [f"/data/{paths[number]}" for number in wanted]
 
