@@ -1,4 +1,4 @@
-"""The weights file of `convnet`: arrays and a header of facts in one npz; no pickle, no torch."""
+"""Weights files of our networks: arrays and a header of facts in one npz; no pickle, no torch."""
 
 from __future__ import annotations
 
@@ -16,11 +16,15 @@ from remask_core.errors import InputError, NotFound
 __all__ = ["read_header", "read_weights", "write_weights"]
 
 _HEADER = "header.json"
-_FORMAT = "remask-convnet-1"
+_FORMAT = "remask-{net}-1"
 
 
 def write_weights(
-    path: Path, arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]
+    path: Path,
+    arrays: Mapping[str, npt.NDArray[Any]],
+    facts: Mapping[str, Any],
+    *,
+    net: str = "convnet",
 ) -> None:
     """Write a weights file; floats are stored in half precision.
 
@@ -28,8 +32,9 @@ def write_weights(
         path: Where; replaced in one go if it exists.
         arrays: Tensors by their name in the network.
         facts: How they came about: data, steps, seed, results. Must be JSON.
+        net: Name of the network they are of.
     """
-    header = json.dumps({**facts, "format": _FORMAT}, sort_keys=True).encode()
+    header = json.dumps({**facts, "format": _FORMAT.format(net=net)}, sort_keys=True).encode()
     stored = {
         name: array.astype(np.float16) if array.dtype == np.float32 else array
         for name, array in arrays.items()
@@ -51,9 +56,9 @@ def read_header(path: Path) -> dict[str, Any]:
 
 
 def read_weights(
-    path: Path, *, only_header: bool = False
+    path: Path, *, only_header: bool = False, net: str = "convnet"
 ) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
-    """Return the facts and the arrays of a weights file, floats as float32.
+    """Return the facts and the arrays of a weights file of `net`, floats as float32.
 
     Raises:
         NotFound: There is no such file.
@@ -67,10 +72,11 @@ def read_weights(
             names = [] if only_header else [name for name in stored.files if name != _HEADER]
             arrays = {name: stored[name] for name in names}
     except (BadZipFile, KeyError, ValueError, EOFError) as error:
-        raise InputError(f"`weights` must be a weights file of convnet; {path} is not") from error
-    if header.get("format") != _FORMAT:
+        raise InputError(f"`weights` must be a weights file of {net}; {path} is not") from error
+    wanted = _FORMAT.format(net=net)
+    if header.get("format") != wanted:
         raise InputError(
-            f"`weights` must have the format {_FORMAT}; {path} has {header.get('format')!r}"
+            f"`weights` must have the format {wanted}; {path} has {header.get('format')!r}"
         )
     return header, {
         name: array.astype(np.float32) if array.dtype == np.float16 else array

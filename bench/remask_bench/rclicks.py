@@ -109,7 +109,7 @@ class Crowd:
         sample = trial.instance.load()
         segmenter = trial.contestant.load()
         embedding = segmenter.embed(sample.image)
-        maps = self.source.maps_of(trial.instance)
+        maps = self.source.maps_of(trial.instance, sample)
         people = self.people()
         rows = []
         for what in trial.wanted:

@@ -21,7 +21,15 @@ from remask_bench.datasets import Instance
 from remask_core.errors import InputError, NotFound
 from remask_simulation.clickability import ErrorKind, Points
 
-__all__ = ["Device", "MeasuredClick", "measured", "object_stem", "read_clicks", "write_clicks"]
+__all__ = [
+    "Device",
+    "MeasuredClick",
+    "measured",
+    "object_stem",
+    "points_of",
+    "read_clicks",
+    "write_clicks",
+]
 
 Device = Literal["pc", "mobile"]
 
@@ -68,19 +76,42 @@ class MeasuredClick:
         device: Device = "pc",
     ) -> MeasuredClick:
         """Return a first click on an object."""
+        return cls.on(instance, xy, kind="first", shape_hw=shape_hw, device=device)
+
+    @classmethod
+    def on(
+        cls,
+        instance: Instance,
+        xy: tuple[int, int],
+        *,
+        kind: ErrorKind,
+        shape_hw: tuple[int, int],
+        model: str = "",
+        device: Device = "pc",
+    ) -> MeasuredClick:
+        """Return a click of any kind on an object, or on an error of a mask by `model`."""
         stem, value = instance.image_path.stem, object_stem(instance)
+        ending = "" if kind == "first" else f"_{model}_{kind}"
         return cls(
             dataset=instance.dataset,
             image_stem=stem,
             object_stem=value,
-            model_type="",
-            click_type="first",
-            full_stem=f"{stem}{_SEPARATOR}{value}",
+            model_type=model,
+            click_type=kind,
+            full_stem=f"{stem}{_SEPARATOR}{value}{ending}",
             device=device,
             x=xy[0],
             y=xy[1],
             w=shape_hw[1],
             h=shape_hw[0],
+        )
+
+    def is_on(self, instance: Instance) -> bool:
+        """Whether the click was given on this object; case of the set's name does not matter."""
+        return (
+            self.image_stem == instance.image_path.stem
+            and self.object_stem in ("", object_stem(instance))
+            and self.dataset.casefold() == instance.dataset.casefold()
         )
 
 
@@ -159,16 +190,14 @@ def measured(
 ) -> Points:
     """Return (n, 2) the clicks of one kind on one object, in pixels of an image of `shape_hw`.
 
-    The data set's name is compared without regard to case. Empty when there are none.
+    See `MeasuredClick.is_on`. Empty when there are none.
     """
+    own = [click for click in clicks if click.click_type == kind and click.is_on(instance)]
+    return points_of(own, shape_hw=shape_hw)
+
+
+def points_of(clicks: Iterable[MeasuredClick], *, shape_hw: tuple[int, int]) -> Points:
+    """Return (n, 2) where the clicks lie, in pixels of an image of `shape_hw`."""
     height, width = shape_hw
-    stem, value = instance.image_path.stem, object_stem(instance)
-    found = [
-        (click.x * width // click.w, click.y * height // click.h)
-        for click in clicks
-        if click.image_stem == stem
-        and click.object_stem in ("", value)
-        and click.click_type == kind
-        and click.dataset.casefold() == instance.dataset.casefold()
-    ]
+    found = [(click.x * width // click.w, click.y * height // click.h) for click in clicks]
     return np.array(found, dtype=np.int64).reshape(-1, 2)

@@ -1,22 +1,20 @@
-"""Which map foretells people: rules, and other people, against measured first clicks.
+"""Which map foretells people: rules, a learned model, and other people, against measured clicks.
 
 Source: RClicks (arXiv 2410.11722), section 4 and its table of clickability models.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 
-from remask_bench.datasets import Instance
-from remask_bench.rclicks_file import MeasuredClick, measured
+from remask_bench.rclicks_errors import ClickedError
 from remask_bench.trials import generator
 from remask_core.errors import NotFound
-from remask_core.types import BoolMask
+from remask_models.clickability import Clickability
 from remask_reports.page import Column, Table
 from remask_simulation.click_metrics import MapScores, score_map
 from remask_simulation.clickability import (
@@ -26,68 +24,86 @@ from remask_simulation.clickability import (
     distance_map,
     uniform_map,
 )
+from remask_training.clickability_lessons import ClickLesson
 
 __all__ = ["MapSummary", "compare_maps", "maps_table"]
 
 _FEWEST: Final = 4
 
-# Each is given the object and the clicks of one half of the people, and judged by the other half.
-_MAPS: Final = MappingProxyType[str, Callable[[BoolMask, Points], ClickMap]](
-    {
-        "uniform": lambda truth, others: uniform_map(truth),
-        "distance": lambda truth, others: distance_map(truth),
-        "other people": lambda truth, others: clickability(others, truth),
-    }
-)
+_Map: TypeAlias = Callable[[ClickLesson, Points], ClickMap]
+"""Given the error and the clicks of one half of the people, gives a map of where others click."""
 
 
 @dataclass(frozen=True, slots=True)
 class MapSummary:
-    """How well one kind of map foretells the clicks on a set's objects: the mean of all objects."""
+    """How well one kind of map foretells clicks on a set's errors: the mean of all errors.
+
+    Attributes:
+        dataset: Name of the set.
+        clicks: `first`, or `later` for clicks on missed and on wrong object.
+        map: What foretold them.
+        errors: How many errors were judged.
+        scores: Means over the errors.
+    """
 
     dataset: str
+    clicks: str
     map: str
-    objects: int
+    errors: int
     scores: MapScores
 
 
 def compare_maps(
-    clicks: Sequence[MeasuredClick], instances: Sequence[Instance], *, seed: int = 0
+    errors: Sequence[ClickedError], *, model: Clickability | None = None, seed: int = 0
 ) -> list[MapSummary]:
-    """Return the scores of three maps on the measured first clicks of every object.
+    """Return the scores of each map on the measured clicks of every error.
 
-    An object's clicks are halved at random. All maps are judged by one half; the map of *other
-    people* is made from the other half and tells what can be hoped for. Objects with fewer than
-    four clicks are left out, as is an object whose other half lies beside it.
+    The clicks on an error are halved at random. All maps are judged by one half; the map of
+    *other people* is made from the other half and tells what can be hoped for. Errors with fewer
+    than four clicks are left out, as is one whose other half lies beside it.
+
+    Args:
+        errors: See `remask_bench.rclicks_errors.clicked_errors`.
+        model: A learned model to be judged beside the rules.
+        seed: Of the halving and of the drawn clicks.
 
     Raises:
-        NotFound: No object has four clicks.
+        NotFound: No error has four clicks.
     """
-    found: dict[tuple[str, str], list[MapScores]] = {}
-    by_image: dict[str, list[MeasuredClick]] = {}
-    for click in clicks:
-        by_image.setdefault(click.image_stem, []).append(click)
-    for instance in instances:
-        own = by_image.get(instance.image_path.stem, [])
-        if len(measured(own, instance, shape_hw=(1, 1))) < _FEWEST:
+    makers = _makers(model)
+    found: dict[tuple[str, str, str], list[MapScores]] = {}
+    for error in errors:
+        if len(error.clicks) < _FEWEST:
             continue
-        truth = instance.load().truth
-        height, width = truth.shape
-        rng = generator(seed, instance.key, "maps")
-        points = rng.permutation(measured(own, instance, shape_hw=(height, width)))
-        judges, others = np.array_split(points, 2)
-        maps = {name: make(truth, others) for name, make in _MAPS.items()}
+        lesson = error.load()
+        rng = generator(seed, error.instance.key, error.name, "maps")
+        judges, others = np.array_split(rng.permutation(lesson.points_xy), 2)
+        maps = {name: make(lesson, others) for name, make in makers.items()}
         if not all(clickmap.any() for clickmap in maps.values()):
             continue
+        clicks = "first" if error.kind == "first" else "later"
         for name, clickmap in maps.items():
-            scores = score_map(clickmap, judges, truth, rng=rng)
-            found.setdefault((instance.dataset, name), []).append(scores)
+            scores = score_map(clickmap, judges, lesson.truth, rng=rng)
+            found.setdefault((error.instance.dataset, clicks, name), []).append(scores)
     if not found:
-        raise NotFound(f"`clicks` has no object of `data` with {_FEWEST} first clicks")
+        raise NotFound(f"`clicks` has no object of `data` with {_FEWEST} clicks on one error")
     return [
-        MapSummary(dataset, name, len(scores), _mean(scores))
-        for (dataset, name), scores in found.items()
+        MapSummary(dataset, clicks, name, len(scores), _mean(scores))
+        for (dataset, clicks, name), scores in found.items()
     ]
+
+
+def _makers(model: Clickability | None) -> Mapping[str, _Map]:
+    makers: dict[str, _Map] = {
+        "uniform": lambda lesson, others: uniform_map(lesson.error),
+        "distance": lambda lesson, others: distance_map(lesson.error),
+    }
+    if model is not None:
+        makers[model.version] = lambda lesson, others: model.clickmap(
+            lesson.image, lesson.truth, lesson.error
+        )
+    makers["other people"] = lambda lesson, others: clickability(others, lesson.error)
+    return makers
 
 
 def _mean(scores: Sequence[MapScores]) -> MapScores:
@@ -101,11 +117,12 @@ def _mean(scores: Sequence[MapScores]) -> MapScores:
 
 
 def maps_table(summaries: Sequence[MapSummary]) -> Table:
-    """Return the scores, a row per set and map."""
+    """Return the scores, a row per set, kind of clicks and map."""
     columns = (
         Column("set"),
+        Column("clicks"),
         Column("map"),
-        Column("objects"),
+        Column("errors"),
         Column("KS", 2, "max", "share of drawn sets that cannot be told from the clicks"),
         Column("PL1", 3, "min", "mean distance of drawn to real clicks, in object sizes"),
         Column("WD", 3, "min", "cost of moving drawn to real clicks, in object diagonals"),
@@ -115,8 +132,9 @@ def maps_table(summaries: Sequence[MapSummary]) -> Table:
     rows = tuple(
         (
             s.dataset,
+            s.clicks,
             s.map,
-            s.objects,
+            s.errors,
             s.scores.ks,
             s.scores.pl1,
             s.scores.wd,

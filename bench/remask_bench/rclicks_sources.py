@@ -1,4 +1,4 @@
-"""Where a benchmark learns how likely each pixel is clicked: from people, or from a rule."""
+"""Where a benchmark learns how likely each pixel is clicked: from people, a model, or a rule."""
 
 from __future__ import annotations
 
@@ -8,20 +8,24 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from remask_bench.datasets import Instance
+import numpy as np
+
+from remask_bench.datasets import Instance, Sample
 from remask_bench.rclicks_file import MeasuredClick, measured, read_clicks
 from remask_core.errors import NotFound
 from remask_core.types import BoolMask
+from remask_models.clickability import Clickability, clickability_version, load_clickability
 from remask_simulation.clickability import (
     ClickMap,
     ErrorKind,
+    Points,
     clickability,
     distance_map,
     uniform_map,
 )
 from remask_simulation.clicking_groups import MapSource
 
-__all__ = ["ClickSource"]
+__all__ = ["ClickSource", "first_clicks"]
 
 _RULES = {"distance": distance_map, "uniform": uniform_map}
 
@@ -35,14 +39,16 @@ class ClickSource:
         path: CSV of measured first clicks. Where an object has some, they foretell its first
             click. Later clicks answer errors that nobody but this model has made, so that the
             rule foretells them, and all clicks on objects without measured ones.
+        model: Weights of `remask train clickability`, which foretell every click.
     """
 
     rule: str = "distance"
     path: Path | None = None
+    model: Path | None = None
 
     @classmethod
     def parse(cls, words: str) -> ClickSource:
-        """Return the source that `distance`, `uniform` or the path of a CSV file names.
+        """Return the source that `distance`, `uniform` or the path of a CSV or npz file names.
 
         Raises:
             NotFound: It is none of these.
@@ -50,29 +56,42 @@ class ClickSource:
         if words in _RULES:
             return cls(rule=words)
         if not Path(words).is_file():
-            raise NotFound(f"`clicks` must be distance, uniform or a CSV file; got {words!r}")
-        return cls(path=Path(words))
+            raise NotFound(
+                f"`clicks` must be distance, uniform, a CSV file of clicks or an npz file of "
+                f"clickability weights; got {words!r}"
+            )
+        path = Path(words)
+        return cls(model=path) if path.suffix == ".npz" else cls(path=path)
 
     @property
     def label(self) -> str:
         """Rule, or name and digest of the file: equal label, equal maps."""
+        if self.model is not None:
+            return clickability_version(self.model)
         if self.path is None:
             return self.rule
         return f"{self.path.stem}@{_digest(self.path)[:12]}"
 
     def count(self, instance: Instance) -> int:
         """Return how many measured first clicks an object has."""
-        return len(measured(self._clicks(instance), instance, shape_hw=(1, 1)))
+        return 0 if self.path is None else len(first_clicks(self.path, instance, shape_hw=(1, 1)))
 
-    def maps_of(self, instance: Instance) -> MapSource:
-        """Return the function that foretells clicks on errors of this object's masks."""
-        clicks = self._clicks(instance)
+    def maps_of(self, instance: Instance, sample: Sample) -> MapSource:
+        """Return the function that foretells clicks on errors of this object's masks.
+
+        `sample` is what `instance` holds.
+        """
+        if self.model is not None:
+            learned = _learned(self.model)
+            return lambda error, kind: learned.clickmap(sample.image, sample.truth, error)
+        height, width = sample.truth.shape
+        points: Points = np.zeros((0, 2), dtype=np.int64)
+        if self.path is not None:
+            points = first_clicks(self.path, instance, shape_hw=(height, width))
         rule = _RULES[self.rule]
 
         def clickmap(error: BoolMask, kind: ErrorKind) -> ClickMap:
-            if kind == "first" and clicks:
-                height, width = error.shape
-                points = measured(clicks, instance, shape_hw=(height, width))
+            if kind == "first" and len(points):
                 found = clickability(points, error)
                 if found.any():
                     return found
@@ -80,9 +99,22 @@ class ClickSource:
 
         return clickmap
 
-    def _clicks(self, instance: Instance) -> list[MeasuredClick]:
-        """Return the clicks on the object's image."""
-        return [] if self.path is None else _by_image(self.path)[instance.image_path.stem]
+
+def first_clicks(path: Path, instance: Instance, *, shape_hw: tuple[int, int]) -> Points:
+    """Return (n, 2) the first clicks in a CSV file on one object; a process reads a file once.
+
+    They are in pixels of an image of `shape_hw`; empty when there are none.
+
+    Raises:
+        NotFound: There is no such file.
+        InputError: It is not in the layout of RClicks.
+    """
+    return measured(_by_image(path)[instance.image_path.stem], instance, shape_hw=shape_hw)
+
+
+@functools.lru_cache(maxsize=2)
+def _learned(path: Path) -> Clickability:
+    return load_clickability(path)
 
 
 @functools.lru_cache(maxsize=2)

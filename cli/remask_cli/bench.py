@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from remask_cli.printing import print_json, print_table
+
 if TYPE_CHECKING:
     from remask_bench.studies import Result, Setting
     from remask_bench.timings import Timing
-    from remask_reports.page import Table
 
 __all__ = ["app"]
 
@@ -128,7 +129,8 @@ def rclicks(
     clicks: Annotated[
         str,
         typer.Option(
-            help="Where people click: a CSV of measured clicks, or by rule: distance or uniform."
+            help="Where people click: a CSV of measured clicks, the .npz of a clickability model, "
+            "or by rule: distance or uniform."
         ),
     ] = "distance",
     rounds: Annotated[int, typer.Option(min=1, help="Clicks per object and person.")] = 20,
@@ -160,21 +162,34 @@ def rclicks(
 @app.command(epilog="Example: `remask bench clickmaps --clicks clicks.csv --data eval/grabcut`")
 def clickmaps(
     data: Data,
-    clicks: Annotated[Path, typer.Option(help="CSV of measured clicks.")],
+    clicks: Annotated[
+        Path, typer.Option(help="CSV of measured clicks, or of `remask log export`.")
+    ],
+    masks: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the masks that later clicks answer, as FULL_STEM.png."),
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Weights of `remask train clickability`, to be judged too.")
+    ] = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Say how well rules, and other people, foretell where people click."""
+    """Say how well rules, a model, and other people, foretell where people click."""
     from remask_bench.datasets import open_set
-    from remask_bench.rclicks_file import read_clicks
+    from remask_bench.rclicks_errors import clicked_errors
+    from remask_bench.rclicks_log import read_any_clicks
     from remask_bench.rclicks_maps import compare_maps, maps_table
+    from remask_models.clickability import load_clickability
 
     instances = [instance for path in data for instance in open_set(path)]
-    summaries = compare_maps(read_clicks(clicks), instances, seed=seed)
+    found = clicked_errors(read_any_clicks(clicks, data), instances, masks=masks)
+    learned = None if model is None else load_clickability(model)
+    summaries = compare_maps(found.errors, model=learned, seed=seed)
     if as_json:
-        _print_json(summaries)
+        print_json(summaries)
     else:
-        _print_table(maps_table(summaries))
+        print_table(maps_table(summaries))
 
 
 @app.command(epilog="Example: `remask bench codec --json`")
@@ -278,9 +293,9 @@ def time_noise(
 
     timings = compare_noise(masks=masks)
     if as_json:
-        _print_json(timings)
+        print_json(timings)
     else:
-        _print_table(table_of(timings))
+        print_table(table_of(timings))
 
 
 @app.command("eval", epilog="Example: `remask bench eval --masks 1000`")
@@ -295,9 +310,9 @@ def time_evaluation(
 
     timings = compare_evaluation(masks=masks)
     if as_json:
-        _print_json(timings)
+        print_json(timings)
     else:
-        _print_table(table_of(timings))
+        print_table(table_of(timings))
 
 
 @app.command("exports", epilog="Example: `remask bench exports --masks 200`")
@@ -311,9 +326,9 @@ def time_exports(
 
     timings = compare_sizes(masks=masks, seed=seed)
     if as_json:
-        _print_json(timings)
+        print_json(timings)
     else:
-        _print_table(table_of(timings))
+        print_table(table_of(timings))
 
 
 @app.command(
@@ -346,7 +361,7 @@ def ranking(
     page = ranking_report(rows, judgement, model=segmenter.version, seed=seed, made_by=_made_by())
     (out / "report.html").write_text(page.to_html(), encoding="utf-8")
     if as_json:
-        _print_json(judgement)
+        print_json(judgement)
         return
     typer.echo(summary(judgement))
     typer.echo(f"Report: {out / 'report.html'}")
@@ -402,39 +417,17 @@ def _bar(total: int) -> Iterator[Callable[[], None]]:
 
 def _show(result: Result, *, as_json: bool) -> None:
     if as_json:
-        _print_json(result.summaries)
+        print_json(result.summaries)
         return
     for table in result.tables:
-        _print_table(table)
+        print_table(table)
     typer.echo(f"Report: {result.report}")
 
 
 def _show_timing(timing: Timing, *, as_json: bool) -> None:
     if as_json:
-        _print_json(timing.rows)
+        print_json(timing.rows)
         return
     typer.echo(f"{timing.title}. {timing.about}\n")
     for table in timing.tables:
-        _print_table(table)
-
-
-def _print_json(data: object) -> None:
-    import msgspec
-
-    typer.echo(msgspec.json.format(msgspec.json.encode(data)).decode())
-
-
-def _print_table(table: Table) -> None:
-    from rich.console import Console
-    from rich.table import Table as Printed
-
-    if not table.rows:
-        return
-    printed = Printed(title=table.caption or None, title_justify="left", box=None, pad_edge=False)
-    for number, column in enumerate(table.columns):
-        words = isinstance(table.rows[0][number], str)
-        printed.add_column(column.title, justify="left" if words else "right")
-    for row in table.words():
-        printed.add_row(*row)
-    # As wide as it needs to be: a table cut to the terminal loses its numbers.
-    Console(width=400).print(printed, "")
+        print_table(table)

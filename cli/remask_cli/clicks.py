@@ -1,4 +1,4 @@
-"""`remask clicks`: Collect clicks from people in Label Studio."""
+"""`remask clicks`: Collect clicks from people, make some up, and score models by them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from typing import Annotated
 
 import typer
 
+from remask_cli.printing import print_json, print_table
 from remask_core.errors import InputError
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Collect clicks from people in Label Studio.", no_args_is_help=True)
+app = typer.Typer(
+    help="Collect clicks from people in Label Studio, and score models by them.",
+    no_args_is_help=True,
+)
 
 Data = Annotated[
     list[Path],
@@ -39,9 +43,16 @@ class Device(str, Enum):
     mobile = "mobile"
 
 
+class Habit(str, Enum):
+    """Which made-up crowd clicks."""
+
+    hand = "hand"
+    eye = "eye"
+
+
 @app.callback()
 def group() -> None:
-    """Collect clicks from people in Label Studio."""
+    """Collect clicks from people in Label Studio, and score models by them."""
 
 
 @app.command(
@@ -103,8 +114,6 @@ def collect(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
     """Turn exports of projects into a CSV of valid clicks, in the layout of RClicks."""
-    import msgspec
-
     from remask_bench.datasets import open_set
     from remask_bench.rclicks_collect import collect as collect_clicks
     from remask_bench.rclicks_file import write_clicks
@@ -120,11 +129,110 @@ def collect(
             "valid": len(found.clicks),
             "rejected": found.rejected,
         }
-        typer.echo(msgspec.json.format(msgspec.json.encode(summary)).decode())
+        print_json(summary)
         return
     typer.echo(f"{len(found.clicks)} of {found.answers} answers are valid clicks: {out}")
     for reason, count in found.rejected.items():
         typer.echo(f"  {count} rejected: {reason}")
+
+
+@app.command(
+    epilog="Example: `remask clicks score --clicks clicks.csv --data eval/grabcut --out out/users`"
+)
+def score(
+    data: Data,
+    clicks: Annotated[Path, typer.Option(help="CSV of measured clicks.")],
+    out: Annotated[Path, typer.Option(help="Folder for users.jsonl.")],
+    model: Annotated[
+        list[str],
+        typer.Option(help="Model to score, as NAME or NAME=WEIGHTS; may be repeated."),
+    ] = ["convnet"],  # noqa: B006
+    against: Annotated[
+        str,
+        typer.Option(
+            help="Where the drawn clicks beside people's come from: distance, uniform, or the .npz "
+            "of a clickability model."
+        ),
+    ] = "distance",
+    most: Annotated[int, typer.Option(min=2, help="At most so many clicks of an object.")] = 25,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only so many objects of each set.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes; results do not change.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the drawn clicks.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or auto.")] = "cpu",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Say what people's first clicks do to a model: IoU after one click, and User NSR@1.
+
+    A run that was stopped goes on where it stopped.
+    """
+    from remask_bench.contestants import Contestant
+    from remask_bench.datasets import open_set
+    from remask_bench.rclicks_sources import ClickSource
+    from remask_bench.rclicks_users import measure_users, users_table
+
+    summaries = measure_users(
+        clicks,
+        [instance for path in data for instance in open_set(path, limit=limit)],
+        [Contestant.parse(spec, device=device) for spec in dict.fromkeys(model)],
+        out=out,
+        source=ClickSource.parse(against),
+        most=most,
+        seed=seed,
+        jobs=jobs,
+    )
+    if as_json:
+        print_json(summaries)
+    else:
+        print_table(users_table(summaries))
+
+
+@app.command(
+    epilog="Example: `remask clicks simulate --data eval/grabcut --out simulated --habit eye`"
+)
+def simulate(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder for clicks.csv and masks/.")],
+    habit: Annotated[
+        Habit,
+        typer.Option(
+            help="`hand`: taught to click the middle, unsteady. `eye`: whatever catches the eye."
+        ),
+    ] = Habit.hand,
+    people: Annotated[int, typer.Option(min=1, help="How many click on each error.")] = 12,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Draws the masks that later clicks answer, as NAME or NAME=WEIGHTS; first clicks "
+            "only if not given."
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only so many objects of each set.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the people.")] = 0,
+    device: Annotated[str, typer.Option(help="For the model: cpu, cuda, cuda:1 or auto.")] = "cpu",
+) -> None:
+    """Make up a study of clicks: what everything here can be tried on before there are people.
+
+    The clicks are simulated. What is trained on them foretells the simulation.
+    """
+    from remask_bench import rclicks_simulate
+    from remask_bench.contestants import Contestant
+    from remask_bench.datasets import open_set
+
+    clicks = rclicks_simulate.simulate_clicks(
+        [instance for path in data for instance in open_set(path, limit=limit)],
+        rclicks_simulate.Study(
+            habit=rclicks_simulate.Habit(habit.value),
+            people=people,
+            model=None if model is None else Contestant.parse(model, device=device),
+            seed=seed,
+        ),
+        out,
+    )
+    typer.echo(f"wrote {len(clicks)} simulated clicks to {out / 'clicks.csv'}")
 
 
 def _read(file: Path) -> bytes:

@@ -9,6 +9,7 @@ import pytest
 from bench_data import SHAPE_HW, write_folder
 
 from remask_bench.datasets import Instance, open_set
+from remask_bench.rclicks_errors import ClickedError, clicked_errors
 from remask_bench.rclicks_file import MeasuredClick
 from remask_bench.rclicks_maps import compare_maps, maps_table
 from remask_core.errors import NotFound
@@ -21,13 +22,14 @@ def instances(tmp_path: Path) -> list[Instance]:
     return open_set(write_folder(tmp_path / "tiny"))
 
 
-def people(instances: list[Instance], habit: object, *, n: int = 24) -> list[MeasuredClick]:
+def people(instances: list[Instance], habit: object, *, n: int = 60) -> tuple[ClickedError, ...]:
     rng = np.random.default_rng(5)
-    return [
+    clicks = [
         MeasuredClick.first(instance, (int(x), int(y)), shape_hw=SHAPE_HW)
         for instance in instances
         for x, y in sample_points(habit(instance.load().truth), n, rng=rng)  # type: ignore[operator]
     ]
+    return clicked_errors(clicks, instances).errors
 
 
 def left_edge(truth: BoolMask) -> ClickMap:
@@ -44,30 +46,28 @@ def left_edge(truth: BoolMask) -> ClickMap:
 def test_the_rule_that_people_follow_foretells_them_best(
     instances: list[Instance], habit: object, best: str
 ) -> None:
-    found = {
-        summary.map: summary.scores for summary in compare_maps(people(instances, habit), instances)
-    }
+    found = {summary.map: summary.scores for summary in compare_maps(people(instances, habit))}
 
     assert max(found, key=lambda name: found[name].ks) == best
     assert found["distance"].nss != found["uniform"].nss
 
 
 def test_few_clicks_say_nothing(instances: list[Instance]) -> None:
-    with pytest.raises(NotFound, match="4 first clicks"):
-        compare_maps(people(instances, uniform_map, n=3), instances)
+    with pytest.raises(NotFound, match="4 clicks on one error"):
+        compare_maps(people(instances, uniform_map, n=3))
 
 
 def test_the_comparison_is_repeatable_and_does_not_depend_on_company(
     instances: list[Instance],
 ) -> None:
-    clicks = people(instances, uniform_map, n=8)
+    errors = people(instances, uniform_map, n=8)
 
-    assert compare_maps(clicks, instances) == compare_maps(clicks, instances)
-    (alone, *_), (again, *_) = (compare_maps(clicks, instances[:1]) for _ in range(2))
+    assert compare_maps(errors) == compare_maps(errors)
+    (alone, *_), (again, *_) = (compare_maps(errors[:1]) for _ in range(2))
     assert alone == again
 
 
 def test_the_table_has_a_row_per_map(instances: list[Instance]) -> None:
-    table = maps_table(compare_maps(people(instances, uniform_map, n=8), instances))
+    table = maps_table(compare_maps(people(instances, uniform_map, n=8)))
 
-    assert [row[1] for row in table.rows] == ["uniform", "distance", "other people"]
+    assert [row[2] for row in table.rows] == ["uniform", "distance", "other people"]

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from remask_bench.datasets import Instance
+from remask_bench.datasets import Instance, Sample
 from remask_bench.rclicks_file import MeasuredClick, measured, read_clicks, write_clicks
 from remask_bench.rclicks_sources import ClickSource
 from remask_core.errors import InputError, NotFound
+from remask_core.types import BoolMask, Box
 
 HEADER = "dataset,image_stem,object_stem,model_type,click_type,full_stem,device,x,y,w,h"
 SMALL = f"""{HEADER}
@@ -30,6 +31,11 @@ def small(tmp_path: Path) -> Path:
 def an_instance(value: int = 2, dataset: str = "davis") -> Instance:
     mask = (Path(f"masks/bear_00005-{value}.png"), value)
     return Instance(dataset, f"bear_00005-{value}", Path("images/bear_00005.jpg"), mask)
+
+
+def sample_of(truth: BoolMask) -> Sample:
+    image = np.zeros((*truth.shape, 3), dtype=np.uint8)
+    return Sample(image, truth, np.ones_like(truth), Box(0, 0, truth.shape[1], truth.shape[0]))
 
 
 def test_what_was_written_is_read_again(small: Path, tmp_path: Path) -> None:
@@ -119,11 +125,12 @@ def test_measured_clicks_foretell_the_first_click(small: Path) -> None:
     truth = np.zeros((60, 80), dtype=np.bool_)
     truth[10:50, 20:60] = True
 
-    maps = source.maps_of(an_instance())
+    maps = source.maps_of(an_instance(), sample_of(truth))
 
     assert np.unravel_index(maps(truth, "first").argmax(), truth.shape) == (30, 40)
     assert maps(truth, "first").sum() == pytest.approx(1.0, abs=1e-5)
-    assert np.array_equal(ClickSource().maps_of(an_instance())(truth, "fn"), maps(truth, "fn"))
+    rule = ClickSource().maps_of(an_instance(), sample_of(truth))
+    assert np.array_equal(rule(truth, "fn"), maps(truth, "fn"))
 
 
 def test_an_object_without_measured_clicks_follows_the_rule(small: Path) -> None:
@@ -131,10 +138,11 @@ def test_an_object_without_measured_clicks_follows_the_rule(small: Path) -> None
     truth[0] = False
     other = an_instance(9)
 
-    found = ClickSource.parse(str(small)).maps_of(other)(truth, "first")
+    found = ClickSource.parse(str(small)).maps_of(other, sample_of(truth))(truth, "first")
 
     assert ClickSource.parse(str(small)).count(other) == 0
-    assert np.array_equal(ClickSource().maps_of(other)(truth, "first"), found)
+    rule = ClickSource().maps_of(other, sample_of(truth))
+    assert np.array_equal(rule(truth, "first"), found)
 
 
 def test_another_file_is_another_source(small: Path, tmp_path: Path) -> None:
@@ -146,5 +154,5 @@ def test_another_file_is_another_source(small: Path, tmp_path: Path) -> None:
 
 
 def test_an_unknown_source_is_refused() -> None:
-    with pytest.raises(NotFound, match="distance, uniform or a CSV"):
+    with pytest.raises(NotFound, match="distance, uniform, a CSV"):
         ClickSource.parse("gaussian")

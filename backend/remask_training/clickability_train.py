@@ -1,0 +1,195 @@
+"""Training the clickability model: the frozen encoder of `convnet`, a small decoder, one loss.
+
+Source: RClicks (Antonov et al. 2024, arXiv 2410.11722), section 4: Kullback-Leibler divergence
+from the smoothed clicks, a rate that rises over a tenth of the steps and falls along a cosine,
+batches of 16, half of them mirrored, 20 epochs, the best one by similarity kept.
+Differs: the softened error is part of the answer, so that only its shape must be learnt.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from remask_core.errors import InputError, NotFound
+from remask_models.clickability import NET
+from remask_models.clickability_net import ClickNet
+from remask_models.convnet import WEIGHTS, load_network
+from remask_models.convnet_file import write_weights
+from remask_models.convnet_memory import keep_memory
+from remask_models.device import resolve_device
+from remask_models.weights import digest, stamp
+from remask_training.clickability_lessons import ClickLesson, Study, study_of
+from remask_training.samples import held_out
+from remask_training.tensors import image_tensor, plane_tensor
+
+__all__ = ["EPOCHS", "Epoch", "train_clickability"]
+
+EPOCHS: Final = 20
+_BATCH: Final = 16
+_RATE: Final = 2e-3
+_WARM_UP: Final = 0.1
+_MIRRORED: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """How far training is.
+
+    Attributes:
+        number: From 1; 0 is before training, when the map is the softened error itself.
+        loss: Mean divergence of the training batches, in nats; that of the held-out ones at 0.
+        divergence: The same on the held-out lessons; of the training ones where none is held out.
+        similarity: Shared mass of map and clicks on the same lessons, in [0, 1].
+    """
+
+    number: int
+    loss: float
+    divergence: float
+    similarity: float
+
+
+def train_clickability(
+    lessons: Iterable[ClickLesson],
+    *,
+    out: Path,
+    epochs: int = EPOCHS,
+    seed: int = 0,
+    device: str = "cpu",
+    facts: Mapping[str, Any] | None = None,
+    told: Callable[[Epoch], None] = lambda epoch: None,
+) -> Path:
+    """Train the model on clicked errors; return the path of its weights file.
+
+    Args:
+        lessons: Taken one by one; a window of each is kept. Those without a click near the error
+            teach nothing and are passed over. One image in twenty is held out, by its name.
+        out: Folder for `clickability.npz`; made if it is not there.
+        epochs: Passes over the lessons.
+        seed: Of order, mirroring and first weights.
+        device: `cpu`, `cuda`, `cuda:N` or `auto`.
+        facts: What else the weights file shall tell of its making, such as whose clicks they are.
+        told: Called after every epoch, and once before the first.
+
+    Raises:
+        NotFound: No lesson is left to learn from.
+        InputError: `epochs` is below 1, or the device is not there.
+    """
+    if epochs < 1:
+        raise InputError(f"`epochs` must be at least 1; got {epochs}")
+    place = resolve_device(device)
+    keep_memory()
+    studies = [study for study in map(study_of, lessons) if study is not None]
+    judged = [study for study in studies if held_out(study.name)]
+    taught = [study for study in studies if not held_out(study.name)]
+    if not taught:
+        raise NotFound("`lessons` must hold an error with clicks on it that is not held out")
+    judged = judged or taught
+    torch.manual_seed(seed)
+    net = ClickNet()
+    net.see_like(load_network(WEIGHTS).state_dict())
+    net.to(place)
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "clickability.npz"
+    told_facts = {
+        **(facts or {}),
+        "encoder": stamp("convnet", digest(WEIGHTS)),
+        "errors": len(taught),
+        "errors_held_out": len(studies) - len(taught),
+        "clicks": sum(study.clicks for study in taught),
+        "seed": seed,
+        "epochs": epochs,
+    }
+    told(_judge(net, judged, place, number=0, loss=None))
+    best = -1.0
+    for epoch in _epochs(net, taught, judged, place, epochs=epochs, seed=seed):
+        if epoch.similarity > best:
+            best = epoch.similarity
+            arrays = {name: value.cpu().numpy() for name, value in net.state_dict().items()}
+            write_weights(path, arrays, {**told_facts, "best": asdict(epoch)}, net=NET)
+        told(epoch)
+    return path
+
+
+def _epochs(
+    net: ClickNet,
+    taught: Sequence[Study],
+    judged: Sequence[Study],
+    device: torch.device,
+    *,
+    epochs: int,
+    seed: int,
+) -> Iterable[Epoch]:
+    """Train `net` in place; yield after every epoch."""
+    learners = [weight for weight in net.parameters() if weight.requires_grad]
+    optimiser = torch.optim.AdamW(learners, lr=_RATE, weight_decay=0.01)
+    steps = epochs * math.ceil(len(taught) / _BATCH)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps))
+    for number in range(1, epochs + 1):
+        rng = np.random.default_rng([seed, number])
+        net.train()
+        losses = []
+        order = rng.permutation(len(taught))
+        for first in range(0, len(order), _BATCH):
+            batch = [taught[int(index)] for index in order[first : first + _BATCH]]
+            loss = _divergences(net, batch, device, mirrored=rng.random() < _MIRRORED)[0].mean()
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            schedule.step()
+            losses.append(float(loss.detach()))
+        yield _judge(net, judged, device, number=number, loss=float(np.mean(losses)))
+
+
+def _rate(step: int, steps: int) -> float:
+    """Return the learning rate as a share of its peak."""
+    rise = max(1.0, _WARM_UP * steps)
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 + 0.5 * math.cos(math.pi * min(1.0, (step - rise) / max(1.0, steps - rise)))
+
+
+def _divergences(
+    net: ClickNet, batch: Sequence[Study], device: torch.device, *, mirrored: bool
+) -> tuple[Tensor, Tensor]:
+    """Return divergence and similarity of each answer, (N,) and (N,)."""
+    sights = [study.sight for study in batch]
+    given = [
+        image_tensor([sight.image for sight in sights], device),
+        torch.from_numpy(np.stack([sight.planes for sight in sights])).to(device),
+        plane_tensor([sight.soft for sight in sights], device),
+        plane_tensor([study.target for study in batch], device),
+    ]
+    image, planes, soft, target = [one.flip(3) for one in given] if mirrored else given
+    found = net.log_map(image, planes, soft)
+    wanted = target.flatten(1)
+    terms = wanted * (wanted.clamp(min=1e-12).log() - found)
+    shared = torch.minimum(found.detach().exp(), wanted)
+    return terms.sum(1), shared.sum(1)
+
+
+@torch.no_grad()
+def _judge(
+    net: ClickNet,
+    judged: Sequence[Study],
+    device: torch.device,
+    *,
+    number: int,
+    loss: float | None,
+) -> Epoch:
+    net.eval()
+    parts = [
+        _divergences(net, judged[first : first + _BATCH], device, mirrored=False)
+        for first in range(0, len(judged), _BATCH)
+    ]
+    divergence, similarity = (
+        float(torch.cat(list(one)).mean()) for one in zip(*parts, strict=True)
+    )
+    return Epoch(number, divergence if loss is None else loss, divergence, similarity)

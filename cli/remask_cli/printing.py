@@ -1,0 +1,36 @@
+"""How commands print what they found: tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from remask_reports.page import Table
+
+__all__ = ["print_json", "print_table"]
+
+
+def print_json(data: object) -> None:
+    """Print dataclasses, structs and plain data as indented JSON."""
+    import msgspec
+
+    typer.echo(msgspec.json.format(msgspec.json.encode(data)).decode())
+
+
+def print_table(table: Table) -> None:
+    """Print a table of a report with its caption; nothing for a table without rows."""
+    from rich.console import Console
+    from rich.table import Table as Printed
+
+    if not table.rows:
+        return
+    printed = Printed(title=table.caption or None, title_justify="left", box=None, pad_edge=False)
+    for number, column in enumerate(table.columns):
+        words = isinstance(table.rows[0][number], str)
+        printed.add_column(column.title, justify="left" if words else "right")
+    for row in table.words():
+        printed.add_row(*row)
+    # As wide as it needs to be: a table cut to the terminal loses its numbers.
+    Console(width=400).print(printed, "")

@@ -1,0 +1,86 @@
+"""`remask train clickability`: Train a model of where people click."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from remask_training.clickability_train import Epoch
+
+__all__ = ["EXAMPLE", "clickability"]
+
+EXAMPLE = (
+    "Example: `remask train clickability --clicks clicks.csv --masks SUBSEC_MASKS "
+    "--data TETRIS --out runs/clicks --name 'RClicks, TETRIS'`"
+)
+
+
+def clickability(
+    data: Annotated[
+        list[Path],
+        typer.Option(
+            help="The objects: a folder with index.csv, images/ and masks/, or a COCO JSON; may be "
+            "repeated."
+        ),
+    ],
+    clicks: Annotated[
+        list[Path],
+        typer.Option(
+            help="CSV of clicks in the layout of RClicks, or of `remask log export`; may be "
+            "repeated."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for clickability.npz.")],
+    masks: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the masks that later clicks answer: FULL_STEM.png, for a click log "
+            "INSTANCE-ROUND.png. Without it, first clicks only."
+        ),
+    ] = None,
+    name: Annotated[
+        str, typer.Option(help="Whose clicks these are; the weights file tells.")
+    ] = "measured clicks",
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the clicks.")] = 20,
+    seed: Annotated[int, typer.Option(help="Seed of every draw.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N or auto.")] = "auto",
+) -> None:
+    """Train a model that foretells where people click on an error.
+
+    Writes clickability.npz, which `remask bench rclicks --clicks` and `remask bench clickmaps
+    --model` take. The images of one in twenty are held out and measured.
+    """
+    from remask_bench.datasets import open_set
+    from remask_bench.rclicks_errors import clicked_errors
+    from remask_bench.rclicks_log import read_any_clicks
+    from remask_training.clickability_train import train_clickability
+
+    found = clicked_errors(
+        [click for path in clicks for click in read_any_clicks(path, data)],
+        [instance for path in data for instance in open_set(path)],
+        masks=masks,
+    )
+    typer.echo(f"{len(found.errors)} errors that were clicked on", err=True)
+    for reason, count in found.left_out.items():
+        typer.echo(f"  {count} clicks left out: {reason}", err=True)
+
+    def told(epoch: Epoch) -> None:
+        typer.echo(
+            f"epoch {epoch.number}: loss {epoch.loss:.3f}, held out: divergence "
+            f"{epoch.divergence:.3f}, similarity {epoch.similarity:.3f}",
+            err=True,
+        )
+
+    weights = train_clickability(
+        (error.load() for error in found.errors),
+        out=out,
+        epochs=epochs,
+        seed=seed,
+        device=device,
+        facts={"trained_on": name, "files": [path.name for path in clicks]},
+        told=told,
+    )
+    typer.echo(weights)
