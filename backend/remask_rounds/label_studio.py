@@ -266,7 +266,7 @@ class Connection:
         """Yield id and data of each of the project's tasks, in the order of the ids."""
         with _translated(self.url):
             found: Iterable[Any] = self.client.tasks.list(
-                project=project_id, page_size=page_size, fields="task_only"
+                project=project_id, page_size=page_size, fields="task_only", resolve_uri=False
             )
             for task in found:
                 yield int(task.id), task.data
@@ -280,7 +280,12 @@ class Connection:
         """
         with _translated(self.url):
             pager: Any = self.client.tasks.list(
-                project=project_id, page=page, page_size=page_size, fields="all"
+                project=project_id,
+                page=page,
+                page_size=page_size,
+                fields="all",
+                # Addresses as they were given: those that Label Studio makes of them expire.
+                resolve_uri=False,
             )
         tasks: list[Any] = list(pager.items or [])
         return [task.model_dump(mode="json") for task in tasks], int(pager.response.total)

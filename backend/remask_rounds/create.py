@@ -1,0 +1,78 @@
+"""The beginning of a campaign: the boxes of a project become its instances."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from remask_core.errors import InputError, WrongState
+from remask_label_config.config import parse_image_tags
+from remask_rounds.campaign import Campaign, CampaignInstance
+from remask_rounds.campaign_store import CampaignStore
+from remask_rounds.label_studio import Connection
+from remask_rounds.progress import Told, nobody
+from remask_rounds.source_boxes import LeftOut, ShapeOf, instances_of
+
+__all__ = ["create_campaign", "tasks_of"]
+
+_TASKS_PER_PAGE = 100
+
+
+def create_campaign(
+    store: CampaignStore,
+    connection: Connection,
+    campaign: Campaign,
+    *,
+    shape_of: ShapeOf | None = None,
+    told: Told = nobody,
+    left_out: Callable[[LeftOut], None] = lambda _one: None,
+) -> list[CampaignInstance]:
+    """Store a new campaign with the boxes of its source project, and return its instances.
+
+    No round is opened. The source project is only read, and may be changed afterwards.
+
+    Args:
+        store: Where it is kept.
+        connection: To the Label Studio that has the source project.
+        campaign: Its settings.
+        shape_of: As for `instances_of`.
+        told: Of the tasks that have been read.
+        left_out: Called with each thing that does not become an instance.
+
+    Raises:
+        WrongState: There is a campaign of that name; nothing has been read.
+        NotFound: There is no such project.
+        InputError: The project has no image tag, or none of its boxes can be used.
+        Unavailable: Label Studio, or an image whose size is needed, cannot be reached.
+    """
+    if any(known.name == campaign.name for known in store.campaigns()):
+        raise WrongState(f"`name` must be new; there is a campaign {campaign.name!r}")
+    images = parse_image_tags(connection.label_config(campaign.source_project))
+    instances: dict[str, CampaignInstance] = {}
+    for task in tasks_of(connection, campaign.source_project, told=told):
+        for one in instances_of(campaign, task, images, shape_of=shape_of):
+            if isinstance(one, LeftOut):
+                left_out(one)
+            else:
+                instances[one.id] = one
+    if not instances:
+        raise InputError(
+            f"`source_project` must have boxes of at least {campaign.long_side_px} x "
+            f"{campaign.short_side_px} px; project {campaign.source_project} has none"
+        )
+    store.add_campaign(campaign, list(instances.values()))
+    return list(instances.values())
+
+
+def tasks_of(
+    connection: Connection, project: int, *, told: Told = nobody
+) -> Iterator[dict[str, Any]]:
+    """Yield the project's tasks with their annotations and predictions, a page in memory."""
+    done, total, page = 0, 1, 1
+    while done < total:
+        tasks, total = connection.task_page(project, page=page, page_size=_TASKS_PER_PAGE)
+        if not tasks:
+            return
+        yield from tasks
+        done, page = done + len(tasks), page + 1
+        told("tasks read", done, total)
