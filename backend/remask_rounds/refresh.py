@@ -1,4 +1,4 @@
-"""Masks brought in line with their histories: the missing and the stale are made, others dropped."""
+"""Masks brought in line with their histories: missing and stale ones are made, others dropped."""
 
 from __future__ import annotations
 
