@@ -187,6 +187,11 @@ class PlacedClick:
     positive: bool
     at: float | None = None
 
+    @property
+    def pixel(self) -> Click:
+        """The click on the whole pixel that holds its place: what models are asked about."""
+        return Click(float(int(self.x)), float(int(self.y)), self.positive)
+
 
 @dataclass(frozen=True, slots=True)
 class Visit:
@@ -308,12 +313,8 @@ def steps_of(box: Box, standing: Mapping[int, Visit], *, upto: int) -> tuple[Ste
     for number in range(1, upto + 1):
         clicks = standing[number].clicks if number in standing else ()
         if clicks:
-            steps.append(Step(clicks=tuple(_pixel(click) for click in clicks)))
+            steps.append(Step(clicks=tuple(click.pixel for click in clicks)))
     return tuple(steps)
-
-
-def _pixel(click: PlacedClick) -> Click:
-    return Click(float(int(click.x)), float(int(click.y)), click.positive)
 
 
 def classes_of(instances: Sequence[CampaignInstance]) -> list[str]:

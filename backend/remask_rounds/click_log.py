@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby, islice
 from typing import Any, Literal
@@ -19,7 +19,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
 from remask_rounds.store import Store, annotation_table, prompt_table, region_table
 
-__all__ = ["AnnotationEvent", "ClickLog", "JoinedPrompt", "LogState", "PromptRow"]
+__all__ = ["AnnotationEvent", "ClickLog", "JoinedPrompt", "LogState", "PromptRow", "joined_prompts"]
 
 BATCH = 500
 """Rows written in one transaction."""
@@ -197,53 +197,8 @@ class ClickLog:
         self._thread.join()
 
     def prompts(self, *, project: str | None = None) -> list[JoinedPrompt]:
-        """Return the stored prompts in order of arrival, each with its annotation.
-
-        A prompt belongs to an annotation that holds the prompt itself (echoed) or the mask it
-        led to. If several do, the one that was updated last is given.
-        """
-        held = or_(
-            region_table.c.region_id == prompt_table.c.prompt_id,
-            region_table.c.region_id == prompt_table.c.region_id,
-        )
-        latest = (
-            select(annotation_table.c.annotation_id)
-            .join(
-                region_table,
-                region_table.c.annotation_id == annotation_table.c.annotation_id,
-            )
-            .where(held, annotation_table.c.task == prompt_table.c.task)
-            .order_by(annotation_table.c.updated_at.desc(), annotation_table.c.annotation_id.desc())
-            .limit(1)
-            .correlate(prompt_table)
-            .scalar_subquery()
-        )
-        query = (
-            select(
-                prompt_table,
-                annotation_table.c.annotation_id,
-                annotation_table.c.outcome.label("annotation_outcome"),
-                annotation_table.c.completed_by,
-                annotation_table.c.lead_time_s,
-            )
-            .select_from(prompt_table)
-            .outerjoin(annotation_table, annotation_table.c.annotation_id == latest)
-            .order_by(prompt_table.c.arrived_at, prompt_table.c.position)
-        )
-        if project is not None:
-            query = query.where(prompt_table.c.project == project)
-        names = [column.name for column in prompt_table.columns]
-        with self._store.reading() as connection:
-            return [
-                JoinedPrompt(
-                    prompt=PromptRow(**{name: row[name] for name in names}),
-                    annotation_id=row["annotation_id"],
-                    annotation_outcome=row["annotation_outcome"],
-                    completed_by=row["completed_by"],
-                    lead_time_s=row["lead_time_s"],
-                )
-                for row in connection.execute(query).mappings()
-            ]
+        """Return the stored prompts in order of arrival; see `joined_prompts`."""
+        return list(joined_prompts(self._store, project=project))
 
     def _work(self) -> None:
         while True:
@@ -296,6 +251,54 @@ class ClickLog:
         if bool(trouble) != bool(self._trouble):
             self._on_trouble(trouble)
         self._trouble = trouble
+
+
+def joined_prompts(store: Store, *, project: str | None = None) -> Iterator[JoinedPrompt]:
+    """Yield the stored prompts in order of arrival, each with its annotation; flat in memory.
+
+    A prompt belongs to an annotation that holds the prompt itself (echoed) or the mask it
+    led to. If several do, the one that was updated last is given.
+    """
+    held = or_(
+        region_table.c.region_id == prompt_table.c.prompt_id,
+        region_table.c.region_id == prompt_table.c.region_id,
+    )
+    latest = (
+        select(annotation_table.c.annotation_id)
+        .join(
+            region_table,
+            region_table.c.annotation_id == annotation_table.c.annotation_id,
+        )
+        .where(held, annotation_table.c.task == prompt_table.c.task)
+        .order_by(annotation_table.c.updated_at.desc(), annotation_table.c.annotation_id.desc())
+        .limit(1)
+        .correlate(prompt_table)
+        .scalar_subquery()
+    )
+    query = (
+        select(
+            prompt_table,
+            annotation_table.c.annotation_id,
+            annotation_table.c.outcome.label("annotation_outcome"),
+            annotation_table.c.completed_by,
+            annotation_table.c.lead_time_s,
+        )
+        .select_from(prompt_table)
+        .outerjoin(annotation_table, annotation_table.c.annotation_id == latest)
+        .order_by(prompt_table.c.arrived_at, prompt_table.c.position)
+    )
+    if project is not None:
+        query = query.where(prompt_table.c.project == project)
+    names = [column.name for column in prompt_table.columns]
+    with store.reading() as connection:
+        for row in connection.execution_options(yield_per=500).execute(query).mappings():
+            yield JoinedPrompt(
+                prompt=PromptRow(**{name: row[name] for name in names}),
+                annotation_id=row["annotation_id"],
+                annotation_outcome=row["annotation_outcome"],
+                completed_by=row["completed_by"],
+                lead_time_s=row["lead_time_s"],
+            )
 
 
 def _store_prompts(connection: Connection, rows: list[dict[str, Any]]) -> None:

@@ -14,6 +14,7 @@ from remask_cli import (
     demo,
     evaluate,
     export,
+    log,
     models,
     noise,
     rank,
@@ -41,6 +42,7 @@ app.add_typer(train.app, name="train")
 app.add_typer(bench.app, name="bench")
 app.add_typer(clicks.app, name="clicks")
 app.add_typer(campaign.app, name="campaign")
+app.add_typer(log.app, name="log")
 app.add_typer(rank.app, name="rank")
 app.add_typer(export.app, name="export")
 

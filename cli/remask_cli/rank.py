@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from remask_cli.campaign.common import Json, Name, State, open_campaigns
 from remask_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,12 +25,42 @@ Seed = Annotated[int, typer.Option("--seed", help="Seed of the forest and of the
 Folds = Annotated[
     int, typer.Option("--folds", min=2, help="Heaps of instances, each judged by the others.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 @app.callback()
 def group() -> None:
     """Foretell how good masks are, and order them."""
+
+
+@app.command(epilog="Example: `remask rank rows cats --out rows.csv`")
+def rows(
+    name: Name,
+    out: Annotated[Path, typer.Option(help="CSV to write: one line per instance and round.")],
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Processes that measure; one per core if not given.")
+    ] = None,
+    state: State = None,
+    as_json: Json = False,
+) -> None:
+    """Write what a ranking model sees of a campaign; the other commands take the file.
+
+    Rows of instances whose truth is known have their true IoU.
+    """
+    import os
+
+    import msgspec
+
+    from remask_ranking.campaign_rows import campaign_rows
+    from remask_ranking.table import write_rows
+
+    with open_campaigns(state) as store:
+        written = write_rows(
+            campaign_rows(store, name, processes=processes or os.cpu_count() or 1), out
+        )
+    if as_json:
+        typer.echo(msgspec.json.encode({"out": str(out), "rows": written}))
+    else:
+        typer.echo(f"{out}: {written} rows")
 
 
 @app.command(epilog="Example: `remask rank train gold.csv --out ranker.npz`")

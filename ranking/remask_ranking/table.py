@@ -16,7 +16,7 @@ from remask_core.rle_coco import decode_coco_rle
 from remask_core.types import Box, Click
 from remask_ranking.features import FEATURES, Features, features
 
-__all__ = ["Row", "Visit", "feature_rows", "last_rounds", "read_rows", "write_rows"]
+__all__ = ["ClickPlace", "Row", "Visit", "feature_rows", "last_rounds", "read_rows", "write_rows"]
 
 Share: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Round: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
@@ -148,12 +148,13 @@ def read_rows(path: Path) -> list[Row]:
     return list(rows.values())
 
 
-def write_rows(rows: Iterable[Row], path: Path) -> None:
-    """Write `rows` to a `.csv` that `read_rows` reads.
+def write_rows(rows: Iterable[Row], path: Path) -> int:
+    """Write `rows` to a `.csv` that `read_rows` reads, and return how many there were.
 
     Raises:
         InputError: `path` cannot be written.
     """
+    count = 0
     try:
         with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
@@ -161,8 +162,10 @@ def write_rows(rows: Iterable[Row], path: Path) -> None:
             for row in rows:
                 known = (row.true_iou, row.score, row.weight)
                 writer.writerow((row.instance, row.round, *row.features, *known))
+                count += 1
     except OSError as error:
         raise InputError(f"`{path}` must be writable: {error}") from error
+    return count
 
 
 def _read_jsonl(path: Path) -> Iterator[tuple[int, Row]]:

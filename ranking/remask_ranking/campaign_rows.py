@@ -1,0 +1,68 @@
+"""The rows of a campaign: one per instance and finished round, ready to learn from and to rank."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from remask_core.processes import map_in_order
+from remask_ranking.table import ClickPlace, Row, Visit
+from remask_rounds.campaign import CampaignInstance
+from remask_rounds.campaign_store import CampaignStore
+from remask_rounds.journal import Entry, journal
+
+__all__ = ["campaign_rows"]
+
+_VISITS_AT_ONCE = 50
+
+
+def campaign_rows(store: CampaignStore, name: str, *, processes: int = 1) -> Iterator[Row]:
+    """Yield a row for each visit that an instance's round went on from.
+
+    Instances are named as exports of the campaign's results name them. Skipped instances have no
+    mask and no row, and a round that is not closed has no rows yet. Where the truth is known, the
+    row has the mask's IoU with it. Memory does not grow with the campaign.
+
+    Args:
+        store: Where the campaign is kept.
+        name: Of the campaign.
+        processes: How many measure; the rows do not depend on it.
+
+    Raises:
+        NotFound: There is no such campaign.
+        InputError: A stored mask is damaged, or a click is not on its image.
+    """
+    visits = (
+        _visit(entry)
+        for entry in journal(store, name)
+        if entry.counts and entry.before is not None and entry.after is not None
+    )
+    batches = iter(lambda: list(islice(visits, _VISITS_AT_ONCE)), [])
+    for rows in map_in_order(_rows_of, batches, shared=None, processes=processes):
+        yield from rows
+
+
+def _rows_of(_: None, visits: Sequence[Visit]) -> list[Row]:
+    return [visit.to_row() for visit in visits]
+
+
+def _visit(entry: Entry) -> Visit:
+    assert entry.before is not None
+    assert entry.after is not None
+    instance, box = entry.instance, entry.instance.box
+    pixels = [click.pixel for click in entry.visit.clicks]
+    return Visit(
+        instance=instance.id,
+        round=entry.visit.round,
+        previous_mask=_rle(instance, entry.before.counts),
+        mask=_rle(instance, entry.after.counts),
+        clicks=tuple(ClickPlace(x=at.x, y=at.y, positive=at.positive) for at in pixels),
+        box=(box.x0, box.y0, box.x1, box.y1),
+        truth=None if entry.truth is None else _rle(instance, entry.truth.counts),
+        score=entry.after.score,
+    )
+
+
+def _rle(instance: CampaignInstance, counts: bytes) -> dict[str, Any]:
+    return {"size": list(instance.shape_hw), "counts": counts}
