@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 
 from remask_core.errors import InputError
 
-__all__ = ["class_colours", "write_labelling_config"]
+__all__ = ["check_classes", "class_colours", "labels_tag", "write_labelling_config"]
 
 _GOLDEN_TURN = 0.61803398875
 """Steps of this part of the colour circle never come close to an earlier one for long."""
@@ -57,7 +57,7 @@ def write_labelling_config(
     Raises:
         InputError: No class, one twice, or a name that Label Studio cannot hold.
     """
-    _check_classes(classes)
+    check_classes(classes)
     mask_tag = "BrushLabels" if kind == "brush" else "BitmaskLabels"
     how_to = _HOW_TO_BRUSH if kind == "brush" else _HOW_TO_BITMASK
     lines = [
@@ -70,11 +70,11 @@ def write_labelling_config(
         # annotator would scroll for each.
         '  <View style="flex: 0 0 17em; position: sticky; top: 0">',
         '    <Header value="Box" size="5"/>',
-        *_labels("RectangleLabels", "box", classes, hotkey="{}", smart=True),
+        *labels_tag("RectangleLabels", "box", classes, hotkey="{}", smart=True),
         '    <Header value="Click" size="5"/>',
-        *_labels("KeyPointLabels", "click", classes, hotkey="shift+{}", smart=True, dark=True),
+        *labels_tag("KeyPointLabels", "click", classes, hotkey="shift+{}", smart=True, dark=True),
         '    <Header value="Mask" size="5"/>',
-        *_labels(mask_tag, "mask", classes),
+        *labels_tag(mask_tag, "mask", classes),
         "    <Collapse>",
         *_panel("How to", how_to),
         *_panel("Policy", [line for line in (policy or "").splitlines() if line.strip()]),
@@ -113,7 +113,7 @@ def _panel(title: str, texts: Sequence[str]) -> list[str]:
     return [f"      <Panel value={_quoted(title)}>", *headers, "      </Panel>"]
 
 
-def _labels(
+def labels_tag(
     tag: str,
     name: str,
     classes: Sequence[str],
@@ -122,6 +122,16 @@ def _labels(
     smart: bool = False,
     dark: bool = False,
 ) -> list[str]:
+    """Return the lines of a control tag with one label, in a colour of its own, for each class.
+
+    Args:
+        tag: Such as `BrushLabels`.
+        name: Of the tag.
+        classes: In order.
+        hotkey: Of the first nine labels, `{}` standing for the digit; None: none.
+        smart: Whether what is drawn is sent to the backend.
+        dark: See `class_colours`.
+    """
     # `smart` is Label Studio's default on every control; saying so keeps the brush out of it.
     lines = [f'    <{tag} name="{name}" toName="image" smart="{str(smart).lower()}">']
     for index, colour in enumerate(class_colours(len(classes), dark=dark)):
@@ -148,7 +158,8 @@ def _still(text: str) -> str:
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ufffe\uffff\ud800-\udfff]")
 
 
-def _check_classes(classes: Sequence[str]) -> None:
+def check_classes(classes: Sequence[str]) -> None:
+    """Raise `InputError` unless there are classes, all different, that Label Studio can hold."""
     if not classes:
         raise InputError("`classes` must name at least one class; got none")
     for name in classes:
