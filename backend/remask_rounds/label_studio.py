@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
-from label_studio_sdk import ImportApiRequest, LabelStudio, PredictionRequest
+from label_studio_sdk import ImportApiRequest, LabelStudio, NotFoundError, PredictionRequest
 from label_studio_sdk.core import ApiError
 
 from remask_core.errors import InputError, NotFound, RemaskError, Unavailable
@@ -253,6 +253,68 @@ class Connection:
                     if hook.url == f"{backend.url}/webhook" and hook.id is not None:
                         self.client.webhooks.update(hook.id, headers=headers)
         return int(created.id)
+
+    def users(self) -> dict[str, int]:
+        """Return the id of every user by e-mail address."""
+        with _translated(self.url):
+            return {str(user.email): int(user.id) for user in self.client.users.list()}
+
+    def add_user(self, address: str, *, name: str) -> int:
+        """Return the id of a new user, who has no password and so cannot log in."""
+        with _translated(self.url):
+            user = self.client.users.create(username=address, email=address, first_name=name)
+        return int(user.id)
+
+    def annotate(
+        self,
+        task_id: int,
+        *,
+        result: Sequence[Mapping[str, Any]],
+        skipped: bool,
+        lead_time_s: float,
+        user: int,
+    ) -> int:
+        """Return the id of a new annotation of `task_id`, submitted or skipped by `user`."""
+        with _translated(self.url):
+            made = self.client.annotations.create(
+                id=task_id,
+                result=[dict(region) for region in result],
+                was_cancelled=skipped,
+                lead_time=lead_time_s,
+                completed_by=user,
+            )
+        return int(made.id)
+
+    def add_webhook(self, project_id: int, backend: BackendAddress) -> None:
+        """Have the backend told of the project's annotations, and of nothing else.
+
+        `add_backend` does this along the way. A webhook to the same address is left as it is.
+        """
+        url = f"{backend.url}/webhook"
+        headers = {}
+        if backend.user is not None:
+            headers["Authorization"] = _basic(backend.user, backend.password or "")
+        with _translated(self.url):
+            if any(hook.url == url for hook in self.client.webhooks.list(project=str(project_id))):
+                return
+            self.client.webhooks.create(
+                url=url,
+                project=project_id,
+                headers=headers,
+                send_payload=True,
+                send_for_all_actions=False,
+                actions=["ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED"],
+            )
+
+    def show_model_version(self, project_id: int, model_version: str) -> None:
+        """Have the tasks open with the predictions of this version copied in."""
+        with _translated(self.url):
+            self.client.projects.update(id=project_id, model_version=model_version)
+
+    def delete_task(self, task_id: int) -> None:
+        """Delete a task with its annotations; one that is gone already is no error."""
+        with _translated(self.url), suppress(NotFoundError):
+            self.client.tasks.delete(id=str(task_id))
 
     def export_tasks(self, project_id: int) -> list[dict[str, Any]]:
         """Return every task of the project with its annotations, as Label Studio exports them."""
