@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import typer
+from remask_cli.campaign import simulate
+from remask_cli.campaign.common import app
 
-__all__ = ["app"]
-
-app = typer.Typer(help="From boxes to masks in rounds of corrective clicks.", no_args_is_help=True)
+__all__ = ["app", "simulate"]
 
 
 @app.callback()

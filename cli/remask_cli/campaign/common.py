@@ -5,15 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from remask_rounds.campaign_store import CampaignStore
+    from remask_rounds.progress import Told
     from remask_service.settings import Settings
 
-__all__ = ["ApiKey", "Json", "Name", "State", "Url", "open_campaigns", "settings_with"]
+__all__ = [
+    "ApiKey",
+    "Json",
+    "Name",
+    "State",
+    "Url",
+    "app",
+    "open_campaigns",
+    "progress_bar",
+    "settings_with",
+]
+
+app = typer.Typer(help="From boxes to masks in rounds of corrective clicks.", no_args_is_help=True)
+"""The noun itself; the modules beside this one add their commands to it."""
+
 
 Name = Annotated[str, typer.Argument(help="Name of the campaign.")]
 State = Annotated[
@@ -63,3 +78,21 @@ def open_campaigns(state: str | None) -> Iterator[CampaignStore]:
         yield store
     finally:
         store.close()
+
+
+@contextmanager
+def progress_bar() -> Iterator[Told]:
+    """Give a `Told` that draws one bar for each thing under way, on the error stream."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    bars: dict[str, Any] = {}
+    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+
+        def told(what: str, done: int, total: int) -> None:
+            if what not in bars:
+                bars[what] = progress.add_task(what, total=total)
+            progress.update(bars[what], completed=done, total=total)
+
+        yield told
