@@ -24,7 +24,7 @@ _HAND = 3.0 / 193.0
 as in the Open Images simulation."""
 _ABSENT = 0.1
 """Share of people whose eye is drawn by nothing."""
-_PULL = 2.0
+_PULL = 4.0
 """Strongest pull of colour and of the centre, in logarithms of probability."""
 _GLANCE = 0.03
 """Detail that the eye sees at a glance, over the region's longer side."""
