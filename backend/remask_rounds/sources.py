@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,8 @@ import msgspec
 
 from remask_core.errors import InputError
 from remask_core.images import image_size
-from remask_core.rle_coco import decode_coco_segmentation, encode_coco_rle
 from remask_label_config.box_page import box_region, write_box_config
 from remask_label_config.prompts import PercentBox
-from remask_rounds.campaign import CampaignInstance, Truth
 from remask_rounds.label_studio import Connection
 from remask_rounds.progress import Told, nobody
 from remask_rounds.source_boxes import LeftOut
@@ -26,7 +24,6 @@ __all__ = [
     "SourceImage",
     "file_names_of",
     "import_source",
-    "truths_of",
 ]
 
 _IMAGES_PER_PAGE = 20
@@ -174,46 +171,6 @@ def file_names_of(connection: Connection, project: int) -> dict[int, str]:
         for task, data in connection.task_data(project)
         if "file_name" in data
     }
-
-
-def truths_of(
-    images: Iterable[SourceImage],
-    instances: Iterable[CampaignInstance],
-    file_names: Mapping[int, str],
-    *,
-    left_out: Callable[[LeftOut], None] = lambda _one: None,
-) -> Iterator[Truth]:
-    """Yield the truth of each instance whose box comes from an annotation with a segmentation.
-
-    Args:
-        images: As they were imported.
-        instances: Of the campaign.
-        file_names: Of `file_names_of` the campaign's source project.
-        left_out: Called with each segmentation that cannot be read, or is of another size.
-    """
-    known = {
-        (image.file_name, box.id): (image, box.segmentation)
-        for image in images
-        for box in image.boxes
-        if box.segmentation is not None
-    }
-    for instance in instances:
-        file_name = file_names.get(instance.source_task, "")
-        image, segmentation = known.get((file_name, instance.source_id), (None, None))
-        if image is None or segmentation is None:
-            continue
-        try:
-            mask = decode_coco_segmentation(
-                msgspec.json.decode(segmentation), shape_hw=image.shape_hw or instance.shape_hw
-            )
-            if mask.shape != instance.shape_hw:
-                raise InputError(
-                    f"the truth must be of {instance.shape_hw} pixels; it is of {mask.shape}"
-                )
-        except InputError as error:
-            left_out(LeftOut(f"{file_name}/{instance.source_id}", "no-truth", str(error)))
-        else:
-            yield Truth(instance.id, encode_coco_rle(mask)["counts"].encode("ascii"), "file")
 
 
 def _serve(connection: Connection, project: int, place: ImagePlace) -> None:

@@ -15,7 +15,8 @@ from remask_core.types import Box
 from remask_label_config.prompts import PercentBox
 from remask_rounds.campaign import CampaignInstance
 from remask_rounds.source_boxes import LeftOut
-from remask_rounds.sources import ImagePlace, SourceImage, truths_of
+from remask_rounds.source_truths import truths_of
+from remask_rounds.sources import ImagePlace, SourceImage
 from remask_rounds.sources_coco import read_coco
 from remask_rounds.sources_openimages import read_class_descriptions, read_open_images
 

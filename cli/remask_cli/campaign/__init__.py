@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from remask_cli.campaign import simulate
+from remask_cli.campaign import create, simulate
 from remask_cli.campaign.common import app
 
-__all__ = ["app", "simulate"]
+__all__ = ["app", "create", "simulate"]
 
 
 @app.callback()

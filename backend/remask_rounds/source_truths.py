@@ -1,0 +1,92 @@
+"""True masks of a campaign's instances, from the file that their boxes came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+import msgspec
+
+from remask_core.errors import InputError
+from remask_core.rle_coco import decode_coco_segmentation, encode_coco_rle
+from remask_rounds.campaign import CampaignInstance, Truth
+from remask_rounds.campaign_store import CampaignStore
+from remask_rounds.label_studio import Connection
+from remask_rounds.source_boxes import LeftOut
+from remask_rounds.sources import SourceImage, file_names_of
+
+__all__ = ["keep_truths", "truths_of"]
+
+_TRUTHS_PER_WRITE = 200
+
+
+def keep_truths(
+    store: CampaignStore,
+    connection: Connection,
+    name: str,
+    images: Sequence[SourceImage],
+    *,
+    left_out: Callable[[LeftOut], None] = lambda _one: None,
+) -> int:
+    """Store the segmentations of a file as truths of a campaign, and return how many.
+
+    Args:
+        store: With the campaign in it.
+        connection: To the Label Studio that has its source project, made by `import_source`.
+        name: Of the campaign.
+        images: As they were imported.
+        left_out: As for `truths_of`.
+
+    Raises:
+        NotFound: There is no such campaign.
+    """
+    campaign = store.campaign(name)
+    file_names = file_names_of(connection, campaign.source_project)
+    count = 0
+    some: list[Truth] = []
+    for truth in truths_of(images, store.instances(name), file_names, left_out=left_out):
+        some.append(truth)
+        if len(some) == _TRUTHS_PER_WRITE:
+            store.put_truths(name, some)
+            count, some = count + len(some), []
+    store.put_truths(name, some)
+    return count + len(some)
+
+
+def truths_of(
+    images: Iterable[SourceImage],
+    instances: Iterable[CampaignInstance],
+    file_names: Mapping[int, str],
+    *,
+    left_out: Callable[[LeftOut], None] = lambda _one: None,
+) -> Iterator[Truth]:
+    """Yield the truth of each instance whose box comes from an annotation with a segmentation.
+
+    Args:
+        images: As they were imported.
+        instances: Of the campaign.
+        file_names: Of `file_names_of` the campaign's source project.
+        left_out: Called with each segmentation that cannot be read, or is of another size.
+    """
+    known = {
+        (image.file_name, box.id): (image, box.segmentation)
+        for image in images
+        for box in image.boxes
+        if box.segmentation is not None
+    }
+    for instance in instances:
+        file_name = file_names.get(instance.source_task, "")
+        image, segmentation = known.get((file_name, instance.source_id), (None, None))
+        if image is None or segmentation is None:
+            continue
+        try:
+            mask = decode_coco_segmentation(
+                msgspec.json.decode(segmentation), shape_hw=image.shape_hw or instance.shape_hw
+            )
+            if mask.shape != instance.shape_hw:
+                raise InputError(
+                    f"the truth must be of {instance.shape_hw} pixels; it is of {mask.shape}"
+                )
+        except InputError as error:
+            left_out(LeftOut(f"{file_name}/{instance.source_id}", "no-truth", str(error)))
+        else:
+            yield Truth(instance.id, encode_coco_rle(mask)["counts"].encode("ascii"), "file")

@@ -1,0 +1,297 @@
+"""`remask campaign create`, `truth` and `restore`: where a campaign begins, and begins again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from remask_cli.campaign.common import (
+    ApiKey,
+    Json,
+    Name,
+    State,
+    Url,
+    app,
+    open_campaigns,
+    progress_bar,
+)
+from remask_cli.campaign.images import open_image_source
+from remask_core.errors import InputError, WrongState
+
+if TYPE_CHECKING:
+    from remask_rounds.campaign import Campaign, CampaignInstance
+    from remask_rounds.label_studio import Connection
+    from remask_rounds.progress import Told
+    from remask_rounds.source_boxes import LeftOut
+    from remask_rounds.sources import ImagePlace, SourceImage
+
+__all__ = ["create", "truth"]
+
+_SHOWN_PER_REASON = 3
+
+
+class ModeChoice(str, Enum):
+    """When masks are computed: as a round closes, or at each click."""
+
+    batch = "batch"
+    live = "live"
+
+
+@app.command(
+    epilog="Example: `remask campaign create cats --coco boxes.json --images photos --rounds 3`"
+)
+def create(
+    name: Name,
+    project: Annotated[
+        int | None, typer.Option(help="Begin from the boxes of this Label Studio project.")
+    ] = None,
+    coco: Annotated[
+        Path | None, typer.Option(help="Begin from the boxes of this COCO instances file.")
+    ] = None,
+    open_images: Annotated[
+        Path | None, typer.Option(help="Begin from the boxes of this Open Images CSV.")
+    ] = None,
+    class_descriptions: Annotated[
+        Path | None, typer.Option(help="CSV with the names of Open Images' labels.")
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the images of the file; uploaded unless there is a prefix."),
+    ] = None,
+    image_prefix: Annotated[
+        str | None,
+        typer.Option(
+            help="What comes before a file's name in its address: https://example.org/photos/ or "
+            "/data/local-files/?d=photos/"
+        ),
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="How often an instance is seen.")] = 3,
+    clicks: Annotated[int, typer.Option(min=1, help="Most clicks in a round.")] = 4,
+    min_size: Annotated[
+        str, typer.Option(help="Least width and height of an object in px, either way round.")
+    ] = "80x40",
+    mode: Annotated[ModeChoice, typer.Option(help="When masks are computed.")] = ModeChoice.batch,
+    model: Annotated[str, typer.Option(help="As `remask serve --model` takes it.")] = "convnet",
+    per_task: Annotated[
+        int, typer.Option(min=1, help="Most instances of an image on one page.")
+    ] = 1,
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Markdown shown beside the image: FILE for every class, CLASS=FILE for one, "
+            "CLASS,CLASS=FILE for several; may be repeated."
+        ),
+    ] = None,
+    with_truth: Annotated[
+        bool,
+        typer.Option("--truth", help="Keep the COCO segmentations as the true masks."),
+    ] = False,
+    url: Url = "http://localhost:8080",
+    api_key: ApiKey = "",
+    state: State = None,
+    as_json: Json = False,
+) -> None:
+    """Make a campaign from a project with boxes, a COCO file or an Open Images CSV.
+
+    A file's boxes become a Label Studio project first. An interrupted command may be given again.
+    No round is opened: `remask campaign advance` does that.
+    """
+    import time
+
+    from remask_rounds.campaign import Campaign
+    from remask_rounds.create import create_campaign
+    from remask_rounds.label_studio import connect
+    from remask_rounds.source_truths import keep_truths
+    from remask_rounds.sources import ImagePlace
+
+    if sum(one is not None for one in (project, coco, open_images)) != 1:
+        raise InputError("give one of `--project`, `--coco` and `--open-images`")
+    if with_truth and coco is None:
+        raise InputError("`--truth` needs the segmentations of `--coco`")
+    long_px, short_px = _size(min_size)
+    left: list[LeftOut] = []
+    found = _file_images(coco, open_images, class_descriptions, images, left.append)
+    settings = Campaign(
+        name=name,
+        source_project=project or 0,
+        created_at=time.time(),
+        rounds=rounds,
+        clicks_per_round=clicks,
+        long_side_px=long_px,
+        short_side_px=short_px,
+        mode=mode.value,
+        model=model,
+        per_task=per_task,
+        policies=_policies(policy or ()),
+    )
+    with (
+        open_campaigns(state) as store,
+        connect(url, api_key) as connection,
+        open_image_source(state, url, api_key) as source,
+        progress_bar() as told,
+    ):
+        if name in {one.name for one in store.campaigns()}:
+            raise WrongState(f"`name` must be new; there is a campaign {name!r}")
+        if found is not None:
+            place = ImagePlace(images, image_prefix)
+            settings = _import(connection, settings, found, place, told, left.append)
+        instances = create_campaign(
+            store,
+            connection,
+            settings,
+            shape_of=lambda image: source.fetch(image, task_id=None).shape_hw,
+            told=told,
+            left_out=left.append,
+        )
+        truths = 0
+        if with_truth and found is not None:
+            truths = keep_truths(store, connection, name, found, left_out=left.append)
+    _show(settings, instances, truths, left, as_json=as_json)
+
+
+@app.command(epilog="Example: `remask campaign truth cats --coco boxes.json`")
+def truth(
+    name: Name,
+    coco: Annotated[Path, typer.Option(help="The COCO file that the campaign was made from.")],
+    url: Url = "http://localhost:8080",
+    api_key: ApiKey = "",
+    state: State = None,
+    as_json: Json = False,
+) -> None:
+    """Keep a COCO file's segmentations as the true masks of a campaign's instances."""
+    import msgspec
+
+    from remask_rounds.label_studio import connect
+    from remask_rounds.source_truths import keep_truths
+    from remask_rounds.sources_coco import read_coco
+
+    left: list[LeftOut] = []
+    with open_campaigns(state) as store, connect(url, api_key) as connection:
+        count = keep_truths(store, connection, name, read_coco(coco), left_out=left.append)
+    if as_json:
+        typer.echo(msgspec.json.encode({"truths": count, "left_out": _counted(left)}))
+        return
+    typer.echo(f"Truths: {count}")
+    _tell(left)
+
+
+def _file_images(
+    coco: Path | None,
+    open_images: Path | None,
+    class_descriptions: Path | None,
+    folder: Path | None,
+    left_out: Callable[[LeftOut], None],
+) -> list[SourceImage] | None:
+    """Return the images of the file that was given; None where it was a project."""
+    from remask_rounds.sources_coco import read_coco
+    from remask_rounds.sources_openimages import read_class_descriptions, read_open_images
+
+    if coco is not None:
+        return read_coco(coco, left_out=left_out)
+    if open_images is not None:
+        names = None if class_descriptions is None else read_class_descriptions(class_descriptions)
+        return read_open_images(open_images, class_names=names, folder=folder, left_out=left_out)
+    return None
+
+
+def _import(
+    connection: Connection,
+    campaign: Campaign,
+    images: Sequence[SourceImage],
+    place: ImagePlace,
+    told: Told,
+    left_out: Callable[[LeftOut], None],
+) -> Campaign:
+    """Return the campaign with the project that now holds the file's boxes."""
+    from dataclasses import replace
+
+    from remask_rounds.described import describe, title_of
+    from remask_rounds.sources import import_source
+
+    project = import_source(
+        connection,
+        title_of(campaign.name, "boxes"),
+        images,
+        place=place,
+        description=describe(campaign, "boxes"),
+        told=told,
+        left_out=left_out,
+    )
+    return replace(campaign, source_project=project)
+
+
+def _size(text: str) -> tuple[int, int]:
+    """Return the longer and the shorter side of `80x40`."""
+    sides = text.lower().split("x")
+    if len(sides) != 2 or not all(side.strip().isdigit() for side in sides):
+        raise InputError(f"`--min-size` must be two whole numbers such as 80x40; got {text!r}")
+    short, long = sorted(int(side) for side in sides)
+    return long, short
+
+
+def _policies(given: Sequence[str]) -> dict[str, str]:
+    """Return class to Markdown; what holds for every class stands under the empty class."""
+    policies: dict[str, str] = {}
+    for one in given:
+        classes, is_named, file = one.rpartition("=")
+        try:
+            text = Path(file).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"`--policy` must name a readable text file: {error}") from error
+        for label in classes.split(",") if is_named else [""]:
+            policies[label.strip()] = text
+    return policies
+
+
+def _counted(left: Sequence[LeftOut]) -> Mapping[str, int]:
+    return Counter(one.reason for one in left)
+
+
+def _tell(left: Sequence[LeftOut]) -> None:
+    """Print how many things were left out for each reason, with the first of them."""
+    for reason, count in _counted(left).items():
+        some = [one for one in left if one.reason == reason][:_SHOWN_PER_REASON]
+        named = ", ".join(f"{one.name} ({one.detail})" if one.detail else one.name for one in some)
+        more = ", …" if count > len(some) else ""
+        typer.echo(f"Left out, {reason}: {count} ({named}{more})")
+
+
+def _show(
+    campaign: Campaign,
+    instances: Sequence[CampaignInstance],
+    truths: int,
+    left: Sequence[LeftOut],
+    *,
+    as_json: bool,
+) -> None:
+    import msgspec
+
+    from remask_rounds.campaign import classes_of
+
+    classes = classes_of(instances)
+    images = len({one.image for one in instances})
+    if as_json:
+        answer = {
+            "campaign": campaign.name,
+            "source_project": campaign.source_project,
+            "instances": len(instances),
+            "images": images,
+            "classes": classes,
+            "truths": truths,
+            "left_out": _counted(left),
+        }
+        typer.echo(msgspec.json.encode(answer))
+        return
+    typer.echo(
+        f"Campaign {campaign.name}: {len(instances)} instances of {len(classes)} classes on "
+        f"{images} images, from project {campaign.source_project}"
+    )
+    if truths:
+        typer.echo(f"Truths: {truths}")
+    _tell(left)
+    typer.echo(f"Next: remask campaign advance {campaign.name}")
