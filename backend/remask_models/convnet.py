@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from remask_core.errors import InputError
 from remask_core.types import Segmenter
-from remask_models.convnet_file import read_weights
+from remask_models.convnet_file import read_header, read_weights
 from remask_models.convnet_memory import keep_memory
+from remask_models.convnet_score import ScoreCurve
 from remask_models.weights import BUNDLED_CONVNET, digest, stamp
 
 if TYPE_CHECKING:
@@ -59,5 +60,8 @@ def load_convnet(weights: Path | None, *, device: str) -> Segmenter:
     keep_memory()
     path = weights or WEIGHTS
     return ConvNetSegmenter(
-        load_network(path), version=stamp("convnet", digest(path)), device=resolve_device(device)
+        load_network(path),
+        version=stamp("convnet", digest(path)),
+        device=resolve_device(device),
+        curve=ScoreCurve.of(read_header(path)),
     )

@@ -30,6 +30,7 @@ from remask_models.convnet_prompts import (
     draw_box,
     draw_click,
 )
+from remask_models.convnet_score import ScoreCurve
 from remask_models.convnet_windows import (
     Window,
     bounds,
@@ -84,9 +85,16 @@ class ConvNetSegmenter:
     name = "convnet"
 
     def __init__(
-        self, net: ConvNet, *, version: str, device: torch.device, manner: Manner | None = None
+        self,
+        net: ConvNet,
+        *,
+        version: str,
+        device: torch.device,
+        manner: Manner | None = None,
+        curve: ScoreCurve | None = None,
     ) -> None:
         self.version = version
+        self._curve = curve or ScoreCurve()
         self._net = net.eval().to(device)
         self._device = device
         self._manner = manner or Manner()
@@ -104,12 +112,13 @@ class ConvNetSegmenter:
         image: RgbImage = embedding.arrays["image"]
         prior = _Prior.of(prompt)
         window = self._first_window(prompt, prior, embedding.shape_hw)
-        logits, score = self._look(image, prompt, prior, window)
+        logits, estimate = self._look(image, prompt, prior, window)
         closer = None if prior is not None else self._closer(prompt, logits, window)
         if closer is not None:
             prior = _Prior(_sigmoid(logits), window)
             window = closer
-            logits, score = self._look(image, prompt, prior, window)
+            logits, estimate = self._look(image, prompt, prior, window)
+        score = self._curve.score(estimate, clicks=len(prompt.clicks))
         mask = _mask(image.shape[:2], logits, window)
         mask = obey(mask, image, prompt.clicks, radius_px=0.02 * window.side)
         return [Candidate(mask=mask, score=score, logits=pack(logits, window))]

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from remask_core.errors import NotFound
-from remask_training.config import FOLDER_USES, FolderUse
+from remask_core.errors import InputError, NotFound
+from remask_training.click_logs import ClickLog, with_clicks
+from remask_training.config import use_of
 from remask_training.crops import Crop, augmented_crop
 from remask_training.prompting import start_prompt
-from remask_training.samples import Sample, held_out, read_folder
+from remask_training.samples import ANNOTATIONS, Sample, held_out, read_folder
 
 __all__ = ["Batch", "Pool", "batches", "find_folders", "load_pool"]
 
@@ -58,8 +59,8 @@ def find_folders(data: Sequence[Path]) -> list[Path]:
         here = [path] if _is_data(path) else sorted(one for one in _inside(path) if _is_data(one))
         if not here:
             raise NotFound(
-                "`data` must hold index.csv or annotations.json, itself or in a folder directly "
-                f"in it; {path} does not"
+                f"`data` must hold index.csv, {' or '.join(ANNOTATIONS)}, itself or in a folder "
+                f"directly in it; {path} does not"
             )
         found += here
     return found
@@ -70,21 +71,30 @@ def _inside(path: Path) -> list[Path]:
 
 
 def _is_data(path: Path) -> bool:
-    return any((path / name).is_file() for name in ("index.csv", "annotations.json"))
+    return any((path / name).is_file() for name in ("index.csv", *ANNOTATIONS))
 
 
-def load_pool(folders: Sequence[Path]) -> tuple[Pool, list[Sample]]:
+def load_pool(folders: Sequence[Path], *, log: ClickLog | None = None) -> tuple[Pool, list[Sample]]:
     """Return what is trained on, and the held-out samples.
+
+    Args:
+        folders: Data folders.
+        log: Clicks that annotators gave on the instances, besides those that the folders tell.
 
     Raises:
         NotFound: No folder holds an instance large enough.
+        InputError: The log knows none of the instances.
     """
     taught: list[tuple[Sample, ...]] = []
     shares: list[float] = []
     kept: list[Sample] = []
+    clicked = 0
     for folder in folders:
-        use = FOLDER_USES.get(folder.name, FolderUse())
+        use = use_of(folder)
         samples = read_folder(folder, unions=use.unions)
+        if log is not None:
+            named, found = with_clicks(samples, log)
+            samples, clicked = named, clicked + found
         kept += [one for one in samples if held_out(one.picture.name)]
         learnt = tuple(one for one in samples if not held_out(one.picture.name))
         if learnt:
@@ -92,6 +102,10 @@ def load_pool(folders: Sequence[Path]) -> tuple[Pool, list[Sample]]:
             shares.append(use.share)
     if not taught:
         raise NotFound("`data` must hold instances of 40 px and more to learn from; there is none")
+    if log is not None and not clicked:
+        raise InputError(
+            "`clicks` must be on instances of `data`; no image and instance of the log is there"
+        )
     weights = [np.array([one.weight for one in samples]) for samples in taught]
     pool = Pool(
         tuple(taught),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 
-__all__ = ["CONFIGS", "FOLDER_USES", "FolderUse", "TrainConfig"]
+__all__ = ["CONFIGS", "FOLDER_USES", "FolderUse", "TrainConfig", "use_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,4 +134,9 @@ FOLDER_USES: Mapping[str, FolderUse] = MappingProxyType(
         "dsb2018": FolderUse(share=0.02),
     }
 )
-"""Known folders by name; any other has the use `FolderUse()`."""
+"""Known folders by name."""
+
+
+def use_of(folder: Path) -> FolderUse:
+    """Return how a data folder is used; an unknown one as `FolderUse()` says."""
+    return FOLDER_USES.get(folder.name, FolderUse())

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from remask_core.types import RgbImage
+from remask_core.types import Click, RgbImage
 from remask_training.samples import Sample
 
 __all__ = ["Crop", "augmented_crop", "plain_crop"]
@@ -33,12 +33,15 @@ class Crop:
         truth: (S/2, S/2) float32, share of each drawn pixel that is the object.
         known: (S/2, S/2) float32, 0 where the truth says nothing.
         inside: (S/2, S/2) float32, 1 on the picture.
+        clicks: What annotators clicked on the instance, in drawn pixels (S/2 of them), their
+            centres at whole numbers; those that the crop does not show are left out.
     """
 
     image: RgbImage
     truth: _Floats
     known: _Floats
     inside: _Floats
+    clicks: tuple[Click, ...] = ()
 
 
 def plain_crop(sample: Sample, *, side: int, context: float) -> Crop:
@@ -80,7 +83,7 @@ def augmented_crop(
     image = _recolour(crop.image, rng=rng)
     if rng.random() < _PASTE:
         return _paste(crop, image, others[int(rng.integers(len(others)))], side=side, rng=rng)
-    return Crop(image, crop.truth, crop.known, crop.inside)
+    return replace(crop, image=image)
 
 
 def _view(
@@ -126,7 +129,16 @@ def _cut(sample: Sample, view: npt.NDArray[np.float64], *, side: int) -> Crop:
         _halve(truth.astype(np.float32) / np.float32(255)),
         (_halve(ignored.astype(np.float32)) == 0).astype(np.float32),
         (_halve(inside.astype(np.float32)) > 0.5).astype(np.float32),
+        tuple(_moved(sample.clicks, view, side=side)),
     )
+
+
+def _moved(clicks: Sequence[Click], view: npt.NDArray[np.float64], *, side: int) -> Iterator[Click]:
+    for click in clicks:
+        x, y = view @ (click.x, click.y, 1.0)
+        drawn = Click(float(x + 0.5) / 2 - 0.5, float(y + 0.5) / 2 - 0.5, click.positive)
+        if 0 <= round(drawn.x) < side // 2 and 0 <= round(drawn.y) < side // 2:
+            yield drawn
 
 
 def _warp_image(image: RgbImage, view: npt.NDArray[np.float64], *, side: int, how: int) -> RgbImage:
@@ -162,8 +174,7 @@ def _paste(
     back = _bytes(cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA))
     alpha = cv2.resize(crop.truth, (side, side), interpolation=cv2.INTER_LINEAR)[..., None]
     mixed = alpha * image + (1 - alpha) * _recolour(back, rng=rng)
-    everywhere = np.ones_like(crop.inside)
-    return Crop(mixed.astype(np.uint8), crop.truth, crop.known, everywhere)
+    return replace(crop, image=mixed.astype(np.uint8), inside=np.ones_like(crop.inside))
 
 
 def _recolour(image: RgbImage, *, rng: np.random.Generator) -> RgbImage:

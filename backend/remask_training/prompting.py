@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from remask_core.types import Click
 from remask_models.convnet_prompts import BOX, HAS_PRIOR, INSIDE, PRIOR, draw_box, draw_click
 from remask_training.crops import Crop
 
@@ -21,6 +22,7 @@ _CAREFUL = 0.25  # share of boxes that are drawn well
 _CENTRAL = 0.5  # share of clicks on an error's innermost pixel; the others fall anywhere inside
 _SLIP = 0.8  # drawn pixels, standard deviation of a click's place
 _MIN_DEPTH = 1.5  # drawn pixels; thinner errors are not worth a click
+_REAL = 0.5  # share of clicks that are an annotator's, where one clicked on such an error
 
 _Floats = npt.NDArray[np.float32]
 
@@ -72,13 +74,22 @@ def add_clicks(
     """Draw up to `count` clicks on what `probs` has wrong, in place; return how many.
 
     Deepest errors come first; each click covers its own surroundings, so that the next one goes
-    elsewhere.
+    elsewhere. Where annotators clicked on the instance, about half of the clicks are theirs:
+    the first that the mask does not agree with.
     """
     truth, mask = crop.truth > 0.5, probs > 0.5
     known = (crop.known > 0) & (crop.inside > 0)
     depths = [_depth(truth & ~mask & known), _depth(mask & ~truth & known)]
+    real = [click for click in crop.clicks if mask[_pixel(click)] != click.positive]
     given = 0
     for _ in range(count):
+        if real and rng.random() < _REAL:
+            click = real.pop(0)
+            draw_click(drawn, click.x, click.y, positive=click.positive)
+            depth = depths[0 if click.positive else 1]
+            _cover(depth, *_pixel(click), depth=float(depth[_pixel(click)]))
+            given += 1
+            continue
         deepest = [float(depth.max()) for depth in depths]
         positive = deepest[0] >= deepest[1]
         depth = depths[0 if positive else 1]
@@ -95,9 +106,18 @@ def add_clicks(
         x = float(np.clip(column + slip[0], 0, width - 1))
         y = float(np.clip(row + slip[1], 0, height - 1))
         draw_click(drawn, x, y, positive=bool(positive))
-        cv2.circle(depth, (int(column), int(row)), max(3, int(1.2 * top)), 0.0, -1)
+        _cover(depth, int(row), int(column), depth=top)
         given += 1
     return given
+
+
+def _pixel(click: Click) -> tuple[int, int]:
+    return round(click.y), round(click.x)
+
+
+def _cover(depths: _Floats, row: int, column: int, *, depth: float) -> None:
+    """Take what a click speaks for out of the errors, in place."""
+    cv2.circle(depths, (column, row), max(3, int(1.2 * depth)), 0.0, -1)
 
 
 def draw_prior(drawn: _Floats, probs: _Floats | None) -> None:

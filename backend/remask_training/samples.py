@@ -6,7 +6,7 @@ import csv
 import json
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -16,9 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from remask_core.errors import InputError, NotFound
-from remask_core.types import BoolMask, Box, RgbImage
+from remask_core.rle_coco import decode_coco_segmentation
+from remask_core.types import BoolMask, Box, Click, RgbImage
 
-__all__ = ["IGNORE", "Picture", "Sample", "held_out", "read_folder"]
+__all__ = ["ANNOTATIONS", "IGNORE", "Picture", "Sample", "held_out", "read_folder"]
+
+ANNOTATIONS = ("annotations.json", "instances.json")
+"""Names of a COCO file in a data folder; the second is what `remask export coco` writes."""
 
 IGNORE = 255
 """In a label map of 8 bits: pixels that belong neither to the object nor to the background."""
@@ -52,6 +56,8 @@ class Sample:
         values: The labels that make up the instance; several for a union of parts.
         box: Its tight box.
         weight: How often it is drawn, relative to the others of its folder.
+        name: Unique within its picture; a log of clicks goes by it.
+        clicks: What annotators clicked on it, in their order.
     """
 
     picture: Picture
@@ -59,6 +65,8 @@ class Sample:
     values: tuple[int, ...]
     box: Box
     weight: float
+    name: str = ""
+    clicks: tuple[Click, ...] = ()
 
     def mask(self) -> BoolMask:
         """Return the instance as (H, W) bool."""
@@ -78,29 +86,38 @@ def held_out(name: str) -> bool:
     return zlib.crc32(name.encode()) % 20 == 0
 
 
-def read_folder(folder: Path, *, unions: bool = False) -> list[Sample]:
+def read_folder(
+    folder: Path, *, unions: bool = False, wanted: Callable[[str], bool] = lambda name: True
+) -> list[Sample]:
     """Return the samples in `folder`.
 
     Two layouts are understood. `index.csv` with columns `image, mask, instance, x0, y0, x1, y1,
-    area` beside `images/` and `masks/`, where masks are PNG label maps and 255 says nothing.
-    Or `annotations.json` in COCO's form beside `images/`; crowds are left out.
+    area` beside `images/` and `masks/`, where masks are PNG label maps and 255 says nothing; an
+    instance is named by `name` if there is such a column, else by `instance`.
+    Or a COCO file of a name in `ANNOTATIONS`, images beside it or in `images/`; crowds are left
+    out. An annotation is named by `instance` or else by its `id`, and may have `clicks`, each with
+    `x`, `y`, `positive` and `order`, as `remask export coco` writes them.
 
     Args:
         folder: The data folder.
         unions: The labels of a mask are parts of one thing: their union is added as a sample.
+        wanted: Given a picture's name, whether it is read at all.
 
     Raises:
         NotFound: The folder holds neither layout, or an image or mask is missing.
-        InputError: The index lacks a column.
+        InputError: The index lacks a column, or the COCO file is none.
     """
     if (folder / "index.csv").is_file():
-        return list(_from_index(folder, unions=unions))
-    if (folder / "annotations.json").is_file():
-        return list(_from_coco(folder))
-    raise NotFound(f"`data` must hold index.csv or annotations.json; {folder} holds neither")
+        return list(_from_index(folder, unions=unions, wanted=wanted))
+    for name in ANNOTATIONS:
+        if (folder / name).is_file():
+            return list(_from_coco(folder / name, wanted=wanted))
+    raise NotFound(
+        f"`data` must hold index.csv, {' or '.join(ANNOTATIONS)}; {folder} holds neither"
+    )
 
 
-def _from_index(folder: Path, *, unions: bool) -> Iterator[Sample]:
+def _from_index(folder: Path, *, unions: bool, wanted: Callable[[str], bool]) -> Iterator[Sample]:
     with (folder / "index.csv").open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         needed = {"image", "mask", "instance", "x0", "y0", "x1", "y1", "area"}
@@ -108,43 +125,58 @@ def _from_index(folder: Path, *, unions: bool) -> Iterator[Sample]:
             raise InputError(f"{folder / 'index.csv'} must have the columns {sorted(missing)}")
         rows: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
         for row in reader:
-            rows[row["image"], row["mask"]].append(row)
+            if wanted(Path(row["image"]).stem):
+                rows[row["image"], row["mask"]].append(row)
     pictures: dict[str, Picture] = {}
     for (image_name, mask_name), instances in rows.items():
         if image_name not in pictures:
             pictures[image_name] = _picture(folder / "images" / image_name)
+        picture = pictures[image_name]
         labels = _decode(folder / "masks" / mask_name, cv2.IMREAD_UNCHANGED)
         labels = labels[..., 0] if labels.ndim == 3 else labels
         for row in instances:
             box = Box(float(row["x0"]), float(row["y0"]), float(row["x1"]), float(row["y1"]))
-            yield from _sample(pictures[image_name], labels, (int(row["instance"]),), box)
+            name = row.get("name") or row["instance"]
+            yield from _sample(picture, labels, (int(row["instance"]),), box, name)
         if unions:
             whole = (labels > 0) & (labels != IGNORE)
             values = tuple(int(row["instance"]) for row in instances)
-            yield from _sample(pictures[image_name], labels, values, _tight(whole), favour=2.0)
+            yield from _sample(picture, labels, values, _tight(whole), "union", favour=2.0)
 
 
-def _from_coco(folder: Path) -> Iterator[Sample]:
-    from pycocotools import mask as coco_rle
-
-    content = json.loads((folder / "annotations.json").read_text(encoding="utf-8"))
-    files = {image["id"]: image for image in content["images"]}
-    of_image: dict[Any, list[Mapping[str, Any]]] = defaultdict(list)
-    for annotation in content["annotations"]:
-        if not annotation.get("iscrowd") and annotation.get("segmentation"):
-            of_image[annotation["image_id"]].append(annotation)
-    for image_id, outlines in of_image.items():
-        picture = _picture(folder / "images" / files[image_id]["file_name"])
-        height, width = picture.image.shape[:2]
+def _from_coco(path: Path, *, wanted: Callable[[str], bool]) -> Iterator[Sample]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        files = {image["id"]: str(image["file_name"]) for image in content["images"]}
+        of_image: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+        for annotation in content["annotations"]:
+            file_name = files[annotation["image_id"]]
+            drawn = annotation.get("segmentation") and not annotation.get("iscrowd")
+            if drawn and wanted(Path(file_name).stem):
+                of_image[file_name].append(annotation)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} must be COCO instances JSON: {error!r}") from error
+    for file_name, outlines in of_image.items():
+        beside = path.parent / file_name
+        picture = _picture(beside if beside.is_file() else path.parent / "images" / file_name)
+        shape_hw = (picture.image.shape[0], picture.image.shape[1])
         for annotation in outlines:
-            segmentation = annotation["segmentation"]
-            if isinstance(segmentation, list) or isinstance(segmentation["counts"], list):
-                segmentation = coco_rle.frPyObjects(segmentation, height, width)
-            if isinstance(segmentation, list):
-                segmentation = coco_rle.merge(segmentation)
-            mask = coco_rle.decode(segmentation).astype(np.bool_)
+            mask = decode_coco_segmentation(annotation["segmentation"], shape_hw=shape_hw)
             if mask.any():
-                yield from _sample(picture, mask.astype(np.uint8), (1,), _tight(mask))
+                name = str(annotation.get("instance", annotation["id"]))
+                clicks = _clicks(annotation.get("clicks", ()))
+                yield from _sample(
+                    picture, mask.astype(np.uint8), (1,), _tight(mask), name, clicks=clicks
+                )
+
+
+def _clicks(stored: Sequence[Mapping[str, Any]]) -> tuple[Click, ...]:
+    ordered = sorted(stored, key=lambda click: int(click["order"]))
+    return tuple(
+        # In an export 0 is the picture's edge; a pixel's own place is its middle.
+        Click(float(click["x"]) - 0.5, float(click["y"]) - 0.5, bool(click["positive"]))
+        for click in ordered
+    )
 
 
 def _sample(
@@ -152,15 +184,17 @@ def _sample(
     labels: _Labels,
     values: Sequence[int],
     box: Box,
+    name: str,
     *,
     favour: float = 1.0,
+    clicks: tuple[Click, ...] = (),
 ) -> Iterator[Sample]:
     """Yield the instance if it is large enough to teach anything."""
     area = float(np.isin(labels, values).sum())
     if max(box.width, box.height) >= _MIN_SIDE_PX and area >= _MIN_AREA_PX:
         # What people cut out is large in the picture; the cap keeps table tops from ruling.
         weight = favour * min(area, 20_000.0)
-        yield Sample(picture, labels, tuple(values), box, weight)
+        yield Sample(picture, labels, tuple(values), box, weight, name, clicks)
 
 
 def _picture(path: Path) -> Picture:

@@ -10,12 +10,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-from pycocotools import mask as coco_mask
 
 from remask_core.errors import InputError, NotFound
 from remask_core.geometry import box_of_mask
 from remask_core.images import decode_image
-from remask_core.rle_coco import decode_coco_rle
+from remask_core.rle_coco import decode_coco_segmentation
 from remask_core.types import BoolMask, Box, RgbImage
 
 __all__ = ["VOID", "Instance", "Sample", "open_set"]
@@ -77,7 +76,7 @@ class Instance:
                 raise InputError(f"{path} must be a greyscale or palette PNG of labels")
             truth, valid = labels == value, labels != VOID
         else:
-            truth = _from_coco(self.mask, height, width)
+            truth = decode_coco_segmentation(self.mask, shape_hw=(height, width))
             valid = np.ones((height, width), dtype=np.bool_)
         if truth.shape != (height, width):
             raise InputError(
@@ -154,17 +153,6 @@ def _read_coco(path: Path) -> list[Instance]:
 def _image_path(path: Path, file_name: str) -> Path:
     beside = path.parent / file_name
     return beside if beside.is_file() else path.parent / "images" / file_name
-
-
-def _from_coco(segmentation: Any, height: int, width: int) -> BoolMask:
-    """Return (H, W) bool of polygons, uncompressed or compressed RLE."""
-    if not isinstance(segmentation, list):
-        return decode_coco_rle(segmentation)
-    try:
-        parts = coco_mask.frPyObjects(segmentation, height, width)
-    except (TypeError, ValueError, IndexError) as error:
-        raise InputError(f"`segmentation` must be polygons or RLE: {error!r}") from error
-    return decode_coco_rle(coco_mask.merge(parts))
 
 
 def _bytes(path: Path) -> bytes:

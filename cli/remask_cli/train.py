@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from remask_cli.train_clickability import EXAMPLE, clickability
+
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from remask_training.loop import Report
 
 __all__ = ["app"]
 
 app = typer.Typer(help="Train and fine-tune the bundled model.", no_args_is_help=True)
+
+Data = Annotated[
+    list[Path],
+    typer.Option(
+        help="Folder with index.csv, images/ and masks/, or a COCO file (annotations.json, or "
+        "instances.json of `remask export coco`) and images/; or a folder of such folders. May be "
+        "given several times."
+    ),
+]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:N or auto.")]
 
 
 @app.callback()
@@ -25,18 +41,19 @@ def group() -> None:
     "the bundled weights; `--init deeplabv3_mobilenetv2_coco_voc.pt` trains from the encoder up."
 )
 def convnet(
-    data: Annotated[
-        list[Path],
-        typer.Option(
-            help="Folder with index.csv, images/ and masks/, or annotations.json (COCO) and "
-            "images/; or a folder of such folders. May be given several times."
-        ),
-    ],
+    data: Data,
     out: Annotated[
         Path, typer.Option(help="Folder for the weights, the checkpoint and the curves.")
     ],
     val: Annotated[
         list[Path] | None, typer.Option(help="More folders to measure on while training.")
+    ] = None,
+    clicks: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV of `remask log export`: what annotators clicked on instances of the data "
+            "then takes the place of about half of the simulated clicks."
+        ),
     ] = None,
     init: Annotated[
         Path | None,
@@ -55,8 +72,12 @@ def convnet(
     steps: Annotated[
         int | None, typer.Option(help="Batches to train for; the config's if not given.")
     ] = None,
+    calibrate_on: Annotated[
+        int,
+        typer.Option(min=0, help="Measured instances that the score is calibrated on at the end."),
+    ] = 300,
     seed: Annotated[int, typer.Option(help="Seed of every draw.")] = 0,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N or auto.")] = "auto",
+    device: Device = "auto",
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")
     ] = False,
@@ -64,22 +85,14 @@ def convnet(
     """Train the network on images with masks, or fine-tune it on your own.
 
     Writes weights.npz, which `remask serve --model convnet --weights` takes, checkpoint.pt to go
-    on from, curves.csv and curves.html. One picture in twenty is held out and measured.
+    on from, curves.csv and curves.html. One picture in twenty is held out and measured; on these
+    and on --val the score is calibrated, as `remask train calibrate` does.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
+    from remask_models.convnet_file import read_header
     from remask_training.config import CONFIGS
     from remask_training.start import train_convnet
 
-    console = Console(stderr=True)
-    with Progress(
-        "{task.description}",
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-    ) as progress:
+    with _progress() as progress:
         total = steps or (CONFIGS[config].steps if config in CONFIGS else None)
         bar = progress.add_task("reading data", total=total)
 
@@ -90,7 +103,10 @@ def convnet(
             )
             for name, measures in report.checks.items():
                 line = " ".join(f"{key} {value:.3f}" for key, value in measures.items())
-                console.print(f"{report.step}: {name}: {line}", highlight=False)
+                progress.console.print(f"{report.step}: {name}: {line}", highlight=False)
+
+        def played(done: int, total: int) -> None:
+            progress.update(bar, completed=done, total=total, description="calibrating the score")
 
         weights = train_convnet(
             data,
@@ -99,9 +115,95 @@ def convnet(
             init=init,
             config=config,
             steps=steps,
+            clicks=clicks,
+            calibrated_on=calibrate_on,
             seed=seed,
             device=device,
             resume=resume,
             told=told,
+            played=played,
         )
+        if "score" in (facts := read_header(weights)):
+            progress.console.print(_reliability(facts["score"]), highlight=False)
     typer.echo(weights)
+
+
+@app.command(
+    epilog="Example: `remask train calibrate --weights runs/mine/weights.npz --data masks/ "
+    "--out calibrated.npz`"
+)
+def calibrate(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Weights file to write.")],
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights file of convnet; the bundled one if not given.")
+    ] = None,
+    val: Annotated[
+        list[Path] | None,
+        typer.Option(help="More folders, of pictures that the weights have not learnt from."),
+    ] = None,
+    instances: Annotated[int, typer.Option(min=1, help="Play at most so many.")] = 300,
+    seed: Annotated[int, typer.Option(help="Seed of the choice, the boxes and the clicks.")] = 0,
+    device: Device = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Make the model's score an IoU that can be believed, for weights that are trained already.
+
+    Plays boxes and clicks on the pictures of the data that training holds out, and on --val, and
+    stores with the weights how the network's own estimate is to be read. Masks do not change.
+    """
+    import msgspec
+
+    from remask_training.start import calibrate_convnet
+
+    with _progress() as progress:
+        bar = progress.add_task("reading data", total=None)
+
+        def played(done: int, total: int) -> None:
+            progress.update(bar, completed=done, total=total, description="instances")
+
+        score = calibrate_convnet(
+            data,
+            out=out,
+            weights=weights,
+            val=val or [],
+            instances=instances,
+            seed=seed,
+            device=device,
+            played=played,
+        )
+    if as_json:
+        typer.echo(msgspec.json.encode(score))
+        return
+    typer.echo(_reliability(score))
+    typer.echo(out)
+
+
+app.command(epilog=EXAMPLE)(clickability)
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        yield progress
+
+
+def _reliability(score: dict[str, Any]) -> str:
+    """Return how well the score foretells the IoU before and after calibration, as a table."""
+    played = ", ".join(f"{count} of {name}" for name, count in score["instances"].items())
+    lines = [f"Score against IoU in {score['answers']} answers (instances: {played})"]
+    lines.append(f"{'':8}{'bias':>8}{'error':>8}{'rank':>8}")
+    for name in ("before", "after"):
+        told = score[name]
+        rank = "-" if told["rank"] is None else f"{told['rank']:.2f}"
+        lines.append(f"{name:8}{told['bias']:+8.3f}{told['error']:8.3f}{rank:>8}")
+    lines.append("By score, in ten parts: mean score and mean IoU")
+    for name in ("before", "after"):
+        for measure in ("score", "iou"):
+            values = "".join(f"{tenth[measure]:6.2f}" for tenth in score[name]["tenths"])
+            lines.append(f"{name:8}{measure:6}{values}")
+    return "\n".join(lines)

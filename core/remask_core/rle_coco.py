@@ -25,6 +25,7 @@ from remask_core.types import BoolMask, check_mask
 __all__ = [
     "CocoRle",
     "decode_coco_rle",
+    "decode_coco_segmentation",
     "encode_coco_rle",
     "pack_coco_runs",
     "unpack_coco_runs",
@@ -101,6 +102,28 @@ def decode_coco_rle(rle: Mapping[str, object], *, max_pixels: int = MAX_PIXELS) 
     return np.ascontiguousarray(flat.reshape(width, height).T)
 
 
+def decode_coco_segmentation(segmentation: Any, *, shape_hw: tuple[int, int]) -> BoolMask:
+    """Return a COCO annotation's `segmentation` as the mask of an image of `shape_hw`, (H, W) bool.
+
+    It is a list of polygons, which are filled and united, or RLE, packed or not.
+
+    Raises:
+        InputError: It is neither, or RLE of another size.
+    """
+    if isinstance(segmentation, list):
+        # pycocotools takes four numbers for a box, and refuses others without saying why.
+        if not segmentation or not all(map(_is_polygon, segmentation)):
+            raise InputError(
+                "`segmentation` must be RLE or polygons of three and more x and y; "
+                f"got {segmentation!r:.80}"
+            )
+        segmentation = coco_mask.merge(coco_mask.frPyObjects(segmentation, *shape_hw))
+    elif not isinstance(segmentation, Mapping):
+        came = type(segmentation).__name__
+        raise InputError(f"`segmentation` must be polygons or RLE; got {came}")
+    return check_mask(decode_coco_rle(segmentation), name="segmentation", shape_hw=shape_hw)
+
+
 def unpack_coco_runs(
     rle: Mapping[str, object], *, max_pixels: int = MAX_PIXELS
 ) -> tuple[npt.NDArray[np.int64], tuple[int, int]]:
@@ -152,6 +175,15 @@ def _size(size: object, *, max_pixels: int) -> tuple[int, int]:
             f"`size` must not be negative, and at most {max_pixels} pixels; got {height} x {width}"
         )
     return height, width
+
+
+def _is_polygon(part: object) -> bool:
+    return (
+        isinstance(part, list)
+        and len(part) >= 6
+        and len(part) % 2 == 0
+        and all(isinstance(value, (int, float)) for value in part)
+    )
 
 
 def _is_int(value: object) -> bool:

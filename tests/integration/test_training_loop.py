@@ -145,7 +145,7 @@ def test_a_run_writes_its_folder_and_will_not_overwrite_it(
     monkeypatch.setattr(start, "CONFIGS", {"small": TINY})
     out = tmp_path / "run"
 
-    weights = start.train_convnet([folder.parent], out=out, val=[folder], steps=2)
+    weights = start.train_convnet([folder.parent], out=out, val=[folder], steps=2, calibrated_on=2)
 
     assert weights == out / "weights.npz"
     names = {path.name for path in out.iterdir()}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from remask_core.errors import InputError
-from remask_core.rle_coco import decode_coco_rle, encode_coco_rle
+from remask_core.rle_coco import decode_coco_rle, decode_coco_segmentation, encode_coco_rle
 
 
 def test_runs_go_down_the_columns_and_begin_with_zeros() -> None:
@@ -93,3 +93,21 @@ def test_limit_is_the_caller_s() -> None:
 def test_only_bool_masks_are_encoded() -> None:
     with pytest.raises(InputError, match="`mask` must be a two-dimensional bool array"):
         encode_coco_rle(np.zeros((2, 2), np.uint8))
+
+
+def test_a_segmentation_is_the_union_of_its_polygons_or_its_rle() -> None:
+    square, other = [2.0, 2, 6, 2, 6, 6, 2, 6], [8.0, 1, 11, 1, 11, 9, 8, 9]
+    expected = np.zeros((10, 12), np.bool_)
+    expected[2:6, 2:6] = expected[1:9, 8:11] = True
+
+    found = decode_coco_segmentation([square, other], shape_hw=(10, 12))
+
+    assert np.array_equal(expected, found)
+    again = decode_coco_segmentation(encode_coco_rle(found), shape_hw=(10, 12))
+    assert np.array_equal(expected, again)
+
+
+@pytest.mark.parametrize("segmentation", [[[1, 2]], "mask", None, {"counts": "", "size": [1, 1]}])
+def test_another_segmentation_is_refused(segmentation: object) -> None:
+    with pytest.raises(InputError):
+        decode_coco_segmentation(segmentation, shape_hw=(10, 12))

@@ -1,0 +1,88 @@
+"""Logs of real clicks, and the instances that they were given on."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import TypeAlias
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from remask_core.errors import InputError, NotFound
+from remask_core.types import Click
+from remask_training.samples import Sample
+
+__all__ = ["ClickLog", "read_click_log", "with_clicks"]
+
+ClickLog: TypeAlias = Mapping[tuple[str, str], tuple[Click, ...]]
+"""Clicks in their order, by the picture's name and the instance's."""
+
+_NEEDED = ("image", "instance", "x", "y", "positive")
+_SIGNS = {"true": True, "1": True, "false": False, "0": False}
+
+
+def read_click_log(path: Path) -> ClickLog:
+    """Return the clicks of a CSV file, as `remask log export` writes it.
+
+    Columns: `image`, the image's address or file name; `instance`, its name in the data (or what
+    follows the last slash of it: exports put the task before an instance's id); `x` and `y`, the
+    clicked pixel's column and row; `positive`, true or false. `round` and `position` give the
+    order where they are there, else the file does. Further columns are not looked at.
+
+    Raises:
+        NotFound: There is no such file.
+        InputError: It lacks a column, or a row is not a click.
+    """
+    if not path.is_file():
+        raise NotFound(f"`clicks` must be an existing CSV file; there is none at {path}")
+    found: dict[tuple[str, str], list[tuple[tuple[int, int], Click]]] = defaultdict(list)
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        if missing := set(_NEEDED) - set(reader.fieldnames or ()):
+            raise InputError(f"{path} must have the columns {sorted(missing)}")
+        for row in reader:
+            key = _stem(row["image"]), row["instance"]
+            try:
+                place = int(row.get("round") or 0), int(row.get("position") or 0)
+                sign = _SIGNS[row["positive"].strip().lower()]
+                click = Click(float(row["x"]), float(row["y"]), sign)
+            except (KeyError, ValueError, AttributeError) as error:
+                raise InputError(
+                    f"{path}, line {reader.line_num}, must be a click; got {row}"
+                ) from error
+            found[key].append((place, click))
+    return {
+        key: tuple(click for _, click in sorted(placed, key=lambda one: one[0]))
+        for key, placed in found.items()
+    }
+
+
+def with_clicks(samples: Sequence[Sample], log: ClickLog) -> tuple[list[Sample], int]:
+    """Return the samples with the clicks of the log, and how many of them the log knows.
+
+    A sample that it does not know keeps the clicks that it has.
+    """
+    known = [_clicks_on(sample, log) for sample in samples]
+    named = [
+        replace(sample, clicks=clicks) if clicks else sample
+        for sample, clicks in zip(samples, known, strict=True)
+    ]
+    return named, sum(map(bool, known))
+
+
+def _clicks_on(sample: Sample, log: ClickLog) -> tuple[Click, ...]:
+    picture = sample.picture.name
+    return log.get((picture, sample.name)) or log.get((picture, _id(sample.name))) or ()
+
+
+def _id(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+def _stem(address: str) -> str:
+    """Return the file's name without its ending; of Label Studio's local files, that of `?d=`."""
+    parts = urlsplit(address)
+    below = parse_qs(parts.query).get("d", [""])[0]
+    return PurePosixPath(below or unquote(parts.path)).stem
