@@ -62,26 +62,34 @@ def encode_ls_rle(mask: BoolMask) -> list[int]:
     return list(encode_ls_rle_bytes(mask))
 
 
-def encode_ls_rle_bytes(mask: BoolMask) -> bytes:
-    """Return the stream of `encode_ls_rle` as bytes: 1 byte a value instead of 8."""
+def encode_ls_rle_bytes(mask: BoolMask, *, opacity: int = 255) -> bytes:
+    """Return the stream of `encode_ls_rle` as bytes: 1 byte a value instead of 8.
+
+    Args:
+        mask: (H, W) bool.
+        opacity: What True is stored as, 128 to 255. The editor lets clicks through a mask that is
+            not wholly opaque, for it finds what was clicked by looking for opaque pixels.
+    """
     check_mask(mask, name="mask")
+    if not 128 <= opacity <= 255:
+        raise InputError(f"`opacity` must be from 128 to 255; got {opacity}")
     if 4 * mask.size > _MAX_VALUES:
         raise InputError(f"`mask` must have fewer than 2**30 pixels; got {mask.size}")
     header = _VALUE_BITS - 1
     for width in _WIDTHS:
         header = header << 4 | (width - 1)
-    blocks, bits = _run_blocks(mask.ravel())
+    blocks, bits = _run_blocks(mask.ravel(), opacity)
     return _pack(np.append([4 * mask.size, header], blocks), np.append([32, 21], bits))
 
 
-def _run_blocks(flat: BoolMask) -> tuple[_Ints, _Ints]:
+def _run_blocks(flat: BoolMask, opacity: int) -> tuple[_Ints, _Ints]:
     """Return the run blocks of `flat`, as numbers, and the bits that each of them takes."""
     if not flat.size:
         return np.empty(0, np.int64), np.empty(0, np.int64)
     ends = np.append(np.flatnonzero(flat[1:] != flat[:-1]), flat.size - 1)
     pixels: _Ints = np.diff(ends, prepend=-1)
     value: _Ints = np.zeros(pixels.size, np.int64)
-    value[0 if flat[0] else 1 :: 2] = 255
+    value[0 if flat[0] else 1 :: 2] = opacity
     # Up to 8, 16 and 256 values, which are 2, 4 and 64 pixels; a run never has fewer than 4 values.
     kind = np.array([0, 0, 0, 1, 1, *[2] * 60, 3])[np.minimum(pixels, 65)]
     if int(pixels.max()) > _RUN_PIXELS:
