@@ -74,7 +74,8 @@ class Clickability:
         with torch.inference_mode():
             seen = torch.from_numpy(sight.image).to(self._device)
             seen = seen.permute(2, 0, 1)[None].float().div(127.5).sub(1)
-            raised = self._net(seen, torch.from_numpy(sight.planes)[None].to(self._device))
+            planes = torch.from_numpy(sight.planes)[None].to(self._device)
+            raised = self._net(self._net.see(seen), planes)
         here, factor = sight.paste(raised[0, 0].cpu().numpy())
         found[here] = np.exp(factor - factor.max()) * soft_error(error)[here]
         found /= np.float32(found.sum(dtype=np.float64))

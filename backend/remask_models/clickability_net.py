@@ -6,7 +6,7 @@ with the planes of `clickability_sight`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import torch
@@ -61,17 +61,30 @@ class ClickNet(nn.Module):
             strict=False,
         )
 
-    def forward(self, image: Tensor, planes: Tensor) -> Tensor:
+    @torch.no_grad()
+    def see(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Return the encoder's maps of `image`, each channel brought to mean 0 and scale 1.
+
+        `image` is (N, 3, S, S) in [-1, 1], S a multiple of 32; the maps have strides 2 to 16.
+        """
+        maps = self.encoder(image)
+        means = torch.split(self.feature_mean, list(PYRAMID_CHANNELS))
+        scales = torch.split(self.feature_scale, list(PYRAMID_CHANNELS))
+        return tuple(
+            (one - mean[:, None, None]) * scale[:, None, None]
+            for one, mean, scale in zip(maps, means, scales, strict=True)
+        )
+
+    def forward(self, seen: Sequence[Tensor], planes: Tensor) -> Tensor:
         """Return what is to be added to the logarithm of the softened error.
 
         Args:
-            image: (N, 3, S, S) in [-1, 1], S a multiple of 32.
+            seen: The maps of N windows, see `see`.
             planes: (N, PLANES, S/2, S/2), see `Sight`.
 
         Returns:
             (N, 1, S/2, S/2).
         """
-        seen = self._see(image)
         look2, look4, look8, look16 = (
             look(one) for look, one in zip(self.looks, seen, strict=True)
         )
@@ -83,24 +96,13 @@ class ClickNet(nn.Module):
         up4 = self.up4(torch.cat([_double(up8), at4], 1))
         return cast(Tensor, self.out(self.up2(torch.cat([_double(up4), at2], 1))))
 
-    def log_map(self, image: Tensor, planes: Tensor, soft: Tensor) -> Tensor:
+    def log_map(self, seen: Sequence[Tensor], planes: Tensor, soft: Tensor) -> Tensor:
         """Return the logarithm of the map, (N, S/2 * S/2), whose exponentials sum to 1.
 
         `soft` is (N, 1, S/2, S/2), the softened error.
         """
-        logits = self(image, planes) + soft.clamp(min=_FLOOR).log()
+        logits = self(seen, planes) + soft.clamp(min=_FLOOR).log()
         return F.log_softmax(logits.flatten(1), 1)
-
-    @torch.no_grad()
-    def _see(self, image: Tensor) -> list[Tensor]:
-        """Return the encoder's maps, each channel brought to mean 0 and scale 1."""
-        maps = self.encoder(image)
-        means = torch.split(self.feature_mean, list(PYRAMID_CHANNELS))
-        scales = torch.split(self.feature_scale, list(PYRAMID_CHANNELS))
-        return [
-            (one - mean[:, None, None]) * scale[:, None, None]
-            for one, mean, scale in zip(maps, means, scales, strict=True)
-        ]
 
 
 def _join(c_in: int, c_out: int) -> nn.Sequential:

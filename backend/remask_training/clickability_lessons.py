@@ -11,7 +11,7 @@ from remask_core.types import BoolMask, RgbImage
 from remask_models.clickability_sight import Sight, sight_of
 from remask_simulation.clickability import Points, clickability
 
-__all__ = ["ClickLesson", "Study", "study_of"]
+__all__ = ["ClickLesson", "Target", "target_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,30 +34,30 @@ class ClickLesson:
 
 
 @dataclass(frozen=True, slots=True)
-class Study:
-    """A lesson as it is kept in memory, about 0.2 MB.
+class Target:
+    """A lesson in the frame of the network.
 
     Attributes:
         name: See `ClickLesson`.
         sight: What the network sees.
-        target: (h, h) float32 with sum 1: the smoothed clicks in the same window.
+        wanted: (h, h) float32 with sum 1: the smoothed clicks in the same window.
         clicks: How many clicks it is made of.
     """
 
     name: str
     sight: Sight = field(repr=False)
-    target: npt.NDArray[np.float32] = field(repr=False)
+    wanted: npt.NDArray[np.float32] = field(repr=False)
     clicks: int
 
 
-def study_of(lesson: ClickLesson) -> Study | None:
+def target_of(lesson: ClickLesson) -> Target | None:
     """Return the lesson as the network sees it; None when no click lies near the error."""
     if not lesson.error.any():
         return None
-    wanted = clickability(lesson.points_xy, lesson.error)
+    clickmap = clickability(lesson.points_xy, lesson.error)
     sight = sight_of(lesson.image, lesson.truth, lesson.error)
-    target = sight.crop(wanted)
-    total = np.float32(target.sum(dtype=np.float64))
+    wanted = sight.crop(clickmap)
+    total = np.float32(wanted.sum(dtype=np.float64))
     if total == 0.0:
         return None
-    return Study(lesson.name, sight, target / total, len(lesson.points_xy))
+    return Target(lesson.name, sight, wanted / total, len(lesson.points_xy))

@@ -3,7 +3,8 @@
 Source: RClicks (Antonov et al. 2024, arXiv 2410.11722), section 4: Kullback-Leibler divergence
 from the smoothed clicks, a rate that rises over a tenth of the steps and falls along a cosine,
 batches of 16, half of them mirrored, 20 epochs, the best one by similarity kept.
-Differs: the softened error is part of the answer, so that only its shape must be learnt.
+Differs: the softened error is part of the answer, so that only its shape must be learnt. The
+    encoder is frozen, so that it sees every window once; what is mirrored are its maps.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ from remask_models.convnet_file import write_weights
 from remask_models.convnet_memory import keep_memory
 from remask_models.device import resolve_device
 from remask_models.weights import digest, stamp
-from remask_training.clickability_lessons import ClickLesson, Study, study_of
+from remask_training.clickability_lessons import ClickLesson, Target, target_of
 from remask_training.samples import held_out
-from remask_training.tensors import image_tensor, plane_tensor
+from remask_training.tensors import image_tensor
 
 __all__ = ["EPOCHS", "Epoch", "train_clickability"]
 
@@ -37,6 +38,18 @@ _BATCH: Final = 16
 _RATE: Final = 2e-3
 _WARM_UP: Final = 0.1
 _MIRRORED: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Study:
+    """A lesson as it is kept in memory, about 0.5 MB, most of it in half precision."""
+
+    name: str
+    clicks: int
+    seen: tuple[Tensor, ...]
+    planes: Tensor
+    soft: Tensor
+    wanted: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +82,8 @@ def train_clickability(
     """Train the model on clicked errors; return the path of its weights file.
 
     Args:
-        lessons: Taken one by one; a window of each is kept. Those without a click near the error
-            teach nothing and are passed over. One image in twenty is held out, by its name.
+        lessons: Taken one by one; half a megabyte of each is kept. Those without a click near the
+            error teach nothing and are passed over. One image in twenty is held out, by its name.
         out: Folder for `clickability.npz`; made if it is not there.
         epochs: Passes over the lessons.
         seed: Of order, mirroring and first weights.
@@ -86,16 +99,18 @@ def train_clickability(
         raise InputError(f"`epochs` must be at least 1; got {epochs}")
     place = resolve_device(device)
     keep_memory()
-    studies = [study for study in map(study_of, lessons) if study is not None]
+    torch.manual_seed(seed)
+    net = ClickNet()
+    net.see_like(load_network(WEIGHTS).state_dict())
+    net.to(place).eval()
+    studies = [
+        _studied(net, target, place) for target in map(target_of, lessons) if target is not None
+    ]
     judged = [study for study in studies if held_out(study.name)]
     taught = [study for study in studies if not held_out(study.name)]
     if not taught:
         raise NotFound("`lessons` must hold an error with clicks on it that is not held out")
     judged = judged or taught
-    torch.manual_seed(seed)
-    net = ClickNet()
-    net.see_like(load_network(WEIGHTS).state_dict())
-    net.to(place)
     out.mkdir(parents=True, exist_ok=True)
     path = out / "clickability.npz"
     told_facts = {
@@ -118,10 +133,24 @@ def train_clickability(
     return path
 
 
+@torch.no_grad()
+def _studied(net: ClickNet, target: Target, device: torch.device) -> _Study:
+    sight = target.sight
+    seen = net.see(image_tensor([sight.image], device))
+    return _Study(
+        name=target.name,
+        clicks=target.clicks,
+        seen=tuple(one[0].half().cpu() for one in seen),
+        planes=torch.from_numpy(sight.planes).half(),
+        soft=torch.from_numpy(sight.soft[None]).half(),
+        wanted=torch.from_numpy(target.wanted[None]),
+    )
+
+
 def _epochs(
     net: ClickNet,
-    taught: Sequence[Study],
-    judged: Sequence[Study],
+    taught: Sequence[_Study],
+    judged: Sequence[_Study],
     device: torch.device,
     *,
     epochs: int,
@@ -157,18 +186,18 @@ def _rate(step: int, steps: int) -> float:
 
 
 def _divergences(
-    net: ClickNet, batch: Sequence[Study], device: torch.device, *, mirrored: bool
+    net: ClickNet, batch: Sequence[_Study], device: torch.device, *, mirrored: bool
 ) -> tuple[Tensor, Tensor]:
     """Return divergence and similarity of each answer, (N,) and (N,)."""
-    sights = [study.sight for study in batch]
     given = [
-        image_tensor([sight.image for sight in sights], device),
-        torch.from_numpy(np.stack([sight.planes for sight in sights])).to(device),
-        plane_tensor([sight.soft for sight in sights], device),
-        plane_tensor([study.target for study in batch], device),
+        torch.stack(parts).to(device).float()
+        for parts in zip(
+            *((*study.seen, study.planes, study.soft, study.wanted) for study in batch),
+            strict=True,
+        )
     ]
-    image, planes, soft, target = [one.flip(3) for one in given] if mirrored else given
-    found = net.log_map(image, planes, soft)
+    *seen, planes, soft, target = [one.flip(3) for one in given] if mirrored else given
+    found = net.log_map(seen, planes, soft)
     wanted = target.flatten(1)
     terms = wanted * (wanted.clamp(min=1e-12).log() - found)
     shared = torch.minimum(found.detach().exp(), wanted)
@@ -178,7 +207,7 @@ def _divergences(
 @torch.no_grad()
 def _judge(
     net: ClickNet,
-    judged: Sequence[Study],
+    judged: Sequence[_Study],
     device: torch.device,
     *,
     number: int,

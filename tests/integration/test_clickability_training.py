@@ -98,7 +98,7 @@ def test_a_habit_is_learnt_from_first_and_later_clicks(study: Path, model: Click
         learned = scores[clicks_on, model.version]
         for rule in ("uniform", "distance"):
             assert learned.wd < scores[clicks_on, rule].wd
-            assert learned.nss > scores[clicks_on, rule].nss
+            assert learned.pde > scores[clicks_on, rule].pde
 
 
 def test_a_map_is_a_distribution_near_its_error(study: Path, model: Clickability) -> None:
