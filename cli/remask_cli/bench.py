@@ -317,14 +317,15 @@ def time_evaluation(
 
 @app.command("exports", epilog="Example: `remask bench exports --masks 200`")
 def time_exports(
-    masks: Annotated[int, typer.Option(min=1, help="Masks of each size in the file.")] = 200,
+    masks: Annotated[int, typer.Option(min=1, help="Masks of each size in the file.")] = 1000,
+    processes: Annotated[int, typer.Option(min=1, help="Of our second way.")] = 2,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Time the COCO export beside the converter of Label Studio's SDK, on the same file."""
     from remask_bench.exports import compare_sizes, table_of
 
-    timings = compare_sizes(masks=masks, seed=seed)
+    timings = compare_sizes(masks=masks, processes=processes, seed=seed)
     if as_json:
         print_json(timings)
     else:

@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from remask_exports.manifest import Manifest
     from remask_exports.selection import Selection
-    from remask_exports.writing import Categories, NewWriter
+    from remask_exports.writing import Categories, Format
 
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="Write annotations of Label Studio as COCO, Open Images, PNG or YOLO.",
+    help="Write annotations of Label Studio in the formats of the field.",
     no_args_is_help=True,
 )
 
@@ -48,6 +47,9 @@ Annotators = Annotated[
     list[int] | None,
     typer.Option("--annotator", help="Only of this annotator (Label Studio's id); repeatable."),
 ]
+Processes = Annotated[
+    int | None, typer.Option(min=1, help="Processes that decode; one per core if not given.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the manifest instead of text.")]
 
 
@@ -56,6 +58,7 @@ class OutcomeChoice(str, Enum):
 
     corrected = "corrected"
     accepted = "accepted"
+    painted = "painted"
 
 
 Outcomes = Annotated[
@@ -66,7 +69,7 @@ Outcomes = Annotated[
 
 @app.callback()
 def group() -> None:
-    """Write annotations of Label Studio as COCO, Open Images, PNG or YOLO."""
+    """Write annotations of Label Studio in the formats of the field."""
 
 
 @app.command(
@@ -88,14 +91,15 @@ def coco(
     rounds: Rounds = None,
     annotators: Annotators = None,
     outcomes: Outcomes = None,
+    processes: Processes = None,
     as_json: Json = False,
 ) -> None:
     """Write one COCO JSON file, masks as RLE with predicted IoU, rank and clicks."""
-    from remask_exports.coco import CocoWriter, read_categories
+    from remask_exports.coco import COCO, read_categories
 
     known = None if categories is None else read_categories(categories)
     chosen = _selection(top, bottom, min_iou, max_iou, classes, rounds, annotators, outcomes)
-    _run(source, CocoWriter, out, "coco", ranks, chosen, known=known, as_json=as_json)
+    _run(source, COCO, out, ranks, chosen, processes, known=known, as_json=as_json)
 
 
 @app.command(epilog="Example: `remask export openimages export.json --out oi --ranks ranks.csv`")
@@ -115,15 +119,15 @@ def openimages(
     rounds: Rounds = None,
     annotators: Annotators = None,
     outcomes: Outcomes = None,
+    processes: Processes = None,
     as_json: Json = False,
 ) -> None:
     """Write the CSV of Open Images V5 with its clicks, and a PNG mask for each instance."""
-    from remask_exports.openimages import OpenImagesWriter, read_label_names
+    from remask_exports.openimages import open_images, read_label_names
 
-    names = None if labels is None else read_label_names(labels)
-    writer = partial(OpenImagesWriter, label_names=names)
+    form = open_images(None if labels is None else read_label_names(labels))
     chosen = _selection(top, bottom, min_iou, max_iou, classes, rounds, annotators, outcomes)
-    _run(source, writer, out, "openimages", ranks, chosen, as_json=as_json)
+    _run(source, form, out, ranks, chosen, processes, as_json=as_json)
 
 
 @app.command(epilog="Example: `remask export png export.json --out masks --binary`")
@@ -142,15 +146,15 @@ def png(
     rounds: Rounds = None,
     annotators: Annotators = None,
     outcomes: Outcomes = None,
+    processes: Processes = None,
     as_json: Json = False,
 ) -> None:
     """Write label maps, one per image, with an index that `remask bench --data` reads."""
-    from remask_exports.png import BinaryPngWriter, IndexedPngWriter
+    from remask_exports.png import BINARY_PNG, PNG
 
-    writer: NewWriter = BinaryPngWriter if binary else IndexedPngWriter
-    form = "png-binary" if binary else "png-indexed"
     chosen = _selection(top, bottom, min_iou, max_iou, classes, rounds, annotators, outcomes)
-    _run(source, writer, out, form, ranks, chosen, as_json=as_json)
+    form = BINARY_PNG if binary else PNG
+    _run(source, form, out, ranks, chosen, processes, as_json=as_json)
 
 
 @app.command(epilog="Example: `remask export yolo export.json --out yolo --class cat --class dog`")
@@ -166,13 +170,72 @@ def yolo(
     rounds: Rounds = None,
     annotators: Annotators = None,
     outcomes: Outcomes = None,
+    processes: Processes = None,
     as_json: Json = False,
 ) -> None:
     """Write YOLO segmentation labels, parts and holes joined into one polygon."""
-    from remask_exports.yolo import YoloWriter
+    from remask_exports.yolo import YOLO
 
     chosen = _selection(top, bottom, min_iou, max_iou, classes, rounds, annotators, outcomes)
-    _run(source, YoloWriter, out, "yolo", ranks, chosen, as_json=as_json)
+    _run(source, YOLO, out, ranks, chosen, processes, as_json=as_json)
+
+
+@app.command(epilog="Example: `remask export parquet export.json --out table --ranks ranks.csv`")
+def parquet(
+    source: Source,
+    out: Out,
+    ranks: RanksFile = None,
+    top: Top = None,
+    bottom: Bottom = None,
+    min_iou: MinIou = None,
+    max_iou: MaxIou = None,
+    classes: Classes = None,
+    rounds: Rounds = None,
+    annotators: Annotators = None,
+    outcomes: Outcomes = None,
+    processes: Processes = None,
+    as_json: Json = False,
+) -> None:
+    """Write one Parquet table: a row per instance, its mask as packed COCO RLE."""
+    from remask_exports.parquet import PARQUET
+
+    chosen = _selection(top, bottom, min_iou, max_iou, classes, rounds, annotators, outcomes)
+    _run(source, PARQUET, out, ranks, chosen, processes, as_json=as_json)
+
+
+@app.command(
+    epilog="Example: `remask export labelstudio export.json --out worst --ranks ranks.csv "
+    "--bottom 30`"
+)
+def labelstudio(
+    source: Source,
+    out: Out,
+    annotations: Annotated[
+        bool,
+        typer.Option("--annotations", help="Masks as finished annotations, not as predictions."),
+    ] = False,
+    ranks: RanksFile = None,
+    top: Top = None,
+    bottom: Bottom = None,
+    min_iou: MinIou = None,
+    max_iou: MaxIou = None,
+    classes: Classes = None,
+    rounds: Rounds = None,
+    annotators: Annotators = None,
+    outcomes: Outcomes = None,
+    processes: Processes = None,
+    as_json: Json = False,
+) -> None:
+    """Write tasks to import into Label Studio again, with the rank of the worst mask of each.
+
+    The new project takes the labelling config of the old one; its Data Manager sorts by
+    `predicted_iou` or `rank`.
+    """
+    from remask_exports.labelstudio import LABEL_STUDIO, LABEL_STUDIO_ANNOTATIONS
+
+    form = LABEL_STUDIO_ANNOTATIONS if annotations else LABEL_STUDIO
+    chosen = _selection(top, bottom, min_iou, max_iou, classes, rounds, annotators, outcomes)
+    _run(source, form, out, ranks, chosen, processes, as_json=as_json)
 
 
 @app.command(
@@ -235,15 +298,16 @@ def _selection(
 
 def _run(
     source: Path,
-    writer: NewWriter,
+    form: Format[Any],
     out: Path,
-    form: str,
     ranks: Path | None,
     selection: Selection,
+    processes: int | None,
     *,
     known: Categories | None = None,
     as_json: bool,
 ) -> None:
+    import os
     from datetime import datetime, timezone
 
     from remask_exports.export import export
@@ -251,13 +315,13 @@ def _run(
     with _counter() as on_instance:
         manifest = export(
             source,
-            writer,
+            form,
             out=out,
-            form=form,
             now=datetime.now(timezone.utc),
             selection=selection,
             ranks=ranks,
             categories=known,
+            processes=processes or os.cpu_count() or 1,
             on_instance=on_instance,
         )
     _show(manifest, out, as_json=as_json)

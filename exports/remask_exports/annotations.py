@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeGuard, cast, get_args
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
@@ -66,10 +66,15 @@ class Found:
 
     @property
     def outcome(self) -> Outcome:
-        """Corrected if clicks were given in the last round, else accepted as it was."""
+        """What a campaign says, or else what the mask and the clicks of the last round say."""
         return self._outcome(self.marks)
 
     def _outcome(self, marks: Sequence[Mark]) -> Outcome:
+        if self.region.origin == "prediction-changed":
+            return "painted"
+        told = _meta(self.region).get("outcome")
+        if told in _OUTCOMES:
+            return cast("Outcome", told)
         clicks = [mark for mark in marks if mark.box is None]
         if self.round is not None and any(_round(mark.region) is not None for mark in clicks):
             clicks = [mark for mark in clicks if _round(mark.region) == self.round]
@@ -97,6 +102,11 @@ class Found:
             round=self.round,
             outcome=self._outcome(marks),
             annotator=self.annotator,
+            regions=tuple(
+                region
+                for region in self.siblings
+                if region.id == self.region.id or any(region is mark.region for mark in marks)
+            ),
         )
 
     def _clicks(self, marks: Sequence[Mark]) -> Iterator[PlacedClick]:
@@ -115,6 +125,7 @@ class Found:
 
 
 _TASK = msgspec.json.Decoder(ExportedTask)
+_OUTCOMES = get_args(Outcome)
 
 
 def decode_task(text: bytes) -> ExportedTask:
@@ -133,7 +144,8 @@ def instances_of(task: ExportedTask) -> Iterator[Found | LeftOut]:
     """Yield the instances of a task's newest annotation, and what else there was.
 
     Of several annotations the one that was changed last stands for the task; skipped ones count
-    only when there is no other. Each mask region is one instance, however many parts it has.
+    only when there is no other. Each mask region is one instance, however many parts it has. In a
+    task of a campaign, an instance without a mask was skipped.
     """
     name = str(task.id)
     if not task.annotations:
@@ -166,15 +178,21 @@ def file_name_of(address: str) -> str:
 def _of_annotation(task: ExportedTask, annotation: WebhookAnnotation) -> Iterator[Found | LeftOut]:
     regions = annotation.regions()
     masks = [region for region in regions if has_mask(region)]
-    if not masks:
+    expected = _campaign_instances(task.data)
+    if not masks and not expected:
         yield LeftOut(f"{task.id}/{annotation.id}", "no-mask")
         return
     named = {region.id: region.labels for region in regions if region.labels}
     images: dict[tuple[int | None, tuple[int, int]], ImageRef] = {}
     who = annotation.completed_by
     by = who.get("id") if isinstance(who, dict) else who
+    taken: set[str] = set()
     for region in masks:
-        name = f"{task.id}/{region.id}"
+        name = _name(region)
+        # A region that was copied in the editor brings the name of the first one along.
+        if name is None or name in taken:
+            name = f"{task.id}/{region.id}"
+        taken.add(name)
         labels = region.labels or named.get(region.id, ())
         shape_hw = _shape(region)
         if shape_hw is None:
@@ -182,7 +200,7 @@ def _of_annotation(task: ExportedTask, annotation: WebhookAnnotation) -> Iterato
         elif not labels:
             yield LeftOut(name, "no-class")
         else:
-            own = _round(region)
+            own, person = _round(region), _meta(region).get("annotator")
             place = region.item_index, shape_hw
             image = images[place] = images.get(place) or _image(task, *place)
             yield Found(
@@ -192,8 +210,25 @@ def _of_annotation(task: ExportedTask, annotation: WebhookAnnotation) -> Iterato
                 region=region,
                 siblings=regions,
                 round=_as_round(task.data.get("round")) if own is None else own,
-                annotator=by if isinstance(by, int) else None,
+                annotator=next((who for who in (person, by) if _is_int(who)), None),
             )
+    for name in expected:
+        if name not in taken:
+            yield LeftOut(name, "skipped")
+
+
+def _name(region: Region) -> str | None:
+    """Return the name that a campaign gave the instance of this region."""
+    name = _meta(region).get("instance")
+    return name if isinstance(name, str) and name else None
+
+
+def _campaign_instances(data: Mapping[str, Any]) -> list[str]:
+    """Return the instances that a task of a campaign says it holds."""
+    told = data.get("remask")
+    listed = told.get("instances") if isinstance(told, dict) else None
+    rows = [row for row in listed or () if isinstance(row, dict)]
+    return [row["id"] for row in rows if isinstance(row.get("id"), str)]
 
 
 def _prompts(regions: Sequence[Region], *, rid: str) -> list[Mark]:
@@ -201,7 +236,7 @@ def _prompts(regions: Sequence[Region], *, rid: str) -> list[Mark]:
     known: dict[str, Mark] = {}
     for region in regions:
         # In keep-label mode the editor adds mask entries that call themselves key points.
-        if bytes(region.value.rle) or rid not in (region.parent_id, (region.meta or {}).get("rid")):
+        if bytes(region.value.rle) or rid not in (region.parent_id, _meta(region).get("rid")):
             continue
         try:
             marks = marks_of([region])
@@ -215,7 +250,7 @@ def _prompts(regions: Sequence[Region], *, rid: str) -> list[Mark]:
 
 def _with_sign(mark: Mark) -> Mark:
     """Return `mark` with the sign that older predictions wrote under another name."""
-    sign = (mark.region.meta or {}).get("is_positive")
+    sign = _meta(mark.region).get("is_positive")
     if mark.sign is not Sign.UNKNOWN or not isinstance(sign, bool):
         return mark
     return replace(mark, echo=msgspec.structs.replace(mark.echo, pos=sign))
@@ -233,6 +268,7 @@ def _image(task: ExportedTask, index: int | None, shape_hw: tuple[int, int]) -> 
         address=address,
         shape_hw=shape_hw,
         task=task.id,
+        data=task.data,
     )
 
 
@@ -252,20 +288,29 @@ def _shape(region: Region) -> tuple[int, int] | None:
     return round(height), round(width)
 
 
+def _meta(region: Region) -> Mapping[str, Any]:
+    return region.meta or {}
+
+
 def _round(region: Region) -> int | None:
-    return _as_round((region.meta or {}).get("round"))
+    return _as_round(_meta(region).get("round"))
 
 
 def _as_round(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if _is_int(value) and value >= 0 else None
 
 
 def _score(region: Region) -> float | None:
     # A mask that was painted over is no longer what the score was given to.
-    score = region.score
-    if region.origin == "prediction-changed" or isinstance(score, bool):
+    if region.origin == "prediction-changed":
         return None
-    return float(score) if isinstance(score, (int, float)) else None
+    # Behind a campaign's own word: other programs put other things into a region's score.
+    score = _meta(region).get("score", region.score)
+    return float(score) if _is_int(score) or isinstance(score, float) else None
+
+
+def _is_int(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _box(box: Box) -> Box:

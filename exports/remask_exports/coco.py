@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Final
 
 import msgspec
 import numpy as np
@@ -14,9 +16,36 @@ from remask_core.errors import InputError, NotFound
 from remask_core.geometry import box_of_mask
 from remask_core.rle_coco import encode_coco_rle
 from remask_exports.instances import Instance
-from remask_exports.writing import Categories
+from remask_exports.writing import Categories, Format
 
-__all__ = ["CocoWriter", "read_categories"]
+__all__ = ["COCO", "CocoWriter", "EncodedImage", "encode", "read_categories"]
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedImage:
+    """An image and its annotations as JSON objects without their ids, and the classes of these."""
+
+    image: bytes
+    labels: list[str]
+    annotations: list[bytes]
+
+
+def encode(instances: Sequence[Instance]) -> EncodedImage:
+    """Return the instances of one image as COCO has them, but for their ids."""
+    image = instances[0].image
+    height, width = image.shape_hw
+    row = {
+        "file_name": image.file_name,
+        "width": width,
+        "height": height,
+        "task": image.task,
+        "address": image.address,
+    }
+    return EncodedImage(
+        image=msgspec.json.encode(row),
+        labels=[instance.label for instance in instances],
+        annotations=[msgspec.json.encode(_annotation(instance)) for instance in instances],
+    )
 
 
 class CocoWriter:
@@ -33,18 +62,24 @@ class CocoWriter:
         self._images_path = folder / "images.part"
         self._file = self._path.open("wb")
         self._images = self._images_path.open("wb")
-        self._last_image = ""
         self._n_images = 0
         self._n_annotations = 0
         about = {"description": "Exported by remask", "version": version("remask")}
         self._file.write(b'{"info":' + msgspec.json.encode(about) + b',\n"annotations":[')
 
-    def add(self, instance: Instance) -> None:
-        """Write one annotation, and its image if it is the first on it."""
-        if instance.image.key != self._last_image:
-            self._add_image(instance)
-        self._n_annotations += 1
-        _put(self._file, self._annotation(instance), first=self._n_annotations == 1)
+    def add(self, encoded: EncodedImage) -> None:
+        """Write an image and its annotations."""
+        self._n_images += 1
+        first = self._n_images == 1
+        _put(self._images, {"id": self._n_images}, encoded.image, first=first)
+        for label, annotation in zip(encoded.labels, encoded.annotations, strict=True):
+            self._n_annotations += 1
+            ids = {
+                "id": self._n_annotations,
+                "image_id": self._n_images,
+                "category_id": self._categories[label],
+            }
+            _put(self._file, ids, annotation, first=self._n_annotations == 1)
 
     def close(self) -> None:
         """Write images and categories, and close the file."""
@@ -58,44 +93,9 @@ class CocoWriter:
         self._file.write(b'],\n"licenses":[],\n"categories":' + msgspec.json.encode(rows) + b"}\n")
         self._file.close()
 
-    def _add_image(self, instance: Instance) -> None:
-        image = instance.image
-        height, width = image.shape_hw
-        self._last_image = image.key
-        self._n_images += 1
-        row = {
-            "id": self._n_images,
-            "file_name": image.file_name,
-            "width": width,
-            "height": height,
-            "task": image.task,
-            "address": image.address,
-        }
-        _put(self._images, row, first=self._n_images == 1)
 
-    def _annotation(self, instance: Instance) -> dict[str, Any]:
-        tight = box_of_mask(instance.mask)
-        assert tight is not None
-        drawn = instance.box
-        return {
-            "id": self._n_annotations,
-            "image_id": self._n_images,
-            "category_id": self._categories[instance.label],
-            "segmentation": encode_coco_rle(instance.mask),
-            "area": int(np.count_nonzero(instance.mask)),
-            "bbox": [tight.x0, tight.y0, tight.width, tight.height],
-            "iscrowd": 0,
-            "instance": instance.name,
-            "predicted_iou": instance.predicted_iou,
-            "rank": instance.rank,
-            "score": instance.score,
-            "round": instance.round,
-            "outcome": instance.outcome,
-            "annotator": instance.annotator,
-            "drawn_box": drawn and [drawn.x0, drawn.y0, drawn.width, drawn.height],
-            "n_clicks": len(instance.clicks),
-            "clicks": instance.clicks,
-        }
+COCO: Final = Format("coco", encode, CocoWriter)
+"""One JSON file; see `CocoWriter`."""
 
 
 def read_categories(path: Path) -> Categories:
@@ -126,5 +126,28 @@ class _CocoFile(msgspec.Struct):
     categories: list[_Category]
 
 
-def _put(file: Any, row: dict[str, Any], *, first: bool) -> None:
-    file.write((b"\n" if first else b",\n") + msgspec.json.encode(row))
+def _annotation(instance: Instance) -> dict[str, Any]:
+    tight = box_of_mask(instance.mask)
+    assert tight is not None
+    drawn = instance.box
+    return {
+        "segmentation": encode_coco_rle(instance.mask),
+        "area": int(np.count_nonzero(instance.mask)),
+        "bbox": [tight.x0, tight.y0, tight.width, tight.height],
+        "iscrowd": 0,
+        "instance": instance.name,
+        "predicted_iou": instance.predicted_iou,
+        "rank": instance.rank,
+        "score": instance.score,
+        "round": instance.round,
+        "outcome": instance.outcome,
+        "annotator": instance.annotator,
+        "drawn_box": drawn and [drawn.x0, drawn.y0, drawn.width, drawn.height],
+        "n_clicks": len(instance.clicks),
+        "clicks": instance.clicks,
+    }
+
+
+def _put(file: BinaryIO, ids: dict[str, int], row: bytes, *, first: bool) -> None:
+    """Write a JSON object whose ids come first."""
+    file.write((b"\n" if first else b",\n") + msgspec.json.encode(ids)[:-1] + b"," + row[1:])

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
 
 from remask_core.types import BoolMask, Box
+from remask_label_config.bodies import Region
 
 __all__ = ["ImageRef", "Instance", "Outcome", "PlacedClick"]
 
-Outcome: TypeAlias = Literal["corrected", "accepted"]
+Outcome: TypeAlias = Literal["corrected", "accepted", "painted"]
+"""Clicks were given in the last round, or none because the mask is good, or somebody painted it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,7 @@ class ImageRef:
         address: Where Label Studio has it: a URL or a path.
         shape_hw: Height and width in pixels, as the browser showed it (EXIF applied).
         task: Label Studio's task id.
+        data: Label Studio's data of that task.
     """
 
     key: str
@@ -29,6 +33,7 @@ class ImageRef:
     address: str
     shape_hw: tuple[int, int]
     task: int
+    data: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,8 @@ class Instance:
     """An instance as it stands in the annotation that is exported.
 
     Attributes:
-        name: Unique within the project, and stable: task and region. Rankings go by it.
+        name: Unique within the project, and stable: the campaign's name for it, or else task and
+            region. Rankings go by it.
         image: The image it lies on.
         label: Its class.
         mask: (H, W) bool, never empty.
@@ -68,7 +74,8 @@ class Instance:
         rank: Place in the ranking, from 1, the best.
         round: The last round it went through; None where nobody counted.
         outcome: How it left that round; skipped ones have no mask and are never exported.
-        annotator: Label Studio's id of who submitted it.
+        annotator: Label Studio's id of who gave the clicks, or else of who submitted it.
+        regions: The regions that it was read from, its mask's and those of its prompts.
     """
 
     name: str
@@ -83,3 +90,4 @@ class Instance:
     round: int | None = None
     outcome: Outcome = "accepted"
     annotator: int | None = None
+    regions: tuple[Region, ...] = field(default=(), compare=False, repr=False)

@@ -21,7 +21,7 @@ class Manifest(msgspec.Struct, kw_only=True, frozen=True):
 
     Attributes:
         format: Name of the format.
-        made_at: UTC time in ISO 8601.
+        made_at: UTC time in ISO 8601; None if nobody said.
         source: Name, size in bytes and SHA-256 of the Label Studio export.
         ranks: The same of the ranking; None without one.
         selection: The conditions that were asked for.
@@ -36,7 +36,7 @@ class Manifest(msgspec.Struct, kw_only=True, frozen=True):
     """
 
     format: str
-    made_at: str
+    made_at: str | None
     source: dict[str, Any]
     ranks: dict[str, Any] | None
     selection: dict[str, Any]

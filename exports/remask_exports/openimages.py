@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2s
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -14,9 +16,18 @@ import numpy as np
 from remask_core.errors import InputError, NotFound
 from remask_core.geometry import box_of_mask
 from remask_exports.instances import ImageRef, Instance, PlacedClick
-from remask_exports.writing import Categories, write_png
+from remask_exports.writing import Categories, Format, encode_png
 
-__all__ = ["COLUMNS", "OpenImagesWriter", "clicks_text", "read_label_names"]
+__all__ = [
+    "COLUMNS",
+    "OPEN_IMAGES",
+    "EncodedMask",
+    "OpenImagesWriter",
+    "clicks_text",
+    "encode",
+    "open_images",
+    "read_label_names",
+]
 
 COLUMNS: Final = (
     "MaskPath",
@@ -31,6 +42,24 @@ COLUMNS: Final = (
     "Clicks",
 )
 _IMAGE_COLUMNS: Final = ("ImageID", "FileName", "Address", "Task", "Width", "Height")
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedMask:
+    """One row of the table, but for the machine id of its class, and its mask."""
+
+    label: str
+    box_id: str
+    box: tuple[str, ...]
+    predicted_iou: str
+    clicks: str
+    png: bytes
+
+
+def encode(instances: Sequence[Instance]) -> tuple[ImageRef, list[EncodedMask]]:
+    """Return an image and its masks with what stands in their rows."""
+    image = instances[0].image
+    return image, [_encoded(instance) for instance in instances]
 
 
 class OpenImagesWriter:
@@ -63,40 +92,36 @@ class OpenImagesWriter:
         self._image_rows = csv.writer(self._images, lineterminator="\n")
         self._rows.writerow(COLUMNS)
         self._image_rows.writerow(_IMAGE_COLUMNS)
-        self._last_image = ""
 
-    def add(self, instance: Instance) -> None:
-        """Write one mask and its row."""
-        image = instance.image
+    def add(self, encoded: tuple[ImageRef, list[EncodedMask]]) -> None:
+        """Write the masks of an image and their rows."""
+        image, masks = encoded
         height, width = image.shape_hw
         image_id = _image_id(image)
-        if image.key != self._last_image:
-            self._last_image = image.key
-            row = (image_id, image.file_name, image.address, image.task, width, height)
-            self._image_rows.writerow(row)
-        label = self._label_names.get(instance.label, instance.label)
-        box_id = blake2s(instance.name.encode(), digest_size=4).hexdigest()
-        path = f"{image_id}_{_plain(label)}_{box_id}.png"
-        write_png(self._masks / path, instance.mask.view(np.uint8) * 255)
-        box = instance.box or box_of_mask(instance.mask)
-        assert box is not None
-        places = (box.x0 / width, box.x1 / width, box.y0 / height, box.y1 / height)
-        self._rows.writerow(
-            (
-                path,
-                image_id,
-                label,
-                box_id,
-                *(f"{place:.6f}" for place in places),
-                "" if instance.predicted_iou is None else f"{instance.predicted_iou:.5f}",
-                clicks_text(instance.clicks, shape_hw=image.shape_hw),
-            )
-        )
+        row = (image_id, image.file_name, image.address, image.task, width, height)
+        self._image_rows.writerow(row)
+        for mask in masks:
+            label = self._label_names.get(mask.label, mask.label)
+            path = f"{image_id}_{_plain(label)}_{mask.box_id}.png"
+            (self._masks / path).write_bytes(mask.png)
+            known = (*mask.box, mask.predicted_iou, mask.clicks)
+            self._rows.writerow((path, image_id, label, mask.box_id, *known))
 
     def close(self) -> None:
         """Close both tables."""
         self._file.close()
         self._images.close()
+
+
+def open_images(
+    label_names: Mapping[str, str] | None = None,
+) -> Format[tuple[ImageRef, list[EncodedMask]]]:
+    """Return the format with the machine ids of classes, by name; see `OpenImagesWriter`."""
+    return Format("openimages", encode, partial(OpenImagesWriter, label_names=label_names))
+
+
+OPEN_IMAGES: Final = open_images()
+"""The CSV of Open Images V5 and its masks; see `OpenImagesWriter`."""
 
 
 def clicks_text(clicks: Iterable[PlacedClick], *, shape_hw: tuple[int, int]) -> str:
@@ -137,6 +162,22 @@ def read_label_names(path: Path) -> dict[str, str]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"`{path}` must be a readable CSV: {error}") from error
     return names
+
+
+def _encoded(instance: Instance) -> EncodedMask:
+    height, width = shape_hw = instance.image.shape_hw
+    box = instance.box or box_of_mask(instance.mask)
+    assert box is not None
+    places = (box.x0 / width, box.x1 / width, box.y0 / height, box.y1 / height)
+    predicted = instance.predicted_iou
+    return EncodedMask(
+        label=instance.label,
+        box_id=blake2s(instance.name.encode(), digest_size=4).hexdigest(),
+        box=tuple(f"{place:.6f}" for place in places),
+        predicted_iou="" if predicted is None else f"{predicted:.5f}",
+        clicks=clicks_text(instance.clicks, shape_hw=shape_hw),
+        png=encode_png(instance.mask.view(np.uint8) * 255),
+    )
 
 
 def _image_id(image: ImageRef) -> str:

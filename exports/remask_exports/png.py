@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -10,9 +12,17 @@ import numpy as np
 
 from remask_core.geometry import box_of_mask
 from remask_exports.instances import Instance
-from remask_exports.writing import Categories, stem_of, write_png
+from remask_exports.writing import Categories, Format, encode_png, stem_of
 
-__all__ = ["COLUMNS", "BinaryPngWriter", "IndexedPngWriter"]
+__all__ = [
+    "BINARY_PNG",
+    "COLUMNS",
+    "PNG",
+    "EncodedMap",
+    "PngWriter",
+    "encode_binary",
+    "encode_indexed",
+]
 
 COLUMNS: Final = (
     "image",
@@ -34,93 +44,95 @@ _MOST_IN_A_MAP: Final = 254
 """255 is what data sets mark void with."""
 
 
-class _Index:
-    """`index.csv`: one row per instance; `remask bench --data` reads such folders."""
+@dataclass(frozen=True, slots=True)
+class EncodedMap:
+    """A picture of masks, the stem of its name, and a row of the index for each instance in it."""
 
-    def __init__(self, folder: Path) -> None:
-        self._file = (folder / "index.csv").open("w", encoding="utf-8", newline="")
-        self._rows = csv.writer(self._file, lineterminator="\n")
-        self._rows.writerow(COLUMNS)
+    stem: str
+    png: bytes
+    rows: list[tuple[object, ...]]
 
-    def add(self, instance: Instance, *, mask_name: str, value: int) -> None:
-        box = box_of_mask(instance.mask)
-        assert box is not None
-        height, width = instance.image.shape_hw
-        self._rows.writerow(
-            (
-                instance.image.file_name,
-                mask_name,
-                value,
-                instance.label,
-                height,
-                width,
-                *(int(edge) for edge in (box.x0, box.y0, box.x1, box.y1)),
-                int(np.count_nonzero(instance.mask)),
-                instance.name,
-                instance.predicted_iou,
-                instance.rank,
-            )
+
+def encode_binary(instances: Sequence[Instance]) -> list[EncodedMap]:
+    """Return one picture per instance, 255 on it and 0 elsewhere."""
+    return [
+        EncodedMap(
+            stem_of(instance),
+            encode_png(instance.mask.view(np.uint8) * 255),
+            [_row(instance, value=255)],
         )
-
-    def close(self) -> None:
-        self._file.close()
-
-
-class BinaryPngWriter:
-    """Writes `masks/*.png`, 255 on the instance and 0 elsewhere, and `index.csv`."""
-
-    def __init__(self, folder: Path, categories: Categories) -> None:
-        del categories
-        self._masks = folder / "masks"
-        self._index = _Index(folder)
-
-    def add(self, instance: Instance) -> None:
-        """Write one mask."""
-        name = f"{stem_of(instance)}.png"
-        write_png(self._masks / name, instance.mask.view(np.uint8) * 255)
-        self._index.add(instance, mask_name=name, value=255)
-
-    def close(self) -> None:
-        """Close the index."""
-        self._index.close()
+        for instance in instances
+    ]
 
 
-class IndexedPngWriter:
-    """Writes `masks/*.png`, one label map per image, and `index.csv`.
+def encode_indexed(instances: Sequence[Instance]) -> list[EncodedMap]:
+    """Return the label map of an image, or several if it has more than 254 instances.
 
     A pixel holds the number of its instance, from 1, and 0 where there is none. Where instances
-    overlap the smaller one is seen; `area` and the box in the index are of the whole instance. An
-    image with more than 254 instances gets several maps.
+    overlap the smaller one is seen.
+    """
+    return [
+        _label_map(instances[start : start + _MOST_IN_A_MAP])
+        for start in range(0, len(instances), _MOST_IN_A_MAP)
+    ]
+
+
+class PngWriter:
+    """Writes `masks/*.png` and `index.csv`, which `remask bench --data` reads.
+
+    The index has a row for each instance; `area` and the box are of the whole instance, also
+    where another one hides a part of it.
     """
 
     def __init__(self, folder: Path, categories: Categories) -> None:
         del categories
         self._masks = folder / "masks"
-        self._index = _Index(folder)
-        self._together: list[Instance] = []
+        self._masks.mkdir()
+        self._file = (folder / "index.csv").open("w", encoding="utf-8", newline="")
+        self._rows = csv.writer(self._file, lineterminator="\n")
+        self._rows.writerow(COLUMNS)
 
-    def add(self, instance: Instance) -> None:
-        """Take one instance; the map is written with the last one of its image."""
-        together = self._together
-        other = bool(together) and together[0].image.key != instance.image.key
-        if other or len(together) == _MOST_IN_A_MAP:
-            self._write()
-        self._together.append(instance)
+    def add(self, encoded: list[EncodedMap]) -> None:
+        """Write the pictures of an image and their rows."""
+        for one in encoded:
+            name = f"{one.stem}.png"
+            (self._masks / name).write_bytes(one.png)
+            for file_name, *rest in one.rows:
+                self._rows.writerow((file_name, name, *rest))
 
     def close(self) -> None:
-        """Write the last map and close the index."""
-        self._write()
-        self._index.close()
+        """Close the index."""
+        self._file.close()
 
-    def _write(self) -> None:
-        if not self._together:
-            return
-        name = f"{stem_of(self._together[0])}.png"
-        labels = np.zeros(self._together[0].image.shape_hw, np.uint8)
-        numbered = list(enumerate(self._together, start=1))
-        for value, instance in sorted(numbered, key=lambda item: -np.count_nonzero(item[1].mask)):
-            labels[instance.mask] = value
-        write_png(self._masks / name, labels)
-        for value, instance in numbered:
-            self._index.add(instance, mask_name=name, value=value)
-        self._together = []
+
+PNG: Final = Format("png-indexed", encode_indexed, PngWriter)
+"""A label map per image; see `encode_indexed`."""
+
+BINARY_PNG: Final = Format("png-binary", encode_binary, PngWriter)
+"""A picture per instance; see `encode_binary`."""
+
+
+def _label_map(instances: Sequence[Instance]) -> EncodedMap:
+    labels = np.zeros(instances[0].image.shape_hw, np.uint8)
+    numbered = list(enumerate(instances, start=1))
+    for value, instance in sorted(numbered, key=lambda item: -np.count_nonzero(item[1].mask)):
+        labels[instance.mask] = value
+    rows = [_row(instance, value=value) for value, instance in numbered]
+    return EncodedMap(stem_of(instances[0]), encode_png(labels), rows)
+
+
+def _row(instance: Instance, *, value: int) -> tuple[object, ...]:
+    """Return a row of the index without the name of the picture."""
+    box = box_of_mask(instance.mask)
+    assert box is not None
+    return (
+        instance.image.file_name,
+        value,
+        instance.label,
+        *instance.image.shape_hw,
+        *(int(edge) for edge in (box.x0, box.y0, box.x1, box.y1)),
+        int(np.count_nonzero(instance.mask)),
+        instance.name,
+        instance.predicted_iou,
+        instance.rank,
+    )

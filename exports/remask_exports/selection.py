@@ -85,7 +85,7 @@ class Selection:
             return "predicted-iou"
         return None
 
-    def within_percent(self, ranked: Iterable[tuple[int, str]]) -> set[str] | None:
+    def within_percent(self, ranked: Iterable[tuple[int, str]]) -> frozenset[str] | None:
         """Return the names of the best or worst part; None where no part is asked for.
 
         Args:
@@ -96,7 +96,7 @@ class Selection:
             return None
         order = sorted(ranked, reverse=self.bottom_percent is not None)
         count = math.ceil(percent / 100.0 * len(order) - 1e-9)
-        return {name for _, name in order[:count]}
+        return frozenset(name for _, name in order[:count])
 
 
 def read_ranks(path: Path) -> Ranks:

@@ -1,38 +1,61 @@
-"""What every format's writer is: something that takes instances one by one into a folder."""
+"""What every format is: a way to encode the instances of an image, and a writer for the rest."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import blake2s
 from pathlib import Path, PurePosixPath
-from typing import Protocol, TypeAlias
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from remask_core.errors import InputError
 from remask_exports.instances import Instance
 
-__all__ = ["Categories", "NewWriter", "Writer", "number_classes", "stem_of", "write_png"]
+__all__ = [
+    "Categories",
+    "Format",
+    "Writer",
+    "encode_png",
+    "number_classes",
+    "stem_of",
+]
 
 Categories: TypeAlias = Mapping[str, int]
 """Class names and their ids, from 1."""
 
+_Encoded = TypeVar("_Encoded")
+_EncodedIn = TypeVar("_EncodedIn", contravariant=True)
 
-class Writer(Protocol):
-    """Writes one format. Instances of one image come one after the other."""
 
-    def add(self, instance: Instance) -> None:
-        """Write one instance."""
+class Writer(Protocol[_EncodedIn]):
+    """Writes one format into a folder, image by image; always in one process."""
+
+    def add(self, encoded: _EncodedIn) -> None:
+        """Write the instances of one image."""
 
     def close(self) -> None:
         """Write what comes last; nothing is complete before this."""
 
 
-NewWriter: TypeAlias = Callable[[Path, Categories], Writer]
-"""Makes a writer for an empty folder."""
+@dataclass(frozen=True, slots=True)
+class Format(Generic[_Encoded]):
+    """A format to export to.
+
+    Attributes:
+        name: For the manifest.
+        encode: Does the work on the pixels: from the instances of one image, at least one, in
+            their order, to what the writer needs of them. It runs in any process, so it stands at
+            the top of a module, and what it returns can be pickled.
+        new_writer: Makes the writer for an empty folder.
+    """
+
+    name: str
+    encode: Callable[[Sequence[Instance]], _Encoded]
+    new_writer: Callable[[Path, Categories], Writer[_Encoded]]
 
 
 def number_classes(names: Iterable[str], *, known: Categories | None = None) -> Categories:
@@ -54,17 +77,9 @@ def stem_of(instance: Instance) -> str:
     return f"{re.sub(r'[^0-9A-Za-z._-]', '_', stem)}_{digest}"
 
 
-def write_png(path: Path, picture: npt.NDArray[np.uint8]) -> None:
-    """Write (H, W) uint8 as a grey PNG.
-
-    Raises:
-        InputError: `path` cannot be written.
-    """
+def encode_png(picture: npt.NDArray[np.uint8]) -> bytes:
+    """Return (H, W) uint8 as a grey PNG."""
     # Masks are large flat areas: the fastest compression is nearly as small as the slowest.
     done, data = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     assert done
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data.tobytes())
-    except OSError as error:
-        raise InputError(f"`{path}` must be writable: {error}") from error
+    return data.tobytes()

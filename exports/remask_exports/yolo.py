@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import cv2
 import numpy as np
@@ -15,11 +16,34 @@ from scipy.spatial import cKDTree
 from remask_core.geometry import box_of_mask
 from remask_core.types import BoolMask
 from remask_exports.instances import Instance
-from remask_exports.writing import Categories
+from remask_exports.writing import Categories, Format
 
-__all__ = ["YoloWriter", "outline"]
+__all__ = ["YOLO", "EncodedLines", "YoloWriter", "encode", "outline"]
 
 _Points: TypeAlias = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedLines:
+    """The label file of an image, and for each of its lines the class and the polygon's text."""
+
+    path: PurePosixPath
+    lines: list[tuple[str, str]]
+
+
+def encode(instances: Sequence[Instance]) -> EncodedLines:
+    """Return the lines of an image's label file, in parts of its width and height."""
+    image = instances[0].image
+    height, width = image.shape_hw
+    file_name = PurePosixPath(image.file_name)
+    if file_name.parts[0] == "images" and len(file_name.parts) > 1:
+        file_name = file_name.relative_to("images")
+    lines = []
+    for instance in instances:
+        # The centre of a pixel: whoever truncates or rounds lands in that pixel.
+        places = (outline(instance.mask) + 0.5) / (width, height)
+        lines.append((instance.label, " ".join(f"{number:.6f}" for number in places.ravel())))
+    return EncodedLines(file_name.with_suffix(".txt"), lines)
 
 
 class YoloWriter:
@@ -36,19 +60,13 @@ class YoloWriter:
         self._numbers = {name: number for number, name in enumerate(names)}
         (folder / "labels").mkdir()
 
-    def add(self, instance: Instance) -> None:
-        """Write one line."""
-        file_name = PurePosixPath(instance.image.file_name)
-        if file_name.parts[0] == "images" and len(file_name.parts) > 1:
-            file_name = file_name.relative_to("images")
-        path = self._folder / "labels" / file_name.with_suffix(".txt")
+    def add(self, encoded: EncodedLines) -> None:
+        """Write the lines of an image."""
+        path = self._folder / "labels" / encoded.path
         path.parent.mkdir(parents=True, exist_ok=True)
-        height, width = instance.image.shape_hw
-        # The centre of a pixel: whoever truncates or rounds lands in that pixel.
-        places = (outline(instance.mask) + 0.5) / (width, height)
-        numbers = " ".join(f"{number:.6f}" for number in places.ravel())
         with path.open("a", encoding="utf-8") as file:
-            file.write(f"{self._numbers[instance.label]} {numbers}\n")
+            for label, numbers in encoded.lines:
+                file.write(f"{self._numbers[label]} {numbers}\n")
 
     def close(self) -> None:
         """Write `data.yaml`."""
@@ -59,6 +77,10 @@ class YoloWriter:
         )
         text = f"path: .\ntrain: images\nval: images\nnames:\n{names}"
         (self._folder / "data.yaml").write_text(text, encoding="utf-8")
+
+
+YOLO: Final = Format("yolo", encode, YoloWriter)
+"""A label file per image; see `YoloWriter`."""
 
 
 def outline(mask: BoolMask) -> _Points:

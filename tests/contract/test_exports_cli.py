@@ -50,6 +50,9 @@ def run(*arguments: object) -> str:
         (("png",), "index.csv"),
         (("png", "--binary"), "index.csv"),
         (("yolo",), "data.yaml"),
+        (("parquet",), "instances.parquet"),
+        (("labelstudio",), "tasks.json"),
+        (("labelstudio", "--annotations"), "tasks.json"),
     ],
 )
 def test_every_format_writes_its_folder(source, tmp_path, form, file) -> None:

@@ -6,23 +6,24 @@ import csv
 import hashlib
 import json
 from datetime import datetime, timezone
-from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from ls_export import annotation, click_region, mask_region, task, write_export
-from pycocotools.coco import COCO
+from pycocotools import coco as outside
 from pycocotools.cocoeval import COCOeval
 
 from remask_core.errors import InputError, NotFound
-from remask_exports.coco import CocoWriter, read_categories
+from remask_exports.coco import COCO, read_categories
 from remask_exports.export import export
-from remask_exports.openimages import COLUMNS, OpenImagesWriter, read_label_names
-from remask_exports.png import BinaryPngWriter, IndexedPngWriter
+from remask_exports.labelstudio import LABEL_STUDIO
+from remask_exports.openimages import COLUMNS, OPEN_IMAGES, open_images, read_label_names
+from remask_exports.parquet import PARQUET
+from remask_exports.png import BINARY_PNG, PNG
 from remask_exports.selection import Selection
-from remask_exports.yolo import YoloWriter
+from remask_exports.yolo import YOLO
 
 NOW = datetime(2026, 11, 21, 1, 2, 3, tzinfo=timezone.utc)
 SHAPE = (60, 80)
@@ -83,12 +84,12 @@ def ranks(tmp_path: Path) -> Path:
     return path
 
 
-def run(source: Path, writer, out: Path, **more):
-    return export(source, writer, out=out, form="test", now=NOW, **more)
+def run(source: Path, form, out: Path, **more):
+    return export(source, form, out=out, now=NOW, **more)
 
 
-def coco_of(path: Path, capsys) -> COCO:
-    opened = COCO(str(path / "instances.json"))
+def coco_of(path: Path, capsys) -> outside.COCO:
+    opened = outside.COCO(str(path / "instances.json"))
     capsys.readouterr()
     return opened
 
@@ -96,7 +97,7 @@ def coco_of(path: Path, capsys) -> COCO:
 # What numpy 2 says of how pycocotools hands over its arrays.
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_pycocotools_reads_every_mask_as_it_was(source, tmp_path, capsys) -> None:
-    run(source, CocoWriter, tmp_path / "coco")
+    run(source, COCO, tmp_path / "coco")
     coco = coco_of(tmp_path / "coco", capsys)
 
     found = {
@@ -115,7 +116,7 @@ def test_pycocotools_reads_every_mask_as_it_was(source, tmp_path, capsys) -> Non
 
 
 def test_an_export_scores_perfectly_against_itself(source, tmp_path, capsys) -> None:
-    run(source, CocoWriter, tmp_path / "coco")
+    run(source, COCO, tmp_path / "coco")
     truth = coco_of(tmp_path / "coco", capsys)
     rows = [{**row, "score": 1.0} for row in truth.dataset["annotations"]]
     scores = COCOeval(truth, truth.loadRes(rows), "segm")
@@ -128,7 +129,7 @@ def test_an_export_scores_perfectly_against_itself(source, tmp_path, capsys) -> 
 
 
 def test_coco_rows_carry_what_is_known_beyond_coco(source, ranks, tmp_path) -> None:
-    run(source, CocoWriter, tmp_path / "coco", ranks=ranks)
+    run(source, COCO, tmp_path / "coco", ranks=ranks)
     data = json.loads((tmp_path / "coco" / "instances.json").read_text())
     rows = {row["instance"]: row for row in data["annotations"]}
 
@@ -149,15 +150,13 @@ def test_coco_rows_carry_what_is_known_beyond_coco(source, ranks, tmp_path) -> N
 def test_category_ids_do_not_depend_on_what_is_selected_and_outlive_new_classes(
     source, tmp_path
 ) -> None:
-    whole = run(source, CocoWriter, tmp_path / "whole")
-    part = run(
-        source, CocoWriter, tmp_path / "part", selection=Selection(classes=frozenset(["Dog"]))
-    )
+    whole = run(source, COCO, tmp_path / "whole")
+    part = run(source, COCO, tmp_path / "part", selection=Selection(classes=frozenset(["Dog"])))
     known = read_categories(tmp_path / "whole" / "instances.json")
     late = write_export(
         tmp_path / "late.json", [task(1, annotation([mask_region("a", block(1, 1), "Ant")]))]
     )
-    grown = run(late, CocoWriter, tmp_path / "grown", categories=known)
+    grown = run(late, COCO, tmp_path / "grown", categories=known)
 
     assert whole.categories == part.categories == {"Cat": 1, "Dog": 2, "Äpfel, rot": 3}
     assert part.classes == {"Dog": 1}
@@ -167,8 +166,7 @@ def test_category_ids_do_not_depend_on_what_is_selected_and_outlive_new_classes(
 def test_open_images_columns_are_those_of_the_published_files(source, ranks, tmp_path) -> None:
     names = tmp_path / "classes.csv"
     names.write_text("/m/01yrx,Cat\n")
-    writer = partial(OpenImagesWriter, label_names=read_label_names(names))
-    run(source, writer, tmp_path / "oi", ranks=ranks)
+    run(source, open_images(read_label_names(names)), tmp_path / "oi", ranks=ranks)
 
     text = (tmp_path / "oi" / "segmentations.csv").read_text()
     rows = list(csv.DictReader(text.splitlines()))
@@ -194,8 +192,8 @@ def test_open_images_columns_are_those_of_the_published_files(source, ranks, tmp
 
 
 def test_binary_and_indexed_masks_hold_the_instances(source, tmp_path) -> None:
-    run(source, BinaryPngWriter, tmp_path / "binary")
-    run(source, IndexedPngWriter, tmp_path / "indexed")
+    run(source, BINARY_PNG, tmp_path / "binary")
+    run(source, PNG, tmp_path / "indexed")
 
     for folder in ("binary", "indexed"):
         rows = list(csv.DictReader((tmp_path / folder / "index.csv").read_text().splitlines()))
@@ -211,7 +209,7 @@ def test_where_instances_overlap_a_map_shows_the_smaller(tmp_path) -> None:
     small, large = block(10, 10, 5), block(5, 5, 30)
     regions = [mask_region("small", small), mask_region("large", large)]
     source = write_export(tmp_path / "export.json", [task(1, annotation(regions))])
-    run(source, IndexedPngWriter, tmp_path / "out")
+    run(source, PNG, tmp_path / "out")
 
     (path,) = (tmp_path / "out" / "masks").iterdir()
     picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
@@ -226,7 +224,7 @@ def test_more_instances_than_a_map_can_number_get_a_second_map(tmp_path) -> None
         mask.flat[number] = True
         regions.append(mask_region(f"r{number}", mask))
     source = write_export(tmp_path / "export.json", [task(1, annotation(regions))])
-    run(source, IndexedPngWriter, tmp_path / "out")
+    run(source, PNG, tmp_path / "out")
 
     rows = list(csv.DictReader((tmp_path / "out" / "index.csv").read_text().splitlines()))
     assert len({row["mask"] for row in rows}) == 2
@@ -234,7 +232,7 @@ def test_more_instances_than_a_map_can_number_get_a_second_map(tmp_path) -> None
 
 
 def test_yolo_polygons_fill_to_the_masks(source, tmp_path) -> None:
-    run(source, YoloWriter, tmp_path / "yolo")
+    run(source, YOLO, tmp_path / "yolo")
     lines = (tmp_path / "yolo" / "labels" / "im1.txt").read_text().splitlines()
 
     for line, mask in zip(lines, (MASKS["1/ring"], MASKS["1/block"]), strict=True):
@@ -254,7 +252,7 @@ def test_yolo_polygons_fill_to_the_masks(source, tmp_path) -> None:
 def test_the_manifest_says_what_came_from_where_and_what_did_not(source, ranks, tmp_path) -> None:
     said = run(
         source,
-        CocoWriter,
+        COCO,
         tmp_path / "coco",
         ranks=ranks,
         selection=Selection(top_percent=70, classes=frozenset(["Cat", "Dog"])),
@@ -293,7 +291,7 @@ def test_the_manifest_says_what_came_from_where_and_what_did_not(source, ranks, 
     ],
 )
 def test_what_is_selected_is_what_is_exported(source, ranks, tmp_path, selection, names) -> None:
-    run(source, CocoWriter, tmp_path / "coco", ranks=ranks, selection=selection)
+    run(source, COCO, tmp_path / "coco", ranks=ranks, selection=selection)
     data = json.loads((tmp_path / "coco" / "instances.json").read_text())
 
     assert [row["instance"] for row in data["annotations"]] == names
@@ -301,9 +299,9 @@ def test_what_is_selected_is_what_is_exported(source, ranks, tmp_path, selection
 
 def test_nothing_selected_is_an_export_of_nothing(source, tmp_path, capsys) -> None:
     none = Selection(classes=frozenset(["Unicorn"]))
-    assert run(source, CocoWriter, tmp_path / "coco", selection=none).instances == 0
+    assert run(source, COCO, tmp_path / "coco", selection=none).instances == 0
     assert coco_of(tmp_path / "coco", capsys).dataset["annotations"] == []
-    assert run(source, IndexedPngWriter, tmp_path / "png", selection=none).instances == 0
+    assert run(source, PNG, tmp_path / "png", selection=none).instances == 0
 
 
 def test_a_broken_mask_is_left_out_and_named(tmp_path) -> None:
@@ -314,7 +312,7 @@ def test_a_broken_mask_is_left_out_and_named(tmp_path) -> None:
     tasks = [task(1, annotation([*regions, other])), {"id": 2}, task(3)]
     source = write_export(tmp_path / "export.json", tasks)
 
-    manifest = run(source, CocoWriter, tmp_path / "coco")
+    manifest = run(source, COCO, tmp_path / "coco")
 
     assert manifest.instances == 1
     assert manifest.left_out == {
@@ -330,33 +328,33 @@ def test_an_export_appears_whole_or_not_at_all(source, tmp_path) -> None:
     source.write_bytes(whole[:-100])
 
     with pytest.raises(InputError, match="ends early"):
-        run(source, CocoWriter, tmp_path / "coco")
+        run(source, COCO, tmp_path / "coco")
     assert [path.name for path in tmp_path.iterdir()] == ["export.json"]
 
     source.write_bytes(whole)
-    run(source, CocoWriter, tmp_path / "coco")
+    run(source, COCO, tmp_path / "coco")
     with pytest.raises(InputError, match="empty folder"):
-        run(source, CocoWriter, tmp_path / "coco")
+        run(source, COCO, tmp_path / "coco")
 
 
 def test_the_same_export_twice_is_the_same_to_the_byte(source, ranks, tmp_path) -> None:
-    for writer in (CocoWriter, OpenImagesWriter, BinaryPngWriter, IndexedPngWriter, YoloWriter):
-        first, second = tmp_path / f"{writer.__name__}1", tmp_path / f"{writer.__name__}2"
-        one, two = (run(source, writer, out, ranks=ranks) for out in (first, second))
+    for form in (COCO, OPEN_IMAGES, BINARY_PNG, PNG, YOLO, PARQUET, LABEL_STUDIO):
+        first, second = tmp_path / f"{form.name}1", tmp_path / f"{form.name}2"
+        one, two = (run(source, form, out, ranks=ranks) for out in (first, second))
         assert one.files == two.files
 
 
 def test_wrong_input_is_refused(source, tmp_path) -> None:
     with pytest.raises(NotFound):
-        run(tmp_path / "gone.json", CocoWriter, tmp_path / "out")
+        run(tmp_path / "gone.json", COCO, tmp_path / "out")
     with pytest.raises(InputError, match="ranks"):
-        run(source, CocoWriter, tmp_path / "out", selection=Selection(top_percent=70))
+        run(source, COCO, tmp_path / "out", selection=Selection(top_percent=70))
     with pytest.raises(InputError, match="top_percent"):
         Selection(top_percent=0)
     with pytest.raises(InputError, match="both"):
         Selection(top_percent=10, bottom_percent=10)
     (tmp_path / "bad.csv").write_text("instance,rank\na,1\n")
     with pytest.raises(InputError, match="predicted_iou"):
-        run(source, CocoWriter, tmp_path / "out", ranks=tmp_path / "bad.csv")
+        run(source, COCO, tmp_path / "out", ranks=tmp_path / "bad.csv")
     with pytest.raises(NotFound):
-        run(source, CocoWriter, tmp_path / "out", ranks=tmp_path / "gone.csv")
+        run(source, COCO, tmp_path / "out", ranks=tmp_path / "gone.csv")
