@@ -18,6 +18,7 @@ from remask_core.history import Step
 from remask_rounds.campaign import CampaignInstance, Mask, Visit, steps_of
 
 __all__ = [
+    "BY_HAND",
     "MakeMasks",
     "MaskJob",
     "NoMask",
@@ -27,8 +28,9 @@ __all__ = [
     "round_zero_job",
 ]
 
-PAINTED = "painted"
-"""The model version of masks that people made."""
+BY_HAND = ("painted", "live")
+"""What stands for a model version where a mask came with an annotation: painted, or answered while
+the annotator watched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ def mask_by_hand(visit: Visit) -> Mask | None:
     """Return the mask that came with a visit, painted or answered live; None where none did."""
     if visit.painted is None:
         return None
-    version = PAINTED if visit.outcome == "painted" else "live"
+    version = BY_HAND[0] if visit.outcome == "painted" else BY_HAND[1]
     digest = _digest(visit.painted)
     return Mask(visit.instance, visit.round, visit.painted, None, version, digest)
 

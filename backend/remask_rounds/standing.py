@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from remask_core.errors import WrongState
 from remask_rounds.campaign import (
     Campaign,
     CampaignInstance,
@@ -20,7 +21,7 @@ from remask_rounds.campaign import (
 )
 from remask_rounds.campaign_store import CampaignStore
 
-__all__ = ["Standing", "by_image", "counting_annotators", "standings"]
+__all__ = ["Standing", "Unanswered", "by_image", "counting_annotators", "standings"]
 
 _MASK_MAKING = ("corrected", "painted")
 
@@ -58,6 +59,25 @@ class Standing:
         """Return the rounds below `before` that leave a mask of their own; 0 is the box's."""
         made = (at for at, visit in self.visits.items() if visit.outcome in _MASK_MAKING)
         return [0, *sorted(at for at in made if at < before)]
+
+
+class Unanswered(WrongState):
+    """A round has instances that nobody has answered yet.
+
+    Attributes:
+        missing: They.
+        without_task: Those of them that nobody could have answered, for they have no task: their
+            mask could not be made, or an edit in an earlier round has only just brought them in.
+    """
+
+    code = "unanswered"
+
+    def __init__(
+        self, message: str, *, missing: Sequence[Standing], without_task: Sequence[Standing]
+    ) -> None:
+        super().__init__(message)
+        self.missing = tuple(missing)
+        self.without_task = tuple(without_task)
 
 
 def standings(

@@ -19,6 +19,7 @@ from remask_core.errors import (
     WrongState,
 )
 from remask_label_config.config import ConfigProblem
+from remask_rounds.standing import Unanswered
 from remask_service.addresses import AddressRefused
 from remask_service.surroundings import PriorLost
 from remask_worker.calls import (
@@ -47,6 +48,7 @@ STATUS: Mapping[type[RemaskError], int] = MappingProxyType(
         NotFound: 404,
         PriorLost: 404,
         WrongState: 409,
+        Unanswered: 409,
         Unavailable: 503,
         Overloaded: 503,
         WorkerDied: 503,
