@@ -45,14 +45,14 @@ def write_weights(
     partial.replace(path)
 
 
-def read_header(path: Path) -> dict[str, Any]:
-    """Return the facts that a weights file tells of itself.
+def read_header(path: Path, *, net: str = "convnet") -> dict[str, Any]:
+    """Return the facts that a weights file of `net` tells of itself.
 
     Raises:
         NotFound: There is no such file.
         InputError: It is no weights file of this network.
     """
-    return read_weights(path, only_header=True)[0]
+    return read_weights(path, only_header=True, net=net)[0]
 
 
 def read_weights(

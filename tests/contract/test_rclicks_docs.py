@@ -7,11 +7,14 @@ import re
 import shlex
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
-from bench_data import write_folder
+from bench_data import SHAPE_HW, write_folder
 from typer.testing import CliRunner
 
 from remask_cli.main import app
+from remask_models.convnet_file import read_header
 
 PAGE = Path(__file__).parents[2] / "docs" / "rclicks.md"
 
@@ -41,6 +44,20 @@ def answered(tasks: Path) -> str:
     return json.dumps(export)
 
 
+def write_campaign(folder: Path) -> None:
+    """An export whose objects have names, the log of their first round, and what was shown."""
+    export = write_folder(folder / "export")
+    rows = (export / "index.csv").read_text().splitlines()
+    names = ("name", "7/a", "7/b", "7/c")
+    named = [f"{row},{name}" for row, name in zip(rows, names, strict=True)]
+    (export / "index.csv").write_text("\n".join(named))
+    (folder / "shown").mkdir()
+    for name in "abc":
+        assert cv2.imwrite(str(folder / f"shown/{name}-1.png"), np.zeros(SHAPE_HW, np.uint8))
+    clicks = ["a,1,1,25,20", "b,1,1,50,35", "c,1,1,40,30"]
+    (folder / "log.csv").write_text("\n".join(["instance,round,positive,x,y", *clicks]))
+
+
 def test_the_pages_commands_work_in_their_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -48,15 +65,20 @@ def test_the_pages_commands_work_in_their_order(
     write_folder(tmp_path / "eval/tiny")
     commands = re.findall(r"^\$ remask (.*)$", PAGE.read_text(), re.MULTILINE)
 
+    write_campaign(tmp_path)
     for command in commands:
         if "collect" in command:
             Path("export.json").write_text(answered(Path("files/clicks/tasks.json")))
         result = CliRunner().invoke(app, shlex.split(command))
         assert result.exit_code == 0, f"{command}: {result.output}"
 
-    assert len(commands) == 5
+    assert len(commands) == 12
     assert len(Path("clicks.csv").read_text().splitlines()) == 1 + 3 * 4
     assert "for 3 of 3 objects" in Path("out/ours/report.html").read_text()
+    assert "clickability@" in Path("out/learned/report.html").read_text()
+    told = read_header(Path("runs/simulated/clickability.npz"), net="clickability")
+    assert told["trained_on"] == "simulated clicks only"
+    assert read_header(Path("runs/campaign/clickability.npz"), net="clickability")["clicks"] == 3
 
 
 @pytest.mark.parametrize(
