@@ -13,7 +13,7 @@ from remask_rounds.label_studio import Connection
 from remask_rounds.progress import Told, nobody
 from remask_rounds.source_boxes import LeftOut, ShapeOf, instances_of
 
-__all__ = ["create_campaign", "tasks_of"]
+__all__ = ["create_campaign", "instances_of_source", "tasks_of"]
 
 _TASKS_PER_PAGE = 100
 
@@ -47,21 +47,39 @@ def create_campaign(
     """
     if any(known.name == campaign.name for known in store.campaigns()):
         raise WrongState(f"`name` must be new; there is a campaign {campaign.name!r}")
-    images = parse_image_tags(connection.label_config(campaign.source_project))
-    instances: dict[str, CampaignInstance] = {}
-    for task in tasks_of(connection, campaign.source_project, told=told):
-        for one in instances_of(campaign, task, images, shape_of=shape_of):
-            if isinstance(one, LeftOut):
-                left_out(one)
-            else:
-                instances[one.id] = one
+    instances = instances_of_source(
+        connection, campaign, shape_of=shape_of, told=told, left_out=left_out
+    )
     if not instances:
         raise InputError(
             f"`source_project` must have boxes of at least {campaign.long_side_px} x "
             f"{campaign.short_side_px} px; project {campaign.source_project} has none"
         )
-    store.add_campaign(campaign, list(instances.values()))
-    return list(instances.values())
+    store.add_campaign(campaign, instances)
+    return instances
+
+
+def instances_of_source(
+    connection: Connection,
+    campaign: Campaign,
+    *,
+    shape_of: ShapeOf | None = None,
+    told: Told = nobody,
+    left_out: Callable[[LeftOut], None] = lambda _one: None,
+) -> list[CampaignInstance]:
+    """Return the instances that the boxes of a campaign's source project start, in order.
+
+    Arguments and errors as for `create_campaign`, but there may be none.
+    """
+    images = parse_image_tags(connection.label_config(campaign.source_project))
+    found: dict[str, CampaignInstance] = {}
+    for task in tasks_of(connection, campaign.source_project, told=told):
+        for one in instances_of(campaign, task, images, shape_of=shape_of):
+            if isinstance(one, LeftOut):
+                left_out(one)
+            else:
+                found[one.id] = one
+    return list(found.values())
 
 
 def tasks_of(

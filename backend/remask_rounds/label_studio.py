@@ -51,11 +51,21 @@ class ImportedPrediction:
 
 @dataclass(frozen=True, slots=True)
 class ProjectRef:
-    """A project, and what people or programs have written about it."""
+    """A project, and what people or programs have written about it.
+
+    Attributes:
+        id: Label Studio's number; later projects have larger ones.
+        title: Not unique.
+        description: Empty where there is none.
+        model_version: Of the predictions that annotators start from.
+        created_at: Unix time in seconds.
+    """
 
     id: int
     title: str
     description: str
+    model_version: str | None
+    created_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +91,13 @@ class Connection:
         with _translated(self.url):
             found: Iterable[Any] = self.client.projects.list(title=title)
             projects = [
-                ProjectRef(int(one.id), one.title, one.description or "")
+                ProjectRef(
+                    id=int(one.id),
+                    title=one.title,
+                    description=one.description or "",
+                    model_version=one.model_version or None,
+                    created_at=one.created_at.timestamp(),
+                )
                 for one in found
                 if one.title is not None and one.title.startswith(title)
             ]

@@ -1,9 +1,8 @@
-"""`remask campaign create`, `truth` and `restore`: where a campaign begins, and begins again."""
+"""`remask campaign create`: where a campaign begins."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,6 +20,7 @@ from remask_cli.campaign.common import (
     progress_bar,
 )
 from remask_cli.campaign.images import open_image_source
+from remask_cli.campaign.left_out import counted, tell_left_out
 from remask_core.errors import InputError, WrongState
 
 if TYPE_CHECKING:
@@ -30,9 +30,7 @@ if TYPE_CHECKING:
     from remask_rounds.source_boxes import LeftOut
     from remask_rounds.sources import ImagePlace, SourceImage
 
-__all__ = ["create", "truth"]
-
-_SHOWN_PER_REASON = 3
+__all__ = ["create"]
 
 
 class ModeChoice(str, Enum):
@@ -154,32 +152,6 @@ def create(
     _show(settings, instances, truths, left, as_json=as_json)
 
 
-@app.command(epilog="Example: `remask campaign truth cats --coco boxes.json`")
-def truth(
-    name: Name,
-    coco: Annotated[Path, typer.Option(help="The COCO file that the campaign was made from.")],
-    url: Url = "http://localhost:8080",
-    api_key: ApiKey = "",
-    state: State = None,
-    as_json: Json = False,
-) -> None:
-    """Keep a COCO file's segmentations as the true masks of a campaign's instances."""
-    import msgspec
-
-    from remask_rounds.label_studio import connect
-    from remask_rounds.source_truths import keep_truths
-    from remask_rounds.sources_coco import read_coco
-
-    left: list[LeftOut] = []
-    with open_campaigns(state) as store, connect(url, api_key) as connection:
-        count = keep_truths(store, connection, name, read_coco(coco), left_out=left.append)
-    if as_json:
-        typer.echo(msgspec.json.encode({"truths": count, "left_out": _counted(left)}))
-        return
-    typer.echo(f"Truths: {count}")
-    _tell(left)
-
-
 def _file_images(
     coco: Path | None,
     open_images: Path | None,
@@ -248,19 +220,6 @@ def _policies(given: Sequence[str]) -> dict[str, str]:
     return policies
 
 
-def _counted(left: Sequence[LeftOut]) -> Mapping[str, int]:
-    return Counter(one.reason for one in left)
-
-
-def _tell(left: Sequence[LeftOut]) -> None:
-    """Print how many things were left out for each reason, with the first of them."""
-    for reason, count in _counted(left).items():
-        some = [one for one in left if one.reason == reason][:_SHOWN_PER_REASON]
-        named = ", ".join(f"{one.name} ({one.detail})" if one.detail else one.name for one in some)
-        more = ", …" if count > len(some) else ""
-        typer.echo(f"Left out, {reason}: {count} ({named}{more})")
-
-
 def _show(
     campaign: Campaign,
     instances: Sequence[CampaignInstance],
@@ -283,7 +242,7 @@ def _show(
             "images": images,
             "classes": classes,
             "truths": truths,
-            "left_out": _counted(left),
+            "left_out": counted(left),
         }
         typer.echo(msgspec.json.encode(answer))
         return
@@ -293,5 +252,5 @@ def _show(
     )
     if truths:
         typer.echo(f"Truths: {truths}")
-    _tell(left)
+    tell_left_out(left)
     typer.echo(f"Next: remask campaign advance {campaign.name}")

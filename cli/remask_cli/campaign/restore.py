@@ -1,0 +1,101 @@
+"""`remask campaign restore` and `truth`: what a campaign gets back from elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from remask_cli.campaign.common import (
+    ApiKey,
+    Json,
+    Name,
+    State,
+    Url,
+    app,
+    open_campaigns,
+    progress_bar,
+)
+from remask_cli.campaign.images import open_image_source
+from remask_cli.campaign.left_out import counted, tell_left_out
+
+if TYPE_CHECKING:
+    from remask_rounds.source_boxes import LeftOut
+
+__all__ = ["restore", "truth"]
+
+
+@app.command(epilog="Example: `remask campaign restore cats`")
+def restore(
+    name: Name,
+    url: Url = "http://localhost:8080",
+    api_key: ApiKey = "",
+    state: State = None,
+    as_json: Json = False,
+) -> None:
+    """Make a campaign's lost store again, from its projects in Label Studio.
+
+    `remask campaign advance` then makes the masks again, `people` the verdicts on annotators, and
+    `truth` brings back what a file knew.
+    """
+    import msgspec
+
+    from remask_rounds.label_studio import connect
+    from remask_rounds.restore import restore_campaign
+
+    left: list[LeftOut] = []
+    with (
+        open_campaigns(state) as store,
+        connect(url, api_key) as connection,
+        open_image_source(state, url, api_key) as source,
+        progress_bar() as told,
+    ):
+        restore_campaign(
+            store,
+            connection,
+            name,
+            shape_of=lambda image: source.fetch(image, task_id=None).shape_hw,
+            told=told,
+            left_out=left.append,
+        )
+        found = {
+            "campaign": name,
+            "instances": len(store.instances(name)),
+            "rounds": len(store.rounds(name)),
+            "visits": sum(len(some) for some in store.visits(name).values()),
+        }
+    if as_json:
+        typer.echo(msgspec.json.encode(found))
+        return
+    typer.echo(
+        f"Campaign {name}: {found['instances']} instances, {found['rounds']} rounds, "
+        f"{found['visits']} answers"
+    )
+    tell_left_out(left)
+
+
+@app.command(epilog="Example: `remask campaign truth cats --coco boxes.json`")
+def truth(
+    name: Name,
+    coco: Annotated[Path, typer.Option(help="The COCO file that the campaign was made from.")],
+    url: Url = "http://localhost:8080",
+    api_key: ApiKey = "",
+    state: State = None,
+    as_json: Json = False,
+) -> None:
+    """Keep a COCO file's segmentations as the true masks of a campaign's instances."""
+    import msgspec
+
+    from remask_rounds.label_studio import connect
+    from remask_rounds.source_truths import keep_truths
+    from remask_rounds.sources_coco import read_coco
+
+    left: list[LeftOut] = []
+    with open_campaigns(state) as store, connect(url, api_key) as connection:
+        count = keep_truths(store, connection, name, read_coco(coco), left_out=left.append)
+    if as_json:
+        typer.echo(msgspec.json.encode({"truths": count, "left_out": counted(left)}))
+        return
+    typer.echo(f"Truths: {count}")
+    tell_left_out(left)
