@@ -18,6 +18,7 @@ from remask_cli import (
     models,
     noise,
     rank,
+    report,
     serve,
     train,
 )
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 serve.register(app)
 demo.register(app)
+report.register(app)
 app.add_typer(config.app, name="config")
 app.add_typer(models.app, name="models")
 app.add_typer(noise.app, name="noise")

@@ -20,6 +20,7 @@ __all__ = ["COLOURS", "BarChart", "Chart", "LineChart", "ScatterChart", "Series"
 COLOURS: Final = 6
 _WIDTH, _HEIGHT = 640, 360
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 14, 46
+_MANY = 10_000  # longer numbers would run into the axis' name
 _LABEL = 15  # height of a part of a stack that holds its number
 _DASHES: Final = ("", "7 4", "2 4", "9 3 2 3", "", "7 4")
 
@@ -349,4 +350,4 @@ def _marker(svg: ET.Element, x: float, y: float, index: int, hint: str) -> None:
 
 
 def _number(value: float) -> str:
-    return f"{value:.6g}"
+    return f"{value / 1000:g}k" if abs(value) >= _MANY else f"{value:.6g}"

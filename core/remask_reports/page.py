@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 import cv2
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from remask_core.errors import InputError
 from remask_core.types import RgbImage, check_image
@@ -131,8 +131,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What to do next, the first thing first."""
+    """What to do next, the first thing first, under a heading of its own."""
 
+    title: str
     steps: tuple[Step, ...]
 
 
@@ -155,7 +156,7 @@ class Gallery:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A paragraph of plain text."""
+    """A paragraph of plain text; what stands between `backticks` is set as code."""
 
     words: str
 
@@ -208,10 +209,22 @@ def _template() -> Template:
     environment.globals["colours"] = COLOURS
     environment.filters["kind"] = lambda block: type(block).__name__
     environment.filters["svg"] = lambda figure: Markup(svg_of(figure.chart, title=figure.caption))
+    environment.filters["prose"] = _prose
     environment.filters["data_url"] = _data_url
     environment.filters["cells"] = _cells
     environment.filters["slug"] = lambda words: "-".join(words.lower().split())
     return environment.get_template("page.html.j2")
+
+
+def _prose(words: str) -> Markup:
+    """Return the words escaped, every second piece between backticks as code."""
+    pieces = words.split("`")
+    if len(pieces) % 2 == 0:
+        return escape(words)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(piece) if number % 2 else escape(piece)
+        for number, piece in enumerate(pieces)
+    )
 
 
 def _data_url(image: RgbImage) -> str:

@@ -1,0 +1,113 @@
+"""`remask report`: Write what a campaign has come to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from remask_cli.campaign.common import Name, State, open_campaigns, progress_bar
+from remask_cli.campaign.images import open_image_source
+
+if TYPE_CHECKING:
+    from remask_exports.report_pictures import ImageOf
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command(
+        name="report", epilog="Example: `remask report cats --ranks ranks.csv --out report.html`"
+    )(report)
+
+
+def report(
+    name: Name,
+    out: Annotated[Path, typer.Option(help="HTML page to write.")],
+    ranks: Annotated[
+        Path | None,
+        typer.Option(help="CSV of `remask rank apply`: predicted IoU and rank."),
+    ] = None,
+    images: Annotated[
+        bool,
+        typer.Option(help="Show masks on their images; without, on grey, and nothing is fetched."),
+    ] = True,
+    compared: Annotated[
+        int,
+        typer.Option(min=1, help="Most masks whose kind of error is found; drawn at random."),
+    ] = 1000,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Processes that measure; all cores if not given.")
+    ] = None,
+    state: State = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the headline's numbers as JSON.")
+    ] = False,
+) -> None:
+    """Write what a campaign has come to: one HTML page that opens anywhere.
+
+    Progress, quality over the time spent, the ranking, classes, annotators, kinds of errors and the
+    worst masks, as far as they are known. The campaign's store is all that is read, and the images
+    of some thirty masks; `--ranks` adds what the ranking foretells.
+    """
+    import os
+    import shlex
+    import sys
+
+    import msgspec
+
+    from remask_core.errors import InputError
+    from remask_exports.quality_headline import headline_of
+    from remask_exports.quality_measure import measure
+    from remask_exports.report_page import quality_page
+    from remask_exports.selection import read_ranks
+
+    ranked = None if ranks is None else read_ranks(ranks)
+    with open_campaigns(state) as store, _images(state, wanted=images) as image_of:
+        with progress_bar() as told:
+            quality = measure(
+                store,
+                name,
+                ranks=ranked,
+                max_compared=compared,
+                processes=processes or os.cpu_count() or 1,
+                told=told,
+            )
+        page = quality_page(
+            store,
+            quality,
+            image_of=image_of,
+            made_by=f"Made by: remask {shlex.join(sys.argv[1:])}",
+        )
+    try:
+        out.write_text(page.to_html(), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"`{out}` must be writable: {error}") from error
+    headline = headline_of(quality)
+    if as_json:
+        typer.echo(msgspec.json.encode(headline))
+        return
+    typer.echo(headline.sentence())
+    typer.echo(f"Report: {out}")
+
+
+@contextmanager
+def _images(state: str | None, *, wanted: bool) -> Iterator[ImageOf | None]:
+    """Give what gets the image at an address, as the service would; None if not `wanted`."""
+    from remask_core.images import decode_image
+    from remask_core.types import RgbImage
+
+    if not wanted:
+        yield None
+        return
+    with open_image_source(state) as source:
+
+        def image_of(address: str) -> RgbImage:
+            found = source.fetch(address, task_id=None)
+            return decode_image(found.path.read_bytes())
+
+        yield image_of

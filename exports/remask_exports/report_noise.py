@@ -1,0 +1,152 @@
+"""The report's part on what is wrong with the masks, with examples."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from remask_exports.quality_noise import Agreement, KindFigures, agreement_of, kinds_of
+from remask_exports.quality_rows import InstanceRow, Quality
+from remask_exports.report_pictures import LEGEND, Album
+from remask_reports.charts import BarChart, Series
+from remask_reports.estimate import Estimate
+from remask_reports.page import Block, Column, Figure, Gallery, Picture, Section, Table, Text
+from remask_simulation.mask_errors import MaskError
+
+__all__ = ["noise_section"]
+
+_KINDS_SHOWN: Final = 6
+_EXAMPLES: Final = 3
+_TITLE: Final = "What is wrong with the masks"
+
+
+def noise_section(quality: Quality, album: Album) -> Section:
+    """Return the kinds of errors by the truth, or else by the last mask."""
+    twice = [pair.error for pair in quality.twice if pair.error is not None]
+    if not quality.noise and not twice:
+        words = (
+            "Nothing to compare with: no truth is known, no mask has changed yet, and no instance "
+            "was painted by two people."
+        )
+        return Section(_TITLE, (Text(words),))
+    figures = kinds_of(quality)
+    rows: list[tuple[str, Agreement]] = []
+    if quality.noise:
+        against = "truth" if quality.noise_by_truth else "the last mask"
+        rows.append((f"masks from the boxes, by {against}", agreement_of(_firsts(quality))))
+    if quality.noise_by_truth and quality.noise:
+        rows.append(("masks to be delivered, by truth", agreement_of(_lasts(quality))))
+    if twice:
+        rows.append(("painted by two people", agreement_of(twice)))
+    blocks: list[Block] = [Text(_words(quality)), _agreement_table(rows)]
+    if quality.noise:
+        blocks += [_kinds_chart(quality, figures), _kinds_table(quality, figures)]
+        blocks += _examples(quality, figures, album)
+    return Section(_TITLE, tuple(blocks))
+
+
+def _firsts(quality: Quality) -> list[MaskError]:
+    return [row.first for row in quality.noise]
+
+
+def _lasts(quality: Quality) -> list[MaskError]:
+    return [row.last for row in quality.noise if row.last is not None]
+
+
+def _words(quality: Quality) -> str:
+    known = (
+        f"{len(quality.noise)} masks were compared with their truth."
+        if quality.noise_by_truth
+        else (
+            f"No truth is known. {len(quality.noise)} masks from the boxes alone were compared "
+            "with what they became: which errors the annotators mended."
+        )
+    )
+    return (
+        f"{known} The kind is that of the one change to the reference (growing, moving, "
+        "simplifying, adding or taking a part) after which the fewest pixels differ. Classes are "
+        "those of the boxes, so that a wrong class cannot be seen here; `remask noise estimate` "
+        "compares classes."
+    )
+
+
+def _agreement_table(rows: list[tuple[str, Agreement]]) -> Table:
+    return Table(
+        columns=(
+            Column("mean of"),
+            Column("masks"),
+            Column("mask IoU", 3),
+            Column("boundary IoU", 3, hint="band of 2 % of the image's diagonal"),
+            Column("boundary F", 3, hint="within 5 px"),
+        ),
+        rows=tuple(
+            (name, one.pairs, one.iou, one.boundary_iou, one.boundary_f) for name, one in rows
+        ),
+    )
+
+
+def _kinds_chart(quality: Quality, figures: list[KindFigures]) -> Figure:
+    places = [float(place) for place in range(len(figures))]
+    series = [Series.of_estimates("from the boxes", places, [_percent(k.first) for k in figures])]
+    if quality.noise_by_truth:
+        series.append(
+            Series.of_estimates("to be delivered", places, [_percent(k.last) for k in figures])
+        )
+    return Figure(
+        BarChart(
+            tuple(series),
+            groups=tuple(one.kind for one in figures),
+            y_label="% of the masks",
+            digits=0,
+        ),
+        caption="Kinds of errors; whiskers: 95 %.",
+    )
+
+
+def _kinds_table(quality: Quality, figures: list[KindFigures]) -> Table:
+    columns = [Column("kind"), Column("from the boxes, %", 1)]
+    if quality.noise_by_truth:
+        columns.append(Column("to be delivered, %", 1))
+    columns += [Column("mean IoU", 2), Column("worst examples")]
+    return Table(
+        tuple(columns),
+        tuple(
+            (
+                one.kind,
+                _percent(one.first),
+                *((_percent(one.last),) if quality.noise_by_truth else ()),
+                one.iou,
+                ", ".join(one.examples[:_EXAMPLES]) or None,
+            )
+            for one in figures
+        ),
+    )
+
+
+def _examples(quality: Quality, figures: list[KindFigures], album: Album) -> list[Block]:
+    rows = {row.id: row for row in quality.instances}
+    pictures: list[Picture] = []
+    for one in figures[:_KINDS_SHOWN]:
+        if one.kind == "none":
+            continue
+        for name in _spread(one.examples):
+            picture = album.mask(
+                rows[name],
+                first=not quality.noise_by_truth,
+                caption=f"{one.kind}: {_title(rows[name])}",
+            )
+            if picture is not None:
+                pictures.append(picture)
+    return [Gallery(tuple(pictures), caption=f"Examples. {LEGEND}")] if pictures else []
+
+
+def _spread(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the worst and the middle one: the worst alone is seldom typical."""
+    return tuple(dict.fromkeys((names[0], names[len(names) // 2]))) if names else ()
+
+
+def _title(row: InstanceRow) -> str:
+    return row.label if row.true_iou is None else f"{row.label}, IoU {row.true_iou:.2f}"
+
+
+def _percent(share: Estimate) -> Estimate:
+    return Estimate(100.0 * share.value, 100.0 * share.low, 100.0 * share.high)
