@@ -130,6 +130,8 @@ class ConvNet(nn.Module):
         # The encoder's channels differ in scale by a factor of a hundred: brought to one.
         self.register_buffer("feature_mean", torch.zeros(sum(PYRAMID_CHANNELS)))
         self.register_buffer("feature_scale", torch.ones(sum(PYRAMID_CHANNELS)))
+        # The prompts as the convolutions see them; a training may show them otherwise.
+        self.shown: nn.Module = nn.Identity()
         drawn = PROMPT_CHANNELS + 1  # and the colour evidence
         self.look2 = nn.Conv2d(p2 + 3, c2, 1)
         self.look4 = nn.Conv2d(p4, c4, 1)
@@ -178,7 +180,8 @@ class ConvNet(nn.Module):
         """
         f2, f4, f8, f16 = features.maps
         believed = _belief(prompts)
-        drawn = torch.cat([prompts, colour_evidence(features.rgb, believed, prompts[:, 5:])], 1)
+        colour = colour_evidence(features.rgb, believed, prompts[:, 5:])
+        drawn = torch.cat([self.shown(prompts), colour], 1)
         weights = torch.cat([prompts[:, :2], believed, (1 - believed) * prompts[:, 5:]], 1)
         look8, look16 = self.look8(f8), self.look16(f16)
         look4 = self.look4(f4)

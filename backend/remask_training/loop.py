@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -132,7 +133,7 @@ def train(run: Run, net: ConvNet, *, resume: bool, told: Callable[[Report], None
         at_check = step % config.check_every == 0 or step == config.steps
         if step % 10 == 0 or at_check:
             ious = np.array(reached).reshape(-1, config.passes).mean(0)
-            checks = _check(average, run) if at_check else {}
+            checks = _check(net, average, run) if at_check else {}
             told(Report(step, float(np.mean(losses)), tuple(float(v) for v in ious), checks))
             losses, reached = [], []
             if at_check:
@@ -276,15 +277,14 @@ def _blend(average: dict[str, Tensor], net: ConvNet, keep: float) -> None:
         average[name].lerp_(value, 1 - keep)
 
 
-def _check(average: Mapping[str, Tensor], run: Run) -> dict[str, dict[str, float]]:
-    """Return the validation measures of the averaged weights."""
-    net = ConvNet().to(run.device)
-    net.load_state_dict(average)
-    net.eval()
+def _check(net: ConvNet, average: Mapping[str, Tensor], run: Run) -> dict[str, dict[str, float]]:
+    """Return the validation measures of the network with the averaged weights."""
+    averaged = deepcopy(net).eval()
+    averaged.load_state_dict(average)
     config = run.config
     return {
         name: validate(
-            net,
+            averaged,
             samples[: config.check_crops],
             side=config.sides[0],
             batch=config.batch,

@@ -27,7 +27,7 @@ from remask_training.curves import Curves
 from remask_training.loop import Report, Run, train
 from remask_training.samples import Sample, held_out, read_folder
 
-__all__ = ["HELD_OUT", "calibrate_convnet", "train_convnet"]
+__all__ = ["HELD_OUT", "calibrate_convnet", "initial_network", "mixed", "train_convnet"]
 
 HELD_OUT = "held out"
 """Name of the set of pictures that are kept from training."""
@@ -90,11 +90,11 @@ def train_convnet(
     keep_memory()
     # Crops are cut by threads of ours; OpenCV's own would stand in their way.
     cv2.setNumThreads(1)
-    net = _initial(init)
+    net = initial_network(init)
     folders = find_folders(data)
     pool, kept = load_pool(folders, log=None if clicks is None else read_click_log(clicks))
-    checks = {HELD_OUT: _some(kept)} if kept else {}
-    checks.update({folder.name: _some(read_folder(folder)) for folder in find_folders(val)})
+    checks = {HELD_OUT: mixed(kept)} if kept else {}
+    checks.update({folder.name: mixed(read_folder(folder)) for folder in find_folders(val)})
     out.mkdir(parents=True, exist_ok=True)
     facts = {
         "data": sorted(folder.name for folder in folders),
@@ -172,7 +172,13 @@ def calibrate_convnet(
     )
 
 
-def _initial(init: Path | None) -> ConvNet:
+def initial_network(init: Path | None) -> ConvNet:
+    """Return the network to start from, see `train_convnet`; on the CPU.
+
+    Raises:
+        NotFound: `init` does not exist.
+        InputError: It is neither weights of this network nor the encoder.
+    """
     if init is None or init.suffix == ".npz":
         return load_network(init or WEIGHTS)
     if not init.is_file():
@@ -185,7 +191,7 @@ def _initial(init: Path | None) -> ConvNet:
     return net
 
 
-def _some(samples: Sequence[Sample]) -> tuple[Sample, ...]:
+def mixed(samples: Sequence[Sample]) -> tuple[Sample, ...]:
     """Return the samples in an order that any first few of them stand for all.
 
     Without annotators' clicks: measures of all data come from the same simulated ones.

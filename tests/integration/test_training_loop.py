@@ -13,7 +13,7 @@ import torch
 from remask_core.errors import InputError, NotFound, WrongState
 from remask_models.convnet import WEIGHTS, load_network
 from remask_models.convnet_file import read_header, read_weights
-from remask_training import start
+from remask_training import encodings, start
 from remask_training.batches import batches, find_folders, load_pool
 from remask_training.config import CONFIGS, TrainConfig
 from remask_training.loop import Report, Run, train
@@ -181,3 +181,27 @@ def test_one_picture_in_twenty_is_held_out_by_name() -> None:
 
     assert 140 < kept < 260
     assert held_out("picture-7") == held_out("picture-7")
+
+
+def test_encodings_are_compared_from_one_start_and_not_trained_twice(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encodings, "CONFIGS", {"small": TINY})
+    begun: list[str] = []
+
+    def compare() -> list[encodings.Outcome]:
+        return encodings.compare_encodings(
+            [folder],
+            out=tmp_path,
+            init=WEIGHTS,
+            val=[folder],
+            steps=2,
+            told=lambda name, _: begun.append(name),
+        )
+
+    first, again = compare(), compare()
+
+    assert begun == ["disk", "gaussian", "distance"]
+    assert [outcome.encoding for outcome in first] == begun
+    assert first == again
+    assert len({outcome.checks["ellipses"]["c5"] for outcome in first}) == 3
