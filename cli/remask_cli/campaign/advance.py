@@ -1,0 +1,230 @@
+"""`remask campaign advance | close | sync | reopen`: a campaign's way through its rounds."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from remask_cli.campaign.common import (
+    ApiKey,
+    Json,
+    Name,
+    State,
+    Url,
+    app,
+    open_campaigns,
+    progress_bar,
+)
+from remask_cli.campaign.masks import Device, Model, Weights, open_masks
+from remask_core.errors import InputError
+
+if TYPE_CHECKING:
+    from remask_rounds.advance import Advanced
+    from remask_rounds.label_studio import BackendAddress
+    from remask_rounds.standing import Unanswered
+    from remask_rounds.sync import Unreadable
+
+__all__ = ["advance", "close", "reopen", "sync"]
+
+_SHOWN = 20
+
+Force = Annotated[
+    bool,
+    typer.Option(
+        "--force",
+        help="Close the round although instances are unanswered; they go on as they are.",
+    ),
+]
+
+
+@app.command(epilog="Example: `remask campaign advance cats --url http://localhost:8080`")
+def advance(
+    name: Name,
+    force: Force = False,
+    backend: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of `remask serve` as Label Studio reaches it: told of each answer, and "
+            "needed in live campaigns. BASIC_AUTH_USER and BASIC_AUTH_PASS go with it."
+        ),
+    ] = None,
+    model: Model = None,
+    device: Device = None,
+    weights: Weights = None,
+    url: Url = "http://localhost:8080",
+    api_key: ApiKey = "",
+    state: State = None,
+    as_json: Json = False,
+) -> None:
+    """Close the open round and open the next one; after the last, publish the masks.
+
+    The first time, the model draws a mask for each box and round 1 is opened. Unanswered instances
+    keep a round from being closed, and are listed. An interrupted command may be given again.
+    """
+    from remask_rounds.advance import advance as step
+    from remask_rounds.label_studio import connect
+
+    with _unanswered_shown(), open_campaigns(state) as store, connect(url, api_key) as connection:
+        campaign = store.campaign(name)
+        if campaign.mode == "live" and backend is None:
+            raise InputError("`--backend` is required, for the campaign is a live one")
+        chosen = model or campaign.model
+        with (
+            open_masks(state, url, api_key, model=chosen, device=device, weights=weights) as masks,
+            progress_bar() as told,
+        ):
+            done = step(
+                store, connection, name, masks, force=force, backend=_address(backend), told=told
+            )
+    _show(done, url, as_json=as_json)
+
+
+@app.command(epilog="Example: `remask campaign close cats --force`")
+def close(
+    name: Name,
+    force: Force = False,
+    url: Url = "http://localhost:8080",
+    api_key: ApiKey = "",
+    state: State = None,
+) -> None:
+    """Close the open round without opening the next, for example until the manager has looked.
+
+    `remask campaign advance` goes on from there.
+    """
+    from remask_rounds.advance import close_round
+    from remask_rounds.label_studio import connect
+
+    with _unanswered_shown(), open_campaigns(state) as store, connect(url, api_key) as connection:
+        with progress_bar() as told:
+            unreadable = close_round(store, connection, name, force=force, told=told)
+        number = store.rounds(name)[-1].number
+    _warn(unreadable)
+    typer.echo(f"Round {number} of {name} is closed")
+
+
+@app.command(epilog="Example: `remask campaign sync cats`")
+def sync(
+    name: Name,
+    url: Url = "http://localhost:8080",
+    api_key: ApiKey = "",
+    state: State = None,
+    as_json: Json = False,
+) -> None:
+    """Read all answers from Label Studio again, whatever webhooks have told or not told."""
+    import msgspec
+
+    from remask_rounds.label_studio import connect
+    from remask_rounds.sync import sync as read
+
+    with (
+        open_campaigns(state) as store,
+        connect(url, api_key) as connection,
+        progress_bar() as told,
+    ):
+        found = read(store, connection, name, told=told)
+    _warn(found.unreadable)
+    if as_json:
+        counts = {number: len(ids) for number, ids in found.tasks.items()}
+        typer.echo(msgspec.json.encode({"visits": found.visits, "instances": counts}))
+        return
+    typer.echo(f"{found.visits} answers of {len(found.tasks)} rounds")
+
+
+@app.command(epilog="Example: `remask campaign reopen cats --worst 30 --ranks ranks.csv`")
+def reopen(
+    name: Name,
+    ranks: Annotated[Path, typer.Option(help="CSV of `remask rank apply`.")],
+    worst: Annotated[float, typer.Option(min=0, max=100, help="So many per cent.")] = 30.0,
+    state: State = None,
+) -> None:
+    """Send the worst masks back for one more round; `remask campaign advance` opens it.
+
+    Skipped instances stay skipped. The campaign must be through its rounds.
+    """
+    from remask_rounds.advance import reopen as send_back
+
+    names = _worst(ranks, worst)
+    with open_campaigns(state) as store:
+        number = send_back(store, name, names)
+        sent = len(store.campaign(name).reopened[number])
+    typer.echo(
+        f"{sent} instances are sent back; `remask campaign advance {name}` opens their "
+        f"round, number {number}"
+    )
+
+
+def _address(url: str | None) -> BackendAddress | None:
+    from remask_rounds.label_studio import BackendAddress
+
+    if url is None:
+        return None
+    user, password = os.environ.get("BASIC_AUTH_USER"), os.environ.get("BASIC_AUTH_PASS")
+    return BackendAddress(url.rstrip("/"), user=user or None, password=password or None)
+
+
+def _worst(ranks: Path, percent: float) -> list[str]:
+    """Return the instances that a ranking puts last, `percent` per cent of them."""
+    from remask_exports.selection import read_ranks
+
+    read = read_ranks(ranks)
+    ordered = sorted(read, key=lambda name: read[name].rank, reverse=True)
+    return ordered[: math.ceil(percent / 100 * len(ordered) - 1e-9)]
+
+
+def _show(done: Advanced, url: str, *, as_json: bool) -> None:
+    import msgspec
+
+    _warn(done.unreadable)
+    for one in done.failed:
+        typer.echo(f"no mask for {one.instance} after round {one.round}: {one.why}", err=True)
+    if as_json:
+        typer.echo(msgspec.json.encode(done))
+    elif done.round is not None:
+        typer.echo(
+            f"Round {done.round.number} is open with {done.instances} instances: "
+            f"{url.rstrip('/')}/projects/{done.round.project}/data"
+        )
+    else:
+        typer.echo(
+            f"The campaign is through; its masks: "
+            f"{url.rstrip('/')}/projects/{done.results_project}/data"
+        )
+
+
+@contextmanager
+def _unanswered_shown() -> Iterator[None]:
+    """Show which instances keep a round from being closed, once bars and connections are gone."""
+    from remask_rounds.standing import Unanswered
+
+    try:
+        yield
+    except Unanswered as error:
+        _show_missing(error)
+        raise
+
+
+def _show_missing(error: Unanswered) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("instance", "class", "image", "why")
+    without = {one.instance.id for one in error.without_task}
+    for one in error.missing[:_SHOWN]:
+        why = "had no task" if one.instance.id in without else "not answered"
+        table.add_row(one.instance.id, one.instance.label, one.instance.image, why)
+    console = Console(stderr=True)
+    console.print(table)
+    if len(error.missing) > _SHOWN:
+        console.print(f"and {len(error.missing) - _SHOWN} more")
+    console.print("Have them answered, or close the round without them: --force")
+
+
+def _warn(unreadable: tuple[Unreadable, ...]) -> None:
+    for one in unreadable:
+        typer.echo(f"task {one.task} of project {one.project} passed over: {one.why}", err=True)

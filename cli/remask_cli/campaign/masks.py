@@ -1,0 +1,65 @@
+"""The model of a campaign's commands: in a process of its own, as the service runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from remask_cli.campaign.common import settings_with
+from remask_cli.campaign.images import open_image_source
+
+if TYPE_CHECKING:
+    from remask_rounds.mask_jobs import MakeMasks
+
+__all__ = ["Device", "Model", "Weights", "open_masks"]
+
+Model = Annotated[
+    str | None,
+    typer.Option("--model", help="As `remask serve --model`; the campaign's own if not given."),
+]
+Device = Annotated[str | None, typer.Option("--device", help="`cpu`, `cuda`, `cuda:1` or `auto`.")]
+Weights = Annotated[Path | None, typer.Option("--weights", help="Weights file of the model.")]
+
+
+@contextmanager
+def open_masks(
+    state: str | None,
+    url: str,
+    api_key: str,
+    *,
+    model: str,
+    device: str | None = None,
+    weights: Path | None = None,
+) -> Iterator[MakeMasks]:
+    """Give what makes masks; the model is loaded when the first mask is asked for.
+
+    Args:
+        state: As for `settings_with`; images and embeddings are kept below it.
+        url: Of Label Studio, where the images are read.
+        api_key: Its access token.
+        model: As `remask serve --model` takes it.
+        device: `cpu`, `cuda`, `cuda:1` or `auto`; None: as the environment says.
+        weights: The model's; None: as the environment says.
+    """
+    from remask_service.campaign_masks import EngineMasks
+    from remask_service.service import worker_settings
+    from remask_worker.child_engine import ChildEngine
+
+    settings = settings_with(state)
+    settings = replace(
+        settings,
+        model=model,
+        device=device or settings.device,
+        weights=weights or settings.weights,
+    )
+    engine = ChildEngine(worker_settings(settings))
+    try:
+        with open_image_source(state, url, api_key) as images:
+            yield EngineMasks(engine, images)
+    finally:
+        engine.close()

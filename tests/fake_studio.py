@@ -1,0 +1,252 @@
+"""A Label Studio in memory, for what campaigns ask of it, and a model for their masks.
+
+It answers as the real one does where that matters: ids are never used again, an annotation's time
+is that of its last change, and a webhook carries the annotation, its task and its project.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import numpy as np
+
+from remask_core.errors import NotFound
+from remask_core.history import prompts_of
+from remask_core.rle_coco import decode_coco_rle, encode_coco_rle
+from remask_core.types import Box
+from remask_rounds.campaign import CampaignInstance, Mask
+from remask_rounds.mask_jobs import MaskJob, NoMask
+
+SHAPE_HW = (40, 50)
+
+
+class Killed(BaseException):
+    """What a process that is killed would not see either."""
+
+
+class FakeStudio:
+    """The methods of `Connection` that campaigns use.
+
+    Attributes:
+        calls: How many calls changed, or were about to change, something.
+        kill_at: The call that is the last: None for never.
+        kill_after: Whether that call is still carried out.
+        events: Bodies of the webhooks that were sent, in order.
+    """
+
+    def __init__(self) -> None:
+        self.projects: dict[int, dict[str, Any]] = {}
+        self.tasks: dict[int, dict[str, Any]] = {}
+        self.calls = 0
+        self.kill_at: int | None = None
+        self.kill_after = False
+        self.events: list[bytes] = []
+        self._next = 0
+        self._now = datetime(2026, 11, 21, tzinfo=timezone.utc)
+
+    # What campaigns ask
+
+    def projects_titled(self, title: str) -> list[int]:
+        return sorted(n for n, one in self.projects.items() if one["title"] == title)
+
+    def create_project(self, title: str, *, label_config: str, description: str = "") -> int:
+        def make() -> int:
+            number = self._new()
+            self.projects[number] = {
+                "title": title,
+                "label_config": label_config,
+                "description": description,
+                "model_version": None,
+                "webhooks": [],
+                "backends": [],
+            }
+            return number
+
+        return self._changing(make)
+
+    def import_whole_tasks(self, project_id: int, tasks: Sequence[Mapping[str, Any]]) -> list[int]:
+        return self._changing(lambda: [self._task(project_id, one) for one in tasks])
+
+    def task_data(self, project_id: int) -> Iterator[tuple[int, dict[str, Any]]]:
+        for task in self._of(project_id):
+            yield task["id"], copy.deepcopy(task["data"])
+
+    def task_page(
+        self, project_id: int, *, page: int, page_size: int
+    ) -> tuple[list[dict[str, Any]], int]:
+        tasks = self._of(project_id)
+        some = tasks[(page - 1) * page_size : page * page_size]
+        return copy.deepcopy(some), len(tasks)
+
+    def show_model_version(self, project_id: int, model_version: str) -> None:
+        self._changing(lambda: self.projects[project_id].update(model_version=model_version))
+
+    def delete_task(self, task_id: int) -> None:
+        self._changing(lambda: self.tasks.pop(task_id, None))
+
+    def add_webhook(self, project_id: int, backend: Any) -> None:
+        self._changing(lambda: self.projects[project_id]["webhooks"].append(backend.url))
+
+    def add_backend(self, project_id: int, backend: Any) -> None:
+        self._changing(lambda: self.projects[project_id]["backends"].append(backend.url))
+
+    # What annotators do
+
+    def annotate(
+        self,
+        task_id: int,
+        *,
+        result: Sequence[Mapping[str, Any]],
+        skipped: bool = False,
+        lead_time_s: float = 8.0,
+        user: int = 1,
+    ) -> int:
+        annotation = {
+            "id": self._new(),
+            "task": task_id,
+            "completed_by": user,
+            "result": copy.deepcopy(list(result)),
+            "was_cancelled": skipped,
+            "lead_time": lead_time_s,
+            "updated_at": self._tick(),
+        }
+        self.tasks[task_id]["annotations"].append(annotation)
+        self._tell("ANNOTATION_CREATED", task_id, annotation)
+        return annotation["id"]
+
+    def change(self, annotation_id: int, result: Sequence[Mapping[str, Any]]) -> None:
+        task, annotation = self._annotation(annotation_id)
+        annotation["result"] = copy.deepcopy(list(result))
+        annotation["was_cancelled"] = False
+        annotation["updated_at"] = self._tick()
+        self._tell("ANNOTATION_UPDATED", task["id"], annotation)
+
+    def withdraw(self, annotation_id: int) -> None:
+        task, annotation = self._annotation(annotation_id)
+        task["annotations"].remove(annotation)
+        body = {
+            "action": "ANNOTATIONS_DELETED",
+            "annotations": [{"id": annotation_id}],
+            "project": {"id": task["project"]},
+        }
+        self.events.append(json.dumps(body).encode())
+
+    # Looking on
+
+    def titled(self, title: str) -> list[dict[str, Any]]:
+        """Tasks of the only project of this title."""
+        (number,) = self.projects_titled(title)
+        return self._of(number)
+
+    def _of(self, project_id: int) -> list[dict[str, Any]]:
+        if project_id not in self.projects:
+            raise NotFound(f"no project {project_id}")
+        return [task for _, task in sorted(self.tasks.items()) if task["project"] == project_id]
+
+    def _annotation(self, annotation_id: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        for task in self.tasks.values():
+            for annotation in task["annotations"]:
+                if annotation["id"] == annotation_id:
+                    return task, annotation
+        raise NotFound(f"no annotation {annotation_id}")
+
+    def _task(self, project_id: int, one: Mapping[str, Any]) -> int:
+        number = self._new()
+        whole = copy.deepcopy(dict(one))
+        whole |= {"id": number, "project": project_id}
+        whole["predictions"] = whole.get("predictions", [])
+        whole["annotations"] = [
+            {"id": self._new(), "task": number, "completed_by": 1, "was_cancelled": False, **held}
+            for held in whole.get("annotations", [])
+        ]
+        self.tasks[number] = whole
+        return number
+
+    def _tell(self, action: str, task_id: int, annotation: dict[str, Any]) -> None:
+        task = self.tasks[task_id]
+        body = {
+            "action": action,
+            "annotation": {**annotation, "project": task["project"]},
+            "project": {"id": task["project"]},
+            "task": {"id": task_id, "data": task["data"]},
+        }
+        self.events.append(json.dumps(body).encode())
+
+    def _tick(self) -> str:
+        self._now += timedelta(seconds=1)
+        return self._now.isoformat().replace("+00:00", "Z")
+
+    def _new(self) -> int:
+        self._next += 1
+        return self._next
+
+    def _changing(self, make: Any) -> Any:
+        self.calls += 1
+        here = self.calls == self.kill_at
+        if here and not self.kill_after:
+            raise Killed
+        made = make()
+        if here:
+            raise Killed
+        return made
+
+
+class DiskMaker:
+    """A model that draws the box, adds a disk for each positive click and cuts one for each other.
+
+    Attributes:
+        asked: Instance and round of each job, in order.
+        fails: Instances that it cannot do.
+    """
+
+    def __init__(self, fails: Iterable[str] = ()) -> None:
+        self.asked: list[tuple[str, int]] = []
+        self.fails = set(fails)
+
+    def __call__(self, jobs: Iterable[MaskJob]) -> Iterator[Mask | NoMask]:
+        for job in jobs:
+            self.asked.append((job.instance.id, job.round))
+            if job.instance.id in self.fails:
+                yield NoMask(job.instance.id, job.round, "the image is gone")
+                continue
+            counts = encode_coco_rle(disk_mask(job))["counts"].encode()
+            yield Mask(job.instance.id, job.round, counts, 0.5, "disk@1")
+
+
+def disk_mask(job: MaskJob) -> np.ndarray:
+    """The mask that `DiskMaker` draws."""
+    height, width = job.instance.shape_hw
+    rows, columns = np.mgrid[:height, :width]
+    mask = np.zeros((height, width), dtype=np.bool_)
+    if job.prior is not None:
+        mask = decode_coco_rle({"size": [height, width], "counts": job.prior})
+    *_, prompt = prompts_of(job.steps)
+    if prompt.box is not None and job.prior is None:
+        box = prompt.box
+        mask |= (columns >= box.x0) & (columns < box.x1) & (rows >= box.y0) & (rows < box.y1)
+    for one in prompt.clicks:
+        disk = (columns - one.x) ** 2 + (rows - one.y) ** 2 <= 16
+        mask = mask | disk if one.positive else mask & ~disk
+    return mask
+
+
+def sample_instances(
+    count: int, *, images: int = 2, shape_hw: tuple[int, int] = SHAPE_HW
+) -> list[CampaignInstance]:
+    """Instances `i0`, `i1`, … on so many images, of classes cat and dog."""
+    return [
+        CampaignInstance(
+            id=f"i{n}",
+            image=f"/data/local-files/?d=images/{n % images}.png",
+            shape_hw=shape_hw,
+            label=("cat", "dog")[n % 2],
+            box=Box(2.0 + n % 7, 3.0, 30.0 + n % 7, 30.0),
+            source_task=n % images,
+            source_id=f"b{n}",
+        )
+        for n in range(count)
+    ]
