@@ -65,19 +65,23 @@ def wanted_designs(names: Sequence[str], *, box: BoxKind) -> tuple[str, ...]:
 def play_rounds(trial: Trial) -> list[RoundsRow]:
     """Return the rows of one trial, one per design.
 
-    The image is encoded once. All designs and models start from the same box, and the clicks of a
-    design are drawn from the same seed for every model.
+    The image is encoded once. All designs and models start from the same box, whose mask is made
+    once, and the clicks of a design are drawn from the same seed for every model.
     """
     sample = trial.instance.load()
     segmenter = trial.contestant.load()
     embedding = segmenter.embed(sample.image)
     rows = []
+    starts: dict[str, _Start] = {}
     for what in trial.wanted:
         name, _, kind = what.removesuffix(" box").rpartition(", ")
-        rng = generator(trial.seed, trial.instance.key, kind)
-        box = draw_box(kind, sample, rng=rng)  # type: ignore[arg-type]
+        if kind not in starts:
+            rng = generator(trial.seed, trial.instance.key, kind)
+            drawn = draw_box(kind, sample, rng=rng)  # type: ignore[arg-type]
+            starts[kind] = _start(segmenter, embedding, drawn)
+        box = starts[kind].box
         rng = generator(trial.seed, trial.instance.key, what)
-        row = _played(segmenter, embedding, sample, box, DESIGNS[name], rng)
+        row = _played(segmenter, embedding, sample, starts[kind], DESIGNS[name], rng)
         rows.append(
             RoundsRow(
                 key=trial.key(what),
@@ -96,6 +100,20 @@ def play_rounds(trial: Trial) -> list[RoundsRow]:
     return rows
 
 
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """The first box, the answer to it, and the seconds that the answer took."""
+
+    box: Box
+    answer: Candidate
+    seconds: float
+
+
+def _start(segmenter: Segmenter, embedding: Embedding, box: Box) -> _Start:
+    answered, seconds = _timed(segmenter, embedding, [Step(box=box)], None)
+    return _Start(box, answered, seconds)
+
+
 @dataclass(slots=True)
 class _Record:
     ious: list[float]
@@ -103,7 +121,8 @@ class _Record:
     rounds: list[tuple[Click, ...]]
     seconds: list[float]
 
-    def add(self, sample: Sample, mask: BoolMask) -> None:
+    def add(self, sample: Sample, mask: BoolMask, seconds: float) -> None:
+        self.seconds.append(seconds)
         self.ious.append(iou(sample.truth, mask, ignore=~sample.valid))
         self.boundary_fs.append(boundary_f(mask, sample.truth))
 
@@ -117,14 +136,14 @@ def _played(
     segmenter: Segmenter,
     embedding: Embedding,
     sample: Sample,
-    box: Box,
+    start: _Start,
     design: Design,
     rng: np.random.Generator,
 ) -> _Record:
     record = _Record([], [], [], [])
-    steps = [Step(box=box)]
-    last = _timed(segmenter, embedding, steps, None, record)
-    record.add(sample, last.mask)
+    steps = [Step(box=start.box)]
+    last = start.answer
+    record.add(sample, last.mask, start.seconds)
     while len(record.rounds) < design.rounds:
         clicks = design.give(sample, last.mask, rng=rng)
         if not clicks:
@@ -133,8 +152,8 @@ def _played(
             break
         record.rounds.append(clicks)
         steps.append(Step(clicks=clicks))
-        last = _timed(segmenter, embedding, steps, last, record)
-        record.add(sample, last.mask)
+        last, seconds = _timed(segmenter, embedding, steps, last)
+        record.add(sample, last.mask, seconds)
     return record
 
 
@@ -143,12 +162,10 @@ def _timed(
     embedding: Embedding,
     steps: Sequence[Step],
     previous: Candidate | None,
-    record: _Record,
-) -> Candidate:
+) -> tuple[Candidate, float]:
     began = time.perf_counter()
     candidate = answer(segmenter, embedding, steps, previous=previous)
-    record.seconds.append(time.perf_counter() - began)
-    return candidate
+    return candidate, time.perf_counter() - began
 
 
 @dataclass(frozen=True, slots=True)

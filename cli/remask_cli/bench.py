@@ -99,7 +99,11 @@ def rounds(
         typer.Option(help="jittered: by up to 12 % of the side. noisy: by 60 px, as in the paper."),
     ] = BoxKind.jittered,
     questions: Annotated[
-        bool, typer.Option("--questions", help="Also compare the designs of a campaign (slow).")
+        bool,
+        typer.Option(
+            "--questions",
+            help="Also compare the designs of a campaign: some 50 answers an object; see --limit.",
+        ),
     ] = False,
     limit: Limit = None,
     jobs: Jobs = 1,
