@@ -10,18 +10,24 @@ from remask_cli import main
 from remask_cli.main import app
 
 
-def test_help_names_the_layouts_and_an_example() -> None:
-    result = CliRunner().invoke(app, ["train", "convnet", "--help"], env={"COLUMNS": "200"})
+@pytest.mark.parametrize("command", ["convnet", "calibrate", "encodings"])
+def test_help_names_the_layouts_and_an_example(command: str) -> None:
+    result = CliRunner().invoke(app, ["train", command, "--help"], env={"COLUMNS": "200"})
 
     assert result.exit_code == 0
     assert "index.csv" in result.output
-    assert "remask train convnet --data" in result.output
+    assert "instances.json" in result.output
+    assert f"remask train {command} --" in result.output
 
 
+@pytest.mark.parametrize("command", ["convnet", "calibrate"])
 def test_a_folder_without_data_ends_with_its_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    arguments = ["train", "convnet", "--data", str(tmp_path), "--out", str(tmp_path / "run")]
+    arguments = ["train", command, "--data", str(tmp_path), "--out", str(tmp_path / "run")]
     monkeypatch.setattr(sys, "argv", ["remask", *arguments])
 
     with pytest.raises(SystemExit) as end:
