@@ -13,6 +13,8 @@ from remask_core.rle_coco import decode_coco_rle
 from remask_core.types import BoolMask, Box
 from remask_label_config.round_regions import (
     IMAGE,
+    LABELS,
+    class_choices,
     click_regions,
     frame_region,
     shown_mask_region,
@@ -102,6 +104,7 @@ def task_of(
             IMAGE: image,
             "heading": _heading(campaign, number, instances),
             "policy": _policy(campaign, instances),
+            LABELS: class_choices(_labels(instances)),
             "round": number,
             "remask": msgspec.to_builtins(
                 RoundData(
@@ -207,8 +210,11 @@ def _labels(instances: Sequence[CampaignInstance]) -> list[str]:
 
 
 def _heading(campaign: Campaign, number: int, instances: Sequence[CampaignInstance]) -> str:
-    """Return for example `cat · round 2 of 3`, which is what the page is headed by."""
-    return f"{', '.join(_labels(instances))} · round {number} of {campaign.rounds}"
+    """Return for example `cat · round 2 of 3 · up to 4 clicks`, which the page is headed by."""
+    of = f"round {number} of {campaign.rounds}" if number <= campaign.rounds else "extra round"
+    clicks = f"{campaign.clicks_per_round} click{'s' if campaign.clicks_per_round > 1 else ''}"
+    each = " each" if len(instances) > 1 else ""
+    return f"{', '.join(_labels(instances))} · {of} · up to {clicks}{each}"
 
 
 def _policy(campaign: Campaign, instances: Sequence[CampaignInstance]) -> str:

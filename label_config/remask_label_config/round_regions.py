@@ -23,8 +23,11 @@ __all__ = [
     "CLICK",
     "FRAME_LABEL",
     "IMAGE",
+    "LABEL",
+    "LABELS",
     "MASK",
     "SIGN",
+    "class_choices",
     "click_regions",
     "clicks_among",
     "frame_region",
@@ -45,6 +48,12 @@ CLICK = "click"
 SIGN = "sign"
 """Name of the tag whose labels say what a click means."""
 
+LABEL = "label"
+"""Name of the tag of classes on a live page."""
+
+LABELS = "labels"
+"""Field of the task's data with the classes that a live page offers."""
+
 FRAME_LABEL = "(box)"
 """Label of the frames that show boxes; no class may have this name."""
 
@@ -52,13 +61,18 @@ _SIGNS = {"+": Sign.POSITIVE, "-": Sign.NEGATIVE}
 
 _FRAME_ID = "frame_"
 
-_OPACITY = 170
+_MASK_OPACITY = 150
 """Of 255: lets clicks through, shows the object below the mask, and still counts as mask."""
 
-_FRAME_OF_IMAGE = 1 / 300
+_FRAME_OPACITY = 254
+"""Of 255: lets clicks through, and hides nothing but a thin line."""
+
+_FRAME_OF_IMAGE = 1 / 250
 """Width of a frame's line as a part of the image's longer side: two or three pixels on screen."""
 
 _CLICK_WIDTH_PERCENT = 0.5
+
+_LIVE_COLOUR = "#00c800"
 
 _Json: TypeAlias = dict[str, Any]
 
@@ -75,7 +89,7 @@ def shown_mask_region(
         score: The model's own IoU estimate; left out when None.
         meta: Kept by Label Studio with the region.
     """
-    region = _brush(mask, instance, label)
+    region = _brush(mask, instance, label, _MASK_OPACITY)
     region["meta"] = meta
     return region if score is None else {**region, "score": score}
 
@@ -98,7 +112,16 @@ def frame_region(box: Box, *, instance: str, shape_hw: tuple[int, int]) -> _Json
     frame = np.zeros(shape_hw, np.bool_)
     frame[y0:y1, x0:x1] = True
     frame[y0 + line : y1 - line, x0 + line : x1 - line] = False
-    return {**_brush(frame, _FRAME_ID + instance, FRAME_LABEL), "readonly": True}
+    region = _brush(frame, _FRAME_ID + instance, FRAME_LABEL, _FRAME_OPACITY)
+    return {**region, "readonly": True}
+
+
+def class_choices(labels: Sequence[str]) -> list[_Json]:
+    """Return what a live page's task offers as classes; the first is chosen from the start."""
+    return [
+        {"value": label, "background": _LIVE_COLOUR, "selected": place == 0}
+        for place, label in enumerate(labels)
+    ]
 
 
 def is_frame(region: Region) -> bool:
@@ -144,9 +167,9 @@ def sign_of(mark: Mark) -> Sign:
     return next((_SIGNS[label] for label in mark.labels if label in _SIGNS), mark.sign)
 
 
-def _brush(mask: BoolMask, region_id: str, label: str) -> _Json:
+def _brush(mask: BoolMask, region_id: str, label: str, opacity: int) -> _Json:
     height, width = mask.shape
-    rle: Sequence[int] = list(encode_ls_rle_bytes(mask, opacity=_OPACITY))
+    rle: Sequence[int] = list(encode_ls_rle_bytes(mask, opacity=opacity))
     return {
         **_frame(region_id, (height, width)),
         "from_name": MASK,

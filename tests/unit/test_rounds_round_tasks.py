@@ -62,7 +62,7 @@ def test_masks_keep_their_pixels_and_let_clicks_through() -> None:
     pixels = decode_ls_rle(region["value"]["rle"], shape_hw=SHAPE)
     assert encode_coco_rle(pixels)["counts"].encode() == _mask().counts
     assert region["value"]["brushlabels"] == ["cat"]
-    assert {0, 170} == set(decode_rle(region["value"]["rle"]).tolist())
+    assert {0, 150} == set(decode_rle(region["value"]["rle"]).tolist())
 
 
 def test_the_box_is_a_frame_around_the_object() -> None:
@@ -78,10 +78,16 @@ def test_the_box_is_a_frame_around_the_object() -> None:
     assert frame[10:30, 40:42].all()
 
 
-def test_the_heading_names_class_and_round() -> None:
+def test_the_heading_names_class_round_and_clicks() -> None:
     task = task_of(_campaign(rounds=3), 2, [_instance()], {"ins_1": _mask()})
 
-    assert task["data"]["heading"] == "cat · round 2 of 3"
+    assert task["data"]["heading"] == "cat · round 2 of 3 · up to 4 clicks"
+
+
+def test_a_round_beyond_the_last_is_an_extra_one() -> None:
+    task = task_of(_campaign(rounds=3), 4, [_instance()], {"ins_1": _mask()})
+
+    assert task["data"]["heading"] == "cat · extra round · up to 4 clicks"
 
 
 def test_the_policy_of_the_class_comes_before_what_holds_for_all() -> None:
