@@ -244,19 +244,21 @@ def _hardest(
     pictured: int,
 ) -> tuple[Block, ...]:
     found = by_key(instances)
-    loaded = {contestant.label: contestant for contestant in contestants}
+    # By version: rows of an earlier run may call the same weights by another name.
+    loaded = {contestant.version: contestant for contestant in contestants}
     blocks: list[Block] = [
         Text("The lowest mean IoU over clicks and groups: the least likely clicks beside the most.")
     ]
     for dataset, models in _parts(rows).items():
         for model, own in models.items():
+            contestant = loaded[own[0].version]
             names, curves, _ = per_object(own)
             order = areas(curves).mean(axis=(0, 1)).argsort(kind="stable")[:pictured]
             albums = [
                 tuple(
                     picture
                     for group in (1, crowd.groups)
-                    for picture in _pictures(found[f"{dataset}/{name}"], loaded[model], own, group)
+                    for picture in _pictures(found[f"{dataset}/{name}"], contestant, own, group)
                 )
                 for name in (names[index] for index in order)
             ]

@@ -135,6 +135,20 @@ def test_the_report_shows_curves_and_the_hardest_objects(data: Path, tmp_path: P
     assert "http" not in html.replace("http://www.w3.org", "")
 
 
+def test_rows_under_another_name_of_the_same_weights_are_pictured(
+    data: Path, tmp_path: Path
+) -> None:
+    study(data, tmp_path / "out")
+    path = tmp_path / "out/rows.jsonl"
+    renamed = path.read_text().replace(f'"model":"{CHECKABLE}"', '"model":"earlier"')
+    path.write_text(renamed)
+
+    study(data, tmp_path / "out", pictured=1)
+
+    assert "earlier" in renamed
+    assert "Group 1. tiny/" in (tmp_path / "out/report.html").read_text()
+
+
 def test_the_box_as_mask_is_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="heeds clicks"):
         study(data, tmp_path / "out", models=("box",))
