@@ -1,8 +1,7 @@
 """The store brought in line with Label Studio, which alone knows what annotators answered.
 
 `sync` reads every round again and replaces whatever was stored, so that webhooks which were lost,
-doubled, late or out of order have changed nothing in the end. A webhook is an early look at one
-annotation by the same code.
+doubled, late or out of order have changed nothing in the end.
 """
 
 from __future__ import annotations
@@ -10,12 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
-
-import msgspec
 
 from remask_core.errors import InputError
-from remask_label_config.bodies import AnnotationRef, WebhookAnnotation, decode_webhook
 from remask_rounds.answers import visits_of
 from remask_rounds.campaign import Visit
 from remask_rounds.campaign_store import CampaignStore
@@ -24,12 +19,9 @@ from remask_rounds.label_studio import Connection
 from remask_rounds.progress import Told, nobody
 from remask_rounds.round_tasks import round_data
 
-__all__ = ["Synced", "Unreadable", "sync", "take_webhook"]
+__all__ = ["Synced", "Unreadable", "sync"]
 
 _TASKS_PER_WRITE = 100
-
-_SAVED = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED")
-_DELETED = ("ANNOTATIONS_DELETED", "ANNOTATION_DELETED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,41 +88,6 @@ def sync(store: CampaignStore, connection: Connection, name: str, *, told: Told 
         store.replace_visits(name, one.number, stored.get(one.number, set()) - seen, [])
     shown = {number: frozenset(ids) for number, ids in tasks.items()}
     return Synced(shown, visits, tuple(unreadable))
-
-
-def take_webhook(store: CampaignStore, body: bytes) -> bool:
-    """Note what a webhook says of an annotation; return whether it was one of a campaign's.
-
-    Args:
-        store: Of the campaigns.
-        body: Of the request, JSON.
-
-    Raises:
-        InputError: The body, or what it says of a campaign's task, cannot be read.
-    """
-    told = decode_webhook(body)
-    place = None if told.project is None or told.project.id is None else told.project.id
-    found = None if place is None else store.round_of_project(place)
-    if found is None:
-        return False
-    name, number = found
-    if told.action in _SAVED and told.task is not None:
-        # The decoded request knows the task by its number only; what was shown is in its data.
-        whole = msgspec.json.decode(body)
-        task = {**whole["task"], "annotations": _as_list(whole["annotation"])}
-        visits = visits_of(store.campaign(name), number, task)
-        for annotation in told.saved:
-            its = [visit for visit in visits if visit.annotation == annotation.id]
-            store.replace_annotation(name, number, annotation.id, its)
-    elif told.action in _DELETED:
-        gone: list[AnnotationRef | WebhookAnnotation] = [*told.annotations, *told.saved]
-        for one in gone:
-            store.replace_annotation(name, number, one.id, [])
-    return True
-
-
-def _as_list(one: Any) -> list[Any]:
-    return one if isinstance(one, list) else [one]
 
 
 def _tasks_stored(store: CampaignStore, name: str) -> dict[int, set[int]]:

@@ -78,8 +78,9 @@ def _add_label_studio(app: Flask, service: Service) -> None:
 
     @app.post("/webhook")
     def webhook() -> tuple[Response, int]:
-        told = decode_webhook(request.get_data(cache=False))
-        service.click_log.add(annotation_events(told, received_at=time.time()))
+        body = request.get_data(cache=False)
+        service.click_log.add(annotation_events(decode_webhook(body), received_at=time.time()))
+        service.campaign_events.add(body)
         return jsonify({"status": "accepted"}), 202
 
     @app.get("/versions")

@@ -12,8 +12,10 @@ import httpx
 from structlog.typing import FilteringBoundLogger
 
 from remask_label_config.bodies import PredictRequest
+from remask_rounds.campaign_store import CampaignStore
 from remask_rounds.click_log import ClickLog
 from remask_rounds.store import Store
+from remask_service.campaign_events import CampaignEvents
 from remask_service.click_rows import prompt_rows
 from remask_service.images import Images, open_images
 from remask_service.logs import log_answer
@@ -29,7 +31,7 @@ __all__ = ["Service", "worker_settings"]
 
 
 class Service:
-    """Engine, images, predictor, click log and metrics of one process.
+    """Engine, images, predictor, click log, campaigns and metrics of one process.
 
     Args:
         settings: See `Settings`.
@@ -57,6 +59,8 @@ class Service:
         self._images: Images = open_images(settings, client=self._client, log=log)
         self._store = Store.open(settings.state_place)
         self.click_log = ClickLog(self._store, on_trouble=self._note_trouble)
+        campaigns = CampaignStore.open(settings.campaign_place)
+        self.campaign_events = CampaignEvents(campaigns, log=log)
         self.metrics = Metrics(
             health=self.engine.health, click_log=self.click_log.state, images=self._images.state
         )
@@ -98,6 +102,7 @@ class Service:
         self._closed = True
         self.engine.close()
         self.click_log.close()
+        self.campaign_events.close()
         self._store.close()
         self._client.close()
 

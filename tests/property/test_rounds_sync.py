@@ -14,7 +14,8 @@ from remask_rounds.advance import advance
 from remask_rounds.campaign import Campaign, PlacedClick
 from remask_rounds.campaign_store import CampaignStore
 from remask_rounds.round_tasks import answer_of
-from remask_rounds.sync import sync, take_webhook
+from remask_rounds.sync import sync
+from remask_rounds.webhook import take_webhook
 
 CAMPAIGN = Campaign("cats", 7, 1000.0)
 
