@@ -14,7 +14,7 @@ from remask_label_config.config import ImageTag
 from remask_label_config.prompts import Mark, marks_of
 from remask_rounds.campaign import Campaign, CampaignInstance, instance_id
 
-__all__ = ["LeftOut", "ShapeOf", "instances_of", "standing_result"]
+__all__ = ["LeftOut", "ShapeOf", "instances_of", "shape_of_region", "standing_result"]
 
 ShapeOf: TypeAlias = Callable[[str], tuple[int, int]]
 """Height and width in pixels of the image at an address, as a browser shows it (EXIF applied).
@@ -117,7 +117,7 @@ def _instance(
         image = tag.url(task["data"], item_index=mark.region.item_index or 0)
     except NotFound as error:
         return LeftOut(name, "no-image", str(error))
-    shape_hw = _shape(mark.region)
+    shape_hw = shape_of_region(mark.region)
     if shape_hw is None and shape_of is not None:
         try:
             shape_hw = shape_of(image)
@@ -141,7 +141,8 @@ def _instance(
     )
 
 
-def _shape(region: Region) -> tuple[int, int] | None:
+def shape_of_region(region: Region) -> tuple[int, int] | None:
+    """Return height and width of a region's image in pixels; None where it does not say."""
     height, width = region.original_height, region.original_width
     if not height or not width or height < 1 or width < 1:
         return None
