@@ -7,6 +7,7 @@ white: series differ in marker and dash as well as in colour.
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -15,11 +16,21 @@ from xml.etree import ElementTree as ET
 from remask_core.errors import InputError
 from remask_reports.estimate import Estimate
 
-__all__ = ["COLOURS", "BarChart", "Chart", "LineChart", "ScatterChart", "Series", "svg_of"]
+__all__ = [
+    "COLOURS",
+    "BarChart",
+    "Chart",
+    "LineChart",
+    "ScatterChart",
+    "Series",
+    "key_of",
+    "svg_of",
+]
 
 COLOURS: Final = 6
 _WIDTH, _HEIGHT = 640, 360
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 14, 46
+_LEFT, _RIGHT, _TOP, _BOTTOM = 66, 14, 14, 46
+_CHARACTER = 8  # width of a letter on an axis, rather more than less
 _MANY = 10_000  # longer numbers would run into the axis' name
 _LABEL = 15  # height of a part of a stack that holds its number
 _DASHES: Final = ("", "7 4", "2 4", "9 3 2 3", "", "7 4")
@@ -129,6 +140,19 @@ def svg_of(chart: Chart, *, title: str) -> str:
     return ET.tostring(svg, encoding="unicode")
 
 
+def key_of(chart: Chart, index: int) -> str:
+    """Return one `<svg>` element that shows what series `index` looks like, for a legend."""
+    svg = ET.Element("svg", {"viewBox": "0 0 34 12", "aria-hidden": "true"})
+    if isinstance(chart, BarChart):
+        place = {"x": "2", "y": "2", "width": "30", "height": "8", "rx": "2"}
+        ET.SubElement(svg, "rect", {"class": f"bar c{index % COLOURS}", **place})
+        return ET.tostring(svg, encoding="unicode")
+    if isinstance(chart, LineChart) and len(_finite(chart.series[index])) > 1:
+        ET.SubElement(svg, "polyline", {**_line_style(index), "points": "1,6 33,6"})
+    _marker(svg, 17.0, 6.0, index, chart.series[index].name)
+    return ET.tostring(svg, encoding="unicode")
+
+
 def ticks(low: float, high: float, *, about: int = 5) -> list[float]:
     """Return round numbers that span `low` to `high`: steps of 1, 2 or 5 times a power of ten."""
     if not high > low:
@@ -171,10 +195,7 @@ def _draw_lines(svg: ET.Element, chart: LineChart) -> None:
         if not points:
             continue
         path = " ".join(f"{axes.x(x):.1f},{axes.y(y):.1f}" for x, y in points)
-        attributes = {"class": f"line c{index % COLOURS}", "points": path}
-        if _DASHES[index % COLOURS]:
-            attributes["stroke-dasharray"] = _DASHES[index % COLOURS]
-        ET.SubElement(svg, "polyline", attributes)
+        ET.SubElement(svg, "polyline", {**_line_style(index), "points": path})
         _whiskers(svg, axes, series, f"c{index % COLOURS}")
         for x, y in points:
             _marker(svg, axes.x(x), axes.y(y), index, f"{series.name}: {_number(x)}, {y:.3f}")
@@ -204,8 +225,11 @@ def _draw_bars(svg: ET.Element, chart: BarChart) -> None:
     y_ticks = _ticks_of(chart.series, lambda series: (0.0, *_heights(series), *tops), chart.y_range)
     axes = _Axes((0.0, max(1.0, float(len(chart.groups)))), (y_ticks[0], y_ticks[-1]))
     _grid(svg, axes, y_ticks, chart.y_label)
+    room = int(axes.x(1.0) - axes.x(0.0)) // _CHARACTER
     for number, name in enumerate(chart.groups):
-        _text(svg, axes.x(number + 0.5), _HEIGHT - _BOTTOM + 18, name, anchor="middle")
+        for line, words in enumerate(textwrap.wrap(name, max(room, 1), break_long_words=False)):
+            row = _HEIGHT - _BOTTOM + 18 + 16 * line
+            _text(svg, axes.x(number + 0.5), row, words, anchor="middle")
     beside = 1 if chart.stacked else max(1, len(chart.series))
     width = 0.8 / beside
     labelled = len(chart.groups) * beside <= 24
@@ -240,8 +264,9 @@ def _draw_bars(svg: ET.Element, chart: BarChart) -> None:
                     )
                     inside.set("class", "inside")
             elif labelled:
-                middle = (left + right) / 2 if not series.ranges else left + 0.27 * (right - left)
-                _text(svg, middle, top - 4, value, anchor="middle", small=True)
+                end = _end_of(series, x, y)
+                above = min(top, axes.y(min(end, y_ticks[-1])))
+                _text(svg, (left + right) / 2, above - 4, value, anchor="middle", small=True)
         if not chart.stacked:
             _whiskers(svg, axes, series, "ink", shift=place + width / 2)
 
@@ -257,9 +282,22 @@ def _tops(chart: BarChart) -> list[float]:
     return heights
 
 
+def _end_of(series: Series, x: float, y: float) -> float:
+    """Return the upper end of the bar at `x`, its whisker included."""
+    if not series.ranges:
+        return y
+    high = series.ranges[series.xs.index(x)][1]
+    return max(y, high) if math.isfinite(high) else y
+
+
 def _heights(series: Series) -> tuple[float, ...]:
     """Return the values and the ends of their ranges."""
     return (*series.ys, *(end for both in series.ranges for end in both))
+
+
+def _line_style(index: int) -> dict[str, str]:
+    dash = _DASHES[index % COLOURS]
+    return {"class": f"line c{index % COLOURS}", **({"stroke-dasharray": dash} if dash else {})}
 
 
 def _whiskers(

@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 
 from remask_core.errors import InputError
 from remask_core.types import RgbImage, check_image
-from remask_reports.charts import COLOURS, Chart, svg_of
+from remask_reports.charts import COLOURS, Chart, key_of, svg_of
 from remask_reports.estimate import Estimate
 
 __all__ = [
@@ -210,6 +210,7 @@ def _template() -> Template:
     environment.filters["kind"] = lambda block: type(block).__name__
     environment.filters["svg"] = lambda figure: Markup(svg_of(figure.chart, title=figure.caption))
     environment.filters["prose"] = _prose
+    environment.filters["key"] = lambda chart, index: Markup(key_of(chart, index))
     environment.filters["data_url"] = _data_url
     environment.filters["cells"] = _cells
     environment.filters["slug"] = lambda words: "-".join(words.lower().split())
@@ -259,7 +260,9 @@ def _cells(table: Table) -> list[list[_Written]]:
 def _written(cell: Cell, column: Column) -> _Written:
     if isinstance(cell, Estimate) and math.isfinite(cell.value) and cell.has_range:
         ends = (f"{end:.{column.digits}f}" for end in (cell.low, cell.high))
-        return _Written(f"{cell.value:.{column.digits}f}", True, False, "–".join(ends))
+        # A dash beside a minus would be read as one.
+        between = "–" if cell.low >= 0 else " to "
+        return _Written(f"{cell.value:.{column.digits}f}", True, False, between.join(ends))
     return _Written(_words(cell, column), not isinstance(cell, str), False)
 
 

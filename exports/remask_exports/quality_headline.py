@@ -172,8 +172,8 @@ def _quality_steps(quality: Quality, ranking: Ranking | None) -> list[Step]:
     )
     steps.append(
         Step(
-            f"Deliver the best 70 % ({known_as} mean IoU {best.words(digits=2)}) and send the "
-            f"worst 30 % ({worst.words(digits=2)}) back for another round.",
+            f"Deliver the best 70 %, whose {known_as} mean IoU is {best.words(digits=2)}, and send "
+            f"the worst 30 %, {worst.words(digits=2)}, back for another round.",
             f"remask campaign reopen {name} --worst 30 --ranks ranks.csv",
         )
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Final, TypeAlias
 
@@ -32,6 +33,7 @@ FEWEST: Final = 5
 
 _SEED: Final = 0  # the same store gives the same page
 _AT_ONCE: Final = 1 << 20
+_Z: Final = 1.959964  # standard deviations that hold 95 % of a normal distribution
 
 
 def mean_of(values: Iterable[float | None]) -> Estimate:
@@ -48,8 +50,21 @@ def median_of(values: Iterable[float | None]) -> Estimate:
 
 
 def share_of(flags: Iterable[bool]) -> Estimate:
-    """Return the share of true ones in [0, 1], otherwise as `mean_of`."""
-    return _along(np.array([float(flag) for flag in flags]), np.mean)
+    """Return the share of true ones in [0, 1] with its 95 % range by Wilson's formula.
+
+    Resampling would give none or all no range at all. None known gives nan, fewer than `FEWEST`
+    no range.
+
+    Source: Wilson 1927, Probable inference, the law of succession, and statistical inference.
+    """
+    values = np.array([float(flag) for flag in flags])
+    n = values.size
+    if n < FEWEST:
+        return Estimate(float(values.mean()) if n else float("nan"))
+    share = float(values.mean())
+    middle = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
+    half = _Z / (1 + _Z**2 / n) * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
+    return Estimate(share, max(0.0, middle - half), min(1.0, middle + half))
 
 
 def estimate_of(statistic: Statistic, *columns: Numbers) -> Estimate:

@@ -9,7 +9,7 @@ from remask_exports.quality_behaviour import Behaviour, behaviour_of
 from remask_exports.quality_rows import Quality
 from remask_reports.charts import BarChart, LineChart, Series
 from remask_reports.estimate import Estimate
-from remask_reports.page import Block, Column, Figure, Figures, Section, Table, Text
+from remask_reports.page import Column, Figure, Figures, Section, Table, Text
 
 __all__ = ["behaviour_section"]
 
@@ -25,13 +25,14 @@ def behaviour_section(quality: Quality) -> Section:
     found = behaviour_of(quality)
     if not found.clicks_shares:
         return Section("How annotators work", (Text("Nobody has clicked yet."),))
-    blocks: list[Block] = [Text(_words(found)), _numbers(found)]
-    blocks.append(Figures((_clicks(found), _seconds_by_clicks(found))))
+    figures = [_clicks(found), _seconds_by_clicks(found)]
     if found.aimed:
-        blocks.append(Figures((_area_by_place(found), _area_by_clicks(found))))
+        figures += [_area_by_place(found), _area_by_clicks(found)]
     if found.seconds_by_area:
-        blocks.append(_seconds_by_area(found))
-    return Section("How annotators work", tuple(blocks))
+        figures.append(_seconds_by_area(found))
+    return Section(
+        "How annotators work", (Text(_words(found)), _numbers(found), Figures(tuple(figures)))
+    )
 
 
 def _words(found: Behaviour) -> str:

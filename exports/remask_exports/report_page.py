@@ -17,8 +17,8 @@ from remask_exports.quality_rows import InstanceRow, Quality
 from remask_exports.report_behaviour import behaviour_section
 from remask_exports.report_noise import noise_section
 from remask_exports.report_people import class_section, person_section
-from remask_exports.report_pictures import LEGEND, Album, ImageOf
-from remask_exports.report_progress import pace_section, progress_section
+from remask_exports.report_pictures import CLICKS_LEGEND, LEGEND, Album, ImageOf
+from remask_exports.report_progress import progress_section
 from remask_exports.report_ranking import ranking_section
 from remask_reports.page import Advice, Block, Fact, Facts, Gallery, Page, Section, Text
 from remask_rounds.campaign_store import CampaignStore
@@ -50,7 +50,6 @@ def quality_page(
     sections = (
         _glance(quality, headline, ranking),
         progress_section(quality),
-        pace_section(quality),
         ranking_section(ranking),
         pictures[0],
         class_section(quality),
@@ -109,7 +108,7 @@ def _worst_section(quality: Quality, album: Album) -> Section:
     if not with_mask:
         return Section("Worst masks", (Text("No mask has been visited yet."),))
     how, order = _worst_first(with_mask)
-    blocks: list[Block] = [Text(f"{how} {LEGEND}")]
+    blocks: list[Block] = [Text(f"{how} {LEGEND} {CLICKS_LEGEND}")]
     for row in order[:_WORST]:
         story = album.story(row)
         if story:
@@ -149,11 +148,11 @@ def _caption(row: InstanceRow) -> str:
 def _reading(quality: Quality, album: Album, image_of: ImageOf | None) -> Section:
     blocks: list[Block] = [
         Text(
-            f"Ranges are where {RESAMPLED} resamplings (bootstrap) of the instances, visits or "
-            "clicks at hand put 95 % of the values of a figure. They tell what chance does, not "
-            "what a biased choice of instances or a wrong truth does. Instances of one image and "
-            "clicks of one person are taken to be independent, which makes ranges of few images "
-            "or people too narrow."
+            f"Ranges hold the middle 95 % of what {RESAMPLED} resamplings (bootstrap) of the "
+            "instances or visits at hand give; those of shares are Wilson's. They tell what chance "
+            "does, not what a biased choice of instances or a wrong truth does. Instances of one "
+            "image and clicks of one person are taken to be independent, so ranges from few images "
+            "or people are too narrow."
         ),
         Text(
             "IoU: pixels in both masks over pixels in either. Predicted IoU: what the ranking "

@@ -18,7 +18,7 @@ from remask_reports.page import Block, Cell, Column, Section, Table, Text
 
 __all__ = ["class_section", "person_section"]
 
-_SHOWN: Final = 30
+_SHOWN: Final = 20
 _VERDICTS: Final = {True: "passed", False: "failed", None: "–"}
 
 

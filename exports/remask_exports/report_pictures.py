@@ -18,16 +18,14 @@ from remask_rounds.campaign import CampaignInstance, Visit
 from remask_rounds.campaign_store import CampaignStore
 from remask_rounds.standing import standings
 
-__all__ = ["LEGEND", "Album", "ImageOf"]
+__all__ = ["CLICKS_LEGEND", "LEGEND", "Album", "ImageOf"]
 
 ImageOf: TypeAlias = Callable[[str], RgbImage]
 
-LEGEND = (
-    "Magenta: the mask. White line: the truth, where known. Yellow: the box. Green plus: a click "
-    "on missed object. Red minus: a click on wrong object."
-)
+LEGEND = "Magenta: the mask. White line: the truth, where known. Yellow: the box."
+CLICKS_LEGEND = "Green plus: a click on missed object. Red minus: a click on wrong object."
 
-_HEIGHT_PX = 170
+_HEIGHT_PX, _WIDTH_PX = 170, 215  # at most; four beside each other on a wide screen
 _MARGIN = 0.3  # of the object's extent, around it
 _BLANK = 214
 
@@ -97,6 +95,7 @@ class Album:
         truth = None if known is None else decoded(known.counts, instance)
         rows, columns = _window(mask if truth is None else mask | truth, instance.box)
         x0, y0 = columns.start, rows.start
+        height, width = rows.stop - y0, columns.stop - x0
         clicks = () if visit is None else visit.clicks
         box = instance.box
         return overlay(
@@ -105,7 +104,7 @@ class Album:
             truth=None if truth is None else np.ascontiguousarray(truth[rows, columns]),
             clicks=[Click(one.x - x0 - 0.5, one.y - y0 - 0.5, one.positive) for one in clicks],
             box=Box(box.x0 - x0, box.y0 - y0, box.x1 - x0, box.y1 - y0),
-            height_px=_HEIGHT_PX,
+            height_px=max(1, min(_HEIGHT_PX, round(_WIDTH_PX * height / width))),
         )
 
     def _image(self, instance: CampaignInstance) -> RgbImage:

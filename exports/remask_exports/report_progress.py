@@ -8,11 +8,12 @@ from typing import Final
 from remask_exports.quality_progress import Pace, RoundCount, paces, round_counts
 from remask_exports.quality_rows import Quality
 from remask_reports.charts import BarChart, LineChart, Series
-from remask_reports.page import Block, Column, Figure, Section, Table, Text
+from remask_reports.page import Block, Column, Figure, Figures, Section, Table, Text
 from remask_rounds.campaign import VisitOutcome
 
-__all__ = ["pace_section", "progress_section"]
+__all__ = ["progress_section"]
 
+_TITLE: Final = "Progress and quality"
 _OUTCOMES: Final[tuple[VisitOutcome, ...]] = ("accepted", "corrected", "painted", "skipped")
 
 # Mean seconds on an instance and mean IoU; Benenson et al. 2019, tables 2 and 3 and figure 9.
@@ -24,13 +25,37 @@ _ELSEWHERE: Final = (
 
 
 def progress_section(quality: Quality) -> Section:
-    """Return the funnel: instances by round and outcome."""
+    """Return the funnel, instances by round and outcome, and quality over the time spent."""
     counts = [one for one in round_counts(quality) if one.state is not None]
     if not quality.visits:
-        return Section("Progress", (Text("Nobody has answered yet."),))
+        return Section(_TITLE, (Text("Nobody has answered yet."),))
+    by_truth = any(row.ious for row in quality.instances)
+    found = paces(quality, by_truth=by_truth)
+    words = (
+        "Accepted: no clicks were needed. Skipped: no mask should be made. Both are done. "
+        "Corrected instances go on to the next round."
+    )
+    funnel = _funnel(counts)
+    blocks: list[Block] = [Text(words)]
+    if len(found) > 1:
+        blocks.append(Figures((funnel, _pace_figure(found, by_truth=by_truth))))
+    else:
+        blocks.append(funnel)
+    blocks.append(_rounds_table(counts))
+    if len(found) > 1:
+        blocks.append(_paces_table(found, by_truth=by_truth))
+    else:
+        missing = (
+            "Quality over time is not known: no round is closed, or the visits were not timed."
+        )
+        blocks.append(Text(missing))
+    return Section(_TITLE, tuple(blocks))
+
+
+def _rounds_table(counts: list[RoundCount]) -> Table:
     outcomes = [outcome for outcome in _OUTCOMES if any(outcome in one.outcomes for one in counts)]
     waits = any(one.waiting for one in counts)
-    table = Table(
+    return Table(
         columns=(
             Column("round"),
             Column("state"),
@@ -55,61 +80,33 @@ def progress_section(quality: Quality) -> Section:
             for one in counts
         ),
     )
-    return Section(
-        "Progress",
-        (
-            Text(
-                "Accepted: no clicks were needed. Skipped: no mask should be made. Both are done. "
-                "Corrected instances go on to the next round."
-            ),
-            _funnel(counts),
-            table,
-        ),
-    )
 
 
-def pace_section(quality: Quality) -> Section:
-    """Return quality over the time spent."""
-    by_truth = any(row.ious for row in quality.instances)
-    found = paces(quality, by_truth=by_truth)
-    if not found:
-        missing = "No round is closed yet, or the time of the visits is not known."
-        return Section("Quality over time", (Text(missing),))
-    if len(found) == 1:
-        return Section(
-            "Quality over time",
-            (Text("No round is closed yet."), _paces_table(found, by_truth=by_truth)),
-        )
-    return Section("Quality over time", _pace_blocks(found, by_truth=by_truth))
-
-
-def _pace_blocks(found: list[Pace], *, by_truth: bool) -> tuple[Block, ...]:
+def _pace_figure(found: list[Pace], *, by_truth: bool) -> Figure:
     own = Series.of_estimates(
         "this campaign, after each round",
         [one.seconds.value for one in found],
         [one.iou for one in found],
     )
     elsewhere = tuple(Series(name, (x,), (y,)) for name, x, y in _ELSEWHERE)
-    what = "mean IoU with the truth" if by_truth else "mean IoU with the last mask"
     lows = [one.iou.low if one.iou.has_range else one.iou.value for one in found]
-    figure = Figure(
+    how = f"{found[0].instances} instances, the same at each point; whiskers: 95 %."
+    if by_truth:
+        how += (
+            " Beside it what Benenson et al. (2019) report of other ways on large objects of COCO, "
+            "and of their own campaign."
+        )
+    else:
+        how += " Without truth this says only how much the masks still changed."
+    return Figure(
         LineChart(
             (own, *elsewhere) if by_truth else (own,),
             "mean seconds on an instance",
-            what,
+            "mean IoU with the truth" if by_truth else "mean IoU with the last mask",
             y_range=(math.floor(10 * min(lows)) / 10, 1.0),
         ),
-        caption=(
-            f"{found[0].instances} instances, the same at each point; whiskers: 95 %. "
-            + (
-                "Beside it what Benenson et al. (2019) report of other ways on large objects of "
-                "COCO, and of their own campaign."
-                if by_truth
-                else "Without truth this says only how much the masks still changed."
-            )
-        ),
+        caption=f"Quality over the time spent. {how}",
     )
-    return (figure, _paces_table(found, by_truth=by_truth))
 
 
 def _paces_table(found: list[Pace], *, by_truth: bool) -> Table:

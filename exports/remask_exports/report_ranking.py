@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from remask_exports.quality_ranking import PERCENTS, Order, Ranking
 from remask_reports.charts import LineChart, ScatterChart, Series
-from remask_reports.page import Block, Column, Figure, Figures, Section, Table, Text
+from remask_reports.page import Column, Figure, Figures, Section, Table, Text
 
 __all__ = ["ranking_section"]
 
@@ -16,11 +16,10 @@ def ranking_section(ranking: Ranking | None) -> Section:
             "Ranking",
             (Text("No ranking was given; `--ranks` takes the file of `remask rank apply`."),),
         )
-    blocks: list[Block] = [Text(_words(ranking)), _numbers(ranking)]
-    blocks.append(Figures((_curves(ranking, best=True), _curves(ranking, best=False))))
+    figures = [_curves(ranking, best=True), _curves(ranking, best=False)]
     if ranking.bins:
-        blocks.append(_calibration(ranking))
-    return Section("Ranking", tuple(blocks))
+        figures.append(_calibration(ranking))
+    return Section("Ranking", (Text(_words(ranking)), _numbers(ranking), Figures(tuple(figures))))
 
 
 def _words(ranking: Ranking) -> str:
@@ -30,34 +29,27 @@ def _words(ranking: Ranking) -> str:
             "here are what the ranking says of itself."
         )
     return (
-        f"{ranking.ranked} masks are ranked, and the truth of {ranking.judged} is known. If the "
-        "ranking was trained on some of these, it looks better here than it is; `remask rank "
-        "evaluate` judges without them."
+        f"{ranking.ranked} masks are ranked, and the truth of {ranking.judged} is known. Predicted "
+        f"and true IoU have a rank correlation (Spearman) of {ranking.spearman.words(digits=2)} "
+        f"and differ by {ranking.mean_error.words(digits=2)} on average. If the ranking was "
+        "trained on some of these masks, it looks better here than it is; `remask rank evaluate` "
+        "judges without them."
     )
 
 
 def _numbers(ranking: Ranking) -> Table:
-    columns = [
-        Column("IoU of"),
-        Column("all", 3),
-        Column("best 70 %", 3),
-        Column("worst 30 %", 3),
-        Column("masks"),
-    ]
-    rows = [("ranked masks, predicted", *ranking.foretold, ranking.ranked)]
-    if ranking.true is None:
-        return Table(tuple(columns), tuple(rows))
-    columns += [
-        Column("rank correlation", 2, hint="Spearman, of predicted and true IoU"),
-        Column("mean error", 3, hint="distance of predicted and true IoU"),
-    ]
-    judged = ("masks with truth, true", *ranking.true, ranking.judged)
+    rows = [("of ranked masks, predicted", *ranking.foretold, ranking.ranked)]
+    if ranking.true is not None:
+        rows.append(("of those with truth, true", *ranking.true, ranking.judged))
     return Table(
-        tuple(columns),
-        (
-            (*rows[0], None, None),
-            (*judged, ranking.spearman, ranking.mean_error),
+        columns=(
+            Column("mean IoU"),
+            Column("all", 3),
+            Column("best 70 %", 3),
+            Column("worst 30 %", 3),
+            Column("masks"),
         ),
+        rows=tuple(rows),
     )
 
 
@@ -75,7 +67,7 @@ def _curves(ranking: Ranking, *, best: bool) -> Figure:
     which = "best" if best else "worst"
     what = "mean IoU" if ranking.true is not None else "mean predicted IoU"
     return Figure(
-        LineChart(tuple(lines), f"{which} N % of the masks", what, x_ticks=PERCENTS[1::2]),
+        LineChart(tuple(lines), f"{which} N % of the masks", what, x_ticks=PERCENTS),
         caption=f"The {which} N %, in each order; whiskers: 95 %.",
     )
 
@@ -87,7 +79,14 @@ def _calibration(ranking: Ranking) -> Figure:
         tuple(one.true for one in ranking.bins),
     )
     return Figure(
-        ScatterChart((means,), "predicted IoU", "true IoU", diagonal=True),
+        ScatterChart(
+            (means,),
+            "predicted IoU",
+            "true IoU",
+            x_range=(0.0, 1.0),
+            y_range=(0.0, 1.0),
+            diagonal=True,
+        ),
         caption=(
             f"Means of {len(ranking.bins)} groups of masks of similar prediction. On the line, the "
             "prediction can be taken at its word."

@@ -12,14 +12,20 @@ import pytest
 from remask_core.errors import InputError, ShapeMismatch
 from remask_core.types import Box, Click
 from remask_reports.charts import BarChart, LineChart, ScatterChart, Series, svg_of, ticks
+from remask_reports.estimate import Estimate
 from remask_reports.overlays import overlay
 from remask_reports.page import (
+    Advice,
     Column,
+    Fact,
+    Facts,
     Figure,
+    Figures,
     Gallery,
     Page,
     Picture,
     Section,
+    Step,
     Table,
     Text,
 )
@@ -185,3 +191,74 @@ def test_an_overlay_shows_mask_and_clicks_and_leaves_the_image_alone() -> None:
 def test_an_overlay_needs_a_mask_of_the_images_size() -> None:
     with pytest.raises(ShapeMismatch, match="`mask`"):
         overlay(IMAGE, np.zeros((4, 4), dtype=np.bool_))
+
+
+def test_a_range_is_drawn_as_a_whisker_and_stretches_the_axis() -> None:
+    series = Series.of_estimates("a", (1, 2), (Estimate(0.5, 0.2, 0.8), Estimate(0.6)))
+
+    svg = ET.fromstring(svg_of(LineChart((series,), "x", "y"), title="x"))
+
+    assert 3 == sum("whisker" in line.get("class", "") for line in svg.findall("line"))
+    assert {"0.2", "0.8"} <= {text.text for text in svg.findall("text")}
+
+
+def test_ranges_are_none_or_as_many_as_values() -> None:
+    with pytest.raises(InputError, match="`ranges` must be none or as many"):
+        Series("x", (1.0, 2.0), (1.0, 2.0), ((0.0, 1.0),))
+
+
+def test_stacked_bars_stand_on_each_other() -> None:
+    chart = BarChart(
+        (Series("a", (0,), (30,)), Series("b", (0,), (10,))), ("p",), "n", digits=0, stacked=True
+    )
+
+    lower, upper = ET.fromstring(svg_of(chart, title="x")).findall("rect")
+
+    top = float(upper.get("y", "")) + float(upper.get("height", ""))
+    assert top == pytest.approx(float(lower.get("y", "")), abs=0.11)
+    assert upper.get("x") == lower.get("x")
+
+
+def test_long_names_of_groups_take_two_lines() -> None:
+    chart = BarChart((), tuple(f"missing part {number}" for number in range(9)), "n")
+
+    words = [text.text for text in ET.fromstring(svg_of(chart, title="x")).findall("text")]
+
+    assert {"missing", "part 3"} <= set(words)
+
+
+def test_an_estimate_in_a_table_shows_its_range_and_can_be_the_best() -> None:
+    table = Table(
+        columns=(Column("set"), Column("mIoU", digits=2, best="max")),
+        rows=(("a", Estimate(0.5, 0.4, 0.6)), ("a", Estimate(0.7)), ("a", Estimate(math.nan))),
+    )
+
+    reader = page_of(table)
+
+    assert ["", "n", "", "n best", "", "n"] == reader.classes("td")
+    assert {"0.50", "0.40–0.60", "0.70", "–"} <= set(reader.words)
+    assert [["a", "0.50 (0.40 to 0.60)"], ["a", "0.70"], ["a", "–"]] == table.words()
+
+
+def test_code_facts_and_advice_are_set_apart() -> None:
+    reader = page_of(
+        Text("Use `a < b` here"),
+        Facts((Fact("12", "masks", "3 skipped"),)),
+        Advice("Next", (Step("Do `this`.", "remask rank rows"),)),
+    )
+
+    assert {"a < b", "this", "12", "masks", "3 skipped", "Next", "remask rank rows"} <= set(
+        reader.words
+    )
+    assert {"code", "dl", "ol", "pre"} <= {tag for tag, _ in reader.tags}
+
+
+def test_a_backtick_alone_is_only_a_backtick() -> None:
+    assert "5` <b>" in page_of(Text("5` <b>")).words
+
+
+def test_figures_stand_beside_each_other_with_a_key_for_each_series() -> None:
+    reader = page_of(Figures((Figure(LINES, "one"), Figure(LINES, "two"))))
+
+    assert 2 == reader.classes("svg").count("chart")
+    assert 4 == reader.classes("svg").count("")
