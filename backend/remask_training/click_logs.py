@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from remask_core.errors import InputError, NotFound
 from remask_core.types import Click
-from remask_training.samples import Sample
+from remask_training.samples import Sample, click_at
 
 __all__ = ["ClickLog", "read_click_log", "with_clicks"]
 
@@ -27,36 +27,48 @@ def read_click_log(path: Path) -> ClickLog:
     """Return the clicks of a CSV file, as `remask log export` writes it.
 
     Columns: `image`, the image's address or file name; `instance`, its name in the data (or what
-    follows the last slash of it: exports put the task before an instance's id); `x` and `y`, the
-    clicked pixel's column and row; `positive`, true or false. `round` and `position` give the
-    order where they are there, else the file does. Further columns are not looked at.
+    follows the last slash of it: exports put the task before an instance's id); `x` and `y`,
+    distances from the image's left and upper edge in pixels; `positive`, true or false. `round`
+    and `position` give the order where they are there, else the file does. A row whose `counts` is
+    false is left out. Further columns are not looked at.
 
     Raises:
         NotFound: There is no such file.
-        InputError: It lacks a column, or a row is not a click.
+        InputError: It is no CSV, lacks a column, or a row is not a click.
     """
-    if not path.is_file():
-        raise NotFound(f"`clicks` must be an existing CSV file; there is none at {path}")
     found: dict[tuple[str, str], list[tuple[tuple[int, int], Click]]] = defaultdict(list)
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        if missing := set(_NEEDED) - set(reader.fieldnames or ()):
-            raise InputError(f"{path} must have the columns {sorted(missing)}")
-        for row in reader:
-            key = _stem(row["image"]), row["instance"]
-            try:
-                place = int(row.get("round") or 0), int(row.get("position") or 0)
-                sign = _SIGNS[row["positive"].strip().lower()]
-                click = Click(float(row["x"]), float(row["y"]), sign)
-            except (KeyError, ValueError, AttributeError) as error:
-                raise InputError(
-                    f"{path}, line {reader.line_num}, must be a click; got {row}"
-                ) from error
-            found[key].append((place, click))
+    for line, row in _rows(path):
+        try:
+            found[_stem(row["image"]), row["instance"]].append(_click(row))
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise InputError(f"{path}, line {line}, must be a click: {error!r}") from error
     return {
         key: tuple(click for _, click in sorted(placed, key=lambda one: one[0]))
         for key, placed in found.items()
     }
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the rows that count, each with the number of its line."""
+    if not path.is_file():
+        raise NotFound(f"`clicks` must be an existing CSV file; there is none at {path}")
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        try:
+            if missing := set(_NEEDED) - set(reader.fieldnames or ()):
+                raise InputError(f"{path} must have the columns {sorted(missing)}")
+            for row in reader:
+                if row.get("counts") != "false":
+                    yield reader.line_num, row
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise InputError(f"{path} must be a CSV file of clicks: {error}") from error
+
+
+def _click(row: Mapping[str, str]) -> tuple[tuple[int, int], Click]:
+    """Return a click and its place in the order."""
+    place = int(row.get("round") or 0), int(row.get("position") or 0)
+    sign = _SIGNS[row["positive"].strip().lower()]
+    return place, click_at(float(row["x"]), float(row["y"]), positive=sign)
 
 
 def with_clicks(samples: Sequence[Sample], log: ClickLog) -> tuple[list[Sample], int]:

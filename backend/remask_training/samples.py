@@ -19,7 +19,15 @@ from remask_core.errors import InputError, NotFound
 from remask_core.rle_coco import decode_coco_segmentation
 from remask_core.types import BoolMask, Box, Click, RgbImage
 
-__all__ = ["ANNOTATIONS", "IGNORE", "Picture", "Sample", "held_out", "read_folder"]
+__all__ = [
+    "ANNOTATIONS",
+    "IGNORE",
+    "Picture",
+    "Sample",
+    "click_at",
+    "held_out",
+    "read_folder",
+]
 
 ANNOTATIONS = ("annotations.json", "instances.json")
 """Names of a COCO file in a data folder; the second is what `remask export coco` writes."""
@@ -173,10 +181,18 @@ def _from_coco(path: Path, *, wanted: Callable[[str], bool]) -> Iterator[Sample]
 def _clicks(stored: Sequence[Mapping[str, Any]]) -> tuple[Click, ...]:
     ordered = sorted(stored, key=lambda click: int(click["order"]))
     return tuple(
-        # In an export 0 is the picture's edge; a pixel's own place is its middle.
-        Click(float(click["x"]) - 0.5, float(click["y"]) - 0.5, bool(click["positive"]))
-        for click in ordered
+        click_at(float(one["x"]), float(one["y"]), positive=bool(one["positive"]))
+        for one in ordered
     )
+
+
+def click_at(x: float, y: float, *, positive: bool) -> Click:
+    """Return the click that lies so many pixels from the picture's left and upper edge.
+
+    Logs and exports measure from the edge; a click's own `x` and `y` are 0 in the middle of the
+    first pixel.
+    """
+    return Click(x - 0.5, y - 0.5, positive)
 
 
 def _sample(

@@ -37,8 +37,8 @@ def test_clicks_come_in_the_order_of_rounds_and_positions(tmp_path: Path) -> Non
     )
 
     assert read_click_log(path) == {
-        ("cat", "a1"): (Click(1, 2, True), Click(5, 6, True), Click(3, 4, False)),
-        ("cat", "a2"): (Click(9, 9, False),),
+        ("cat", "a1"): (Click(0.5, 1.5, True), Click(4.5, 5.5, True), Click(2.5, 3.5, False)),
+        ("cat", "a2"): (Click(8.5, 8.5, False),),
     }
 
 
@@ -47,7 +47,18 @@ def test_without_rounds_the_file_gives_the_order(tmp_path: Path) -> None:
         tmp_path / "c.csv", "image,instance,x,y,positive", "a.png,1,9,9,1", "a.png,1,2,2,0"
     )
 
-    assert [click.x for click in read_click_log(path)["a", "1"]] == [9, 2]
+    assert [click.x for click in read_click_log(path)["a", "1"]] == [8.5, 1.5]
+
+
+def test_clicks_that_do_not_count_are_left_out(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "c.csv",
+        "image,instance,counts,x,y,positive",
+        "a.png,1,false,9,9,true",
+        "a.png,1,true,2,2,true",
+    )
+
+    assert read_click_log(path) == {("a", "1"): (Click(1.5, 1.5, True),)}
 
 
 def test_instances_are_known_by_their_name_or_what_ends_it() -> None:
@@ -73,11 +84,19 @@ def test_instances_are_known_by_their_name_or_what_ends_it() -> None:
         (("image,instance,x,y", "a,1,2,3"), r"columns \['positive'\]"),
         (("image,instance,x,y,positive", "a,1,two,3,true"), "line 2"),
         (("image,instance,x,y,positive", "a,1,2,3,perhaps"), "line 2"),
+        (("image,instance,x,y,positive", "a,1"), "line 2"),
     ],
 )
 def test_what_is_no_click_log_is_refused(tmp_path: Path, lines: tuple[str, ...], what: str) -> None:
     with pytest.raises(InputError, match=what):
         read_click_log(write(tmp_path / "c.csv", *lines))
+
+
+def test_a_table_in_another_form_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "clicks.parquet").write_bytes(b"PAR1\xff\xfe\x00")
+
+    with pytest.raises(InputError, match="must be a CSV file"):
+        read_click_log(tmp_path / "clicks.parquet")
 
 
 def test_a_missing_log_is_not_found(tmp_path: Path) -> None:
