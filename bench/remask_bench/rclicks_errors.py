@@ -18,6 +18,7 @@ import numpy as np
 from remask_bench.datasets import Instance
 from remask_bench.rclicks_file import MeasuredClick, points_of
 from remask_core.errors import InputError
+from remask_core.rle_coco import CocoRle, decode_coco_rle
 from remask_core.types import BoolMask
 from remask_simulation.clickability import ErrorKind, error_of
 from remask_training.clickability_lessons import ClickLesson
@@ -34,27 +35,30 @@ class ClickedError:
         kind: What the clicks answer.
         name: The clicks' `full_stem`; unique per object, kind and model.
         clicks: At least one.
-        mask_path: PNG of the mask that was to be corrected; None for first clicks.
+        mask: The mask that was to be corrected, a PNG or COCO RLE; None for first clicks.
     """
 
     instance: Instance
     kind: ErrorKind
     name: str
     clicks: tuple[MeasuredClick, ...]
-    mask_path: Path | None
+    mask: Path | CocoRle | None
 
     def load(self) -> ClickLesson:
         """Return image, object, error and clicks; the error may be empty.
 
         Raises:
             NotFound: The object's image or mask is gone.
-            InputError: A file cannot be read.
+            InputError: A file or an RLE cannot be read.
+            ShapeMismatch: An RLE is not of the image's size.
         """
         sample = self.instance.load()
-        mask = np.zeros_like(sample.truth)
-        if self.mask_path is not None:
-            mask = _read_mask(self.mask_path, sample.truth.shape)
         height, width = sample.truth.shape
+        mask: BoolMask = np.zeros((height, width), dtype=np.bool_)
+        if isinstance(self.mask, Path):
+            mask = _read_mask(self.mask, (height, width))
+        elif self.mask is not None:
+            mask = decode_coco_rle(self.mask)
         return ClickLesson(
             name=self.instance.image_path.stem,
             image=sample.image,
@@ -111,7 +115,7 @@ def clicked_errors(
     return ClickedErrors(tuple(errors), {reason: n for reason, n in left_out.items() if n})
 
 
-def _read_mask(path: Path, shape_hw: tuple[int, ...]) -> BoolMask:
+def _read_mask(path: Path, shape_hw: tuple[int, int]) -> BoolMask:
     """Return (H, W) bool; published masks of large images are smaller than these."""
     pixels = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if pixels is None:

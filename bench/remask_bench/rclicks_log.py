@@ -1,113 +1,147 @@
-"""The click log of a campaign read as measured clicks.
+"""Clicked errors out of files: click CSVs in the layout of RClicks, and campaigns' click logs.
 
-The log is the CSV that `remask log export` writes: a row per click with at least the columns
-`instance`, `round`, `positive`, `x` and `y`. The objects are an export of the same campaign
-(`remask export`, as COCO or PNG), which names its instances as the log does. Every click of a
-round answers the mask that the round began with: `<instance>-<round>.png` in the folder of masks.
+A log is the CSV of `remask log export`. Its columns `instance`, `round`, `positive`, `x`, `y` and
+`mask_before` (with `height` and `width`) are read, and `counts` if it is there. The objects are an
+export of the same campaign, which calls its instances what the log calls them. All clicks of a
+round answer the mask that the round began with.
 """
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from remask_bench.datasets import Instance, open_set
+from remask_bench.rclicks_errors import ClickedError, ClickedErrors, clicked_errors
 from remask_bench.rclicks_file import MeasuredClick, read_clicks
 from remask_core.errors import InputError, NotFound
+from remask_core.rle_coco import CocoRle
+from remask_simulation.clickability import ErrorKind
 
-__all__ = ["is_click_log", "read_any_clicks"]
+__all__ = ["read_clicked_errors"]
 
-_COLUMNS: Final = ("instance", "round", "positive", "x", "y")
-_SIGNS: Final = {"1": True, "true": True, "0": False, "false": False}
+_COLUMNS: Final = ("instance", "round", "positive", "x", "y", "height", "width", "mask_before")
+_TRUTHS: Final = {"1": True, "true": True, "0": False, "false": False}
 
 
-def is_click_log(path: Path) -> bool:
-    """Return whether the header of a CSV file is that of a click log.
+def read_clicked_errors(
+    files: Sequence[Path], data: Sequence[Path], *, masks: Path | None = None
+) -> ClickedErrors:
+    """Return the errors that were clicked on, and how many clicks could not be used.
+
+    Args:
+        files: CSVs of either kind; the header tells which.
+        data: The data sets that hold the objects, as `open_set` takes them.
+        masks: Folder of the masks that later clicks of RClicks' layout answer, see
+            `clicked_errors`. A log brings its own.
 
     Raises:
-        NotFound: There is no such file.
+        NotFound: A file or a data set is not there.
+        InputError: A column is missing, or a value is not what it must be; names the line.
     """
+    named = [pair for folder in data for pair in _named(folder)]
+    logs = [path for path in files if _is_log(path)]
+    plain = [click for path in files if path not in logs for click in read_clicks(path)]
+    found = clicked_errors(plain, [instance for _, instance in named], masks=masks)
+    errors, left_out = list(found.errors), Counter(found.left_out)
+    # Exports put the task before an instance's own id.
+    known = {name.rpartition("/")[2]: instance for name, instance in named} | dict(named)
+    for path in logs:
+        errors += _read_log(path, known, left_out)
+    return ClickedErrors(tuple(errors), dict(left_out))
+
+
+def _is_log(path: Path) -> bool:
     try:
         with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-            return set(_COLUMNS) <= set(next(csv.reader(file), []))
+            return {"instance", "round", "positive"} <= set(next(csv.reader(file), []))
     except FileNotFoundError as error:
         raise NotFound(f"there are no clicks at {path}") from error
 
 
-def read_any_clicks(path: Path, data: Sequence[Path]) -> list[MeasuredClick]:
-    """Return the clicks of a CSV file, in the layout of RClicks or of remask's click log.
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row of a log, checked only where it is looked at."""
 
-    Clicks of a log become clicks of kind `fn` or `fp` by their sign, named `<instance>-<round>`.
-    Those on instances that no set of `data` holds are left out.
+    cells: Mapping[str, str | None]
+    where: str
 
-    Args:
-        path: The file.
-        data: The data sets that hold the objects, as `open_set` takes them. Only a log needs
-            them here.
+    def number(self, name: str) -> int:
+        try:
+            return int(float(str(self.cells[name])))
+        except (ValueError, OverflowError):
+            raise InputError(
+                f"{self.where}: `{name}` must be a number; got {self.cells[name]!r}"
+            ) from None
 
-    Raises:
-        NotFound: There is no such file, or a data set is not there.
-        InputError: A column is missing, or a value is not what it must be; names the line.
-    """
-    if not is_click_log(path):
-        return read_clicks(path)
-    known: dict[str, Instance] = {}
-    for folder in data:
-        for name, instance in _named(folder):
-            known[name] = instance
-            # Exports put the task before the instance's own id.
-            known.setdefault(name.rpartition("/")[2], instance)
+    def flag(self, name: str) -> bool:
+        try:
+            return _TRUTHS[str(self.cells[name]).strip().casefold()]
+        except KeyError:
+            raise InputError(
+                f"{self.where}: `{name}` must be true or false; got {self.cells[name]!r}"
+            ) from None
+
+
+def _read_log(
+    path: Path, known: Mapping[str, Instance], left_out: Counter[str]
+) -> list[ClickedError]:
+    """Return the errors of a log; what cannot be used is added to `left_out`."""
+    clicks: defaultdict[tuple[str, int, ErrorKind], list[MeasuredClick]] = defaultdict(list)
+    shown: dict[tuple[str, int, ErrorKind], CocoRle] = {}
     with path.open(newline="", encoding="utf-8-sig") as file:
         rows = csv.DictReader(file)
-        return list(_clicks(rows, known, path=path))
-
-
-def _clicks(rows: Any, known: Mapping[str, Instance], *, path: Path) -> Iterable[MeasuredClick]:
-    shapes: dict[str, tuple[int, int]] = {}
-    for row in rows:
-        name = row["instance"]
-        if name not in known:
-            continue
-        where = f"{path}, line {rows.line_num}"
-        if name not in shapes:
-            height, width = known[name].load().truth.shape
-            shapes[name] = height, width
-        height, width = shapes[name]
-        xy = (
-            min(max(_number(row, "x", where), 0), width - 1),
-            min(max(_number(row, "y", where), 0), height - 1),
+        if missing := [name for name in _COLUMNS if name not in (rows.fieldnames or ())]:
+            raise InputError(f"{path} must have the columns {missing}")
+        for cells in rows:
+            row = _Row(cells, f"{path}, line {rows.line_num}")
+            name = str(cells["instance"])
+            if "counts" in cells and not row.flag("counts"):
+                left_out["does not count"] += 1
+            elif name not in known:
+                left_out["no object"] += 1
+            elif not cells["mask_before"]:
+                left_out["no mask"] += 1
+            else:
+                kind: ErrorKind = "fn" if row.flag("positive") else "fp"
+                key = name, row.number("round"), kind
+                clicks[key].append(_click(row, known[name], kind))
+                shown[key] = {
+                    "size": [row.number("height"), row.number("width")],
+                    "counts": str(cells["mask_before"]),
+                }
+    return [
+        ClickedError(
+            instance=known[name],
+            kind=kind,
+            name=f"{name}-{number}-{kind}",
+            clicks=tuple(own),
+            mask=shown[name, number, kind],
         )
-        number = _number(row, "round", where)
-        click = MeasuredClick.on(
-            known[name],
-            xy,
-            kind="fn" if _sign(row, where) else "fp",
-            shape_hw=(height, width),
-            model=f"round{number}",
-        )
-        yield replace(click, full_stem=f"{name}-{number}")
+        for (name, number, kind), own in clicks.items()
+    ]
 
 
-def _number(row: Mapping[str, str | None], name: str, where: str) -> int:
-    try:
-        return int(float(str(row[name])))
-    except (ValueError, OverflowError):
-        raise InputError(f"{where}: `{name}` must be a number; got {row[name]!r}") from None
-
-
-def _sign(row: Mapping[str, str | None], where: str) -> bool:
-    try:
-        return _SIGNS[str(row["positive"]).strip().casefold()]
-    except KeyError:
-        raise InputError(f"{where}: `positive` must be 1 or 0; got {row['positive']!r}") from None
+def _click(row: _Row, instance: Instance, kind: ErrorKind) -> MeasuredClick:
+    height, width = row.number("height"), row.number("width")
+    x = min(max(row.number("x"), 0), width - 1)
+    y = min(max(row.number("y"), 0), height - 1)
+    return MeasuredClick.on(
+        instance,
+        (x, y),
+        kind=kind,
+        shape_hw=(height, width),
+        model=f"round{row.number('round')}",
+    )
 
 
 def _named(folder: Path) -> list[tuple[str, Instance]]:
-    """Return the objects of an export with the names that it gives them."""
+    """Return the objects of a set with the names that an export of a campaign gives them."""
     instances = open_set(folder)
     if folder.suffix == ".json":
         content = json.loads(folder.read_text(encoding="utf-8"))

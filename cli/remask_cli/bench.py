@@ -180,14 +180,11 @@ def clickmaps(
     as_json: Json = False,
 ) -> None:
     """Say how well rules, a model, and other people, foretell where people click."""
-    from remask_bench.datasets import open_set
-    from remask_bench.rclicks_errors import clicked_errors
-    from remask_bench.rclicks_log import read_any_clicks
+    from remask_bench.rclicks_log import read_clicked_errors
     from remask_bench.rclicks_maps import compare_maps, maps_table
     from remask_models.clickability import load_clickability
 
-    instances = [instance for path in data for instance in open_set(path)]
-    found = clicked_errors(read_any_clicks(clicks, data), instances, masks=masks)
+    found = read_clicked_errors([clicks], data, masks=masks)
     learned = None if model is None else load_clickability(model)
     summaries = compare_maps(found.errors, model=learned, seed=seed)
     if as_json:

@@ -37,8 +37,8 @@ def clickability(
     masks: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of the masks that later clicks answer: FULL_STEM.png, for a click log "
-            "INSTANCE-ROUND.png. Without it, first clicks only."
+            help="Folder of the masks that later clicks answer, as FULL_STEM.png; without it only "
+            "first clicks are learnt from. A log brings its own masks."
         ),
     ] = None,
     name: Annotated[
@@ -53,16 +53,10 @@ def clickability(
     Writes clickability.npz, which `remask bench rclicks --clicks` and `remask bench clickmaps
     --model` take. The images of one in twenty are held out and measured.
     """
-    from remask_bench.datasets import open_set
-    from remask_bench.rclicks_errors import clicked_errors
-    from remask_bench.rclicks_log import read_any_clicks
+    from remask_bench.rclicks_log import read_clicked_errors
     from remask_training.clickability_train import train_clickability
 
-    found = clicked_errors(
-        [click for path in clicks for click in read_any_clicks(path, data)],
-        [instance for path in data for instance in open_set(path)],
-        masks=masks,
-    )
+    found = read_clicked_errors(clicks, data, masks=masks)
     typer.echo(f"{len(found.errors)} errors that were clicked on", err=True)
     for reason, count in found.left_out.items():
         typer.echo(f"  {count} clicks left out: {reason}", err=True)

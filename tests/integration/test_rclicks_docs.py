@@ -7,13 +7,13 @@ import re
 import shlex
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from bench_data import SHAPE_HW, write_folder
 from typer.testing import CliRunner
 
 from remask_cli.main import app
+from remask_core.rle_coco import encode_coco_rle
 from remask_models.convnet_file import read_header
 
 PAGE = Path(__file__).parents[2] / "docs" / "rclicks.md"
@@ -45,17 +45,17 @@ def answered(tasks: Path) -> str:
 
 
 def write_campaign(folder: Path) -> None:
-    """An export whose objects have names, the log of their first round, and what was shown."""
+    """An export whose objects have names, and the log of their first round."""
     export = write_folder(folder / "export")
     rows = (export / "index.csv").read_text().splitlines()
     names = ("name", "7/a", "7/b", "7/c")
     named = [f"{row},{name}" for row, name in zip(rows, names, strict=True)]
     (export / "index.csv").write_text("\n".join(named))
-    (folder / "shown").mkdir()
-    for name in "abc":
-        assert cv2.imwrite(str(folder / f"shown/{name}-1.png"), np.zeros(SHAPE_HW, np.uint8))
-    clicks = ["a,1,1,25,20", "b,1,1,50,35", "c,1,1,40,30"]
-    (folder / "log.csv").write_text("\n".join(["instance,round,positive,x,y", *clicks]))
+    shown = encode_coco_rle(np.zeros(SHAPE_HW, np.bool_))["counts"]
+    columns = "instance,round,positive,x,y,height,width,mask_before"
+    clicks = ["7/a,1,true,25,20", "7/b,1,true,50,35", "7/c,1,true,40,30"]
+    rows = [f"{click},60,80,{shown}" for click in clicks]
+    (folder / "log.csv").write_text("\n".join([columns, *rows]))
 
 
 def test_the_pages_commands_work_in_their_order(

@@ -1,33 +1,50 @@
-"""A campaign's click log read as measured clicks, by the names of its export."""
+"""A campaign's click log read as clicked errors, by the names of its export."""
 
 from __future__ import annotations
 
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
-from bench_data import write_coco, write_folder
+from bench_data import SHAPE_HW, write_coco, write_folder
 
 from remask_bench.datasets import open_set
-from remask_bench.rclicks_errors import clicked_errors
-from remask_bench.rclicks_log import is_click_log, read_any_clicks
-from remask_core.errors import InputError, NotFound
+from remask_bench.rclicks_log import read_clicked_errors
+from remask_core.errors import InputError, NotFound, ShapeMismatch
+from remask_core.rle_coco import encode_coco_rle
+from remask_core.types import BoolMask
 
-COLUMNS = (
-    "campaign,instance,image,label,round,annotation_id,annotator,position,click_id,positive,x,y,"
-    "at,lead_time_s,outcome,source_id"
-)
+LEFT = np.zeros(SHAPE_HW, dtype=np.bool_)
+LEFT[:, :40] = True
+
+ROW = {
+    "campaign": "c",
+    "instance": "4/b",
+    "image": "1.png",
+    "round": 1,
+    "annotator": 3,
+    "counts": "true",
+    "position": 0,
+    "positive": "true",
+    "x": 50.4,
+    "y": 35.9,
+    "height": 60,
+    "width": 80,
+}
 
 
-def a_log(path: Path, *rows: tuple[str, object, object, object, object]) -> Path:
-    """Rows of instance, round, positive, x, y."""
+def packed(mask: BoolMask) -> str:
+    return str(encode_coco_rle(mask)["counts"])
+
+
+def a_log(path: Path, *changes: dict[str, Any]) -> Path:
     with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS.split(","))
-        for number, (instance, turn, positive, x, y) in enumerate(rows):
-            known = ("c", instance, "0.png", "thing", turn, 7, 1, number, f"k{number}")
-            writer.writerow((*known, positive, x, y, "", 4.5, "corrected", ""))
+        writer = csv.DictWriter(file, [*ROW, "mask_before"])
+        writer.writeheader()
+        writer.writerows({**ROW, "mask_before": packed(LEFT), **change} for change in changes)
     return path
 
 
@@ -41,34 +58,40 @@ def export(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_log_becomes_clicks_by_sign_and_round(export: Path, tmp_path: Path) -> None:
+def test_clicks_of_a_round_answer_the_mask_that_it_began_with(export: Path, tmp_path: Path) -> None:
     log = a_log(
         tmp_path / "log.csv",
-        ("b", 1, True, 50.4, 35.9),
-        ("b", 2, "false", 5, 5),
-        ("gone", 1, 1, 1, 1),
+        {},
+        {"x": 45, "y": 30, "position": 1},
+        {"x": 5, "y": 5, "positive": "false", "position": 2},
+        {"round": 2, "mask_before": packed(~LEFT)},
     )
 
-    clicks = read_any_clicks(log, [export])
+    found = read_clicked_errors([log], [export])
 
-    assert [(click.click_type, click.full_stem) for click in clicks] == [
-        ("fn", "b-1"),
-        ("fp", "b-2"),
-    ]
-    assert (clicks[0].x, clicks[0].y, clicks[0].w, clicks[0].h) == (50, 35, 80, 60)
-    assert all(click.is_on(open_set(export)[1]) for click in clicks)
+    truth = open_set(export)[1].load().truth
+    assert [error.name for error in found.errors] == ["4/b-1-fn", "4/b-1-fp", "4/b-2-fn"]
+    missed, wrong, later = (error.load() for error in found.errors)
+    assert np.array_equal(missed.error, truth & ~LEFT)
+    assert missed.points_xy.tolist() == [[50, 35], [45, 30]]
+    assert np.array_equal(wrong.error, LEFT & ~truth)
+    assert np.array_equal(later.error, truth & LEFT)
+    assert found.left_out == {}
 
 
-def test_clicks_of_a_round_answer_the_mask_that_it_began_with(export: Path, tmp_path: Path) -> None:
-    log = a_log(tmp_path / "log.csv", ("b", 1, 1, 50, 35), ("b", 1, 1, 45, 30), ("b", 2, 0, 5, 5))
-    masks = tmp_path / "masks"
-    masks.mkdir()
-    (masks / "b-1.png").write_bytes((export / "masks/0.png").read_bytes())
+def test_what_cannot_be_used_is_counted(export: Path, tmp_path: Path) -> None:
+    log = a_log(
+        tmp_path / "log.csv",
+        {"instance": "4/gone"},
+        {"mask_before": ""},
+        {"counts": "false"},
+        {"counts": "false"},
+    )
 
-    found = clicked_errors(read_any_clicks(log, [export]), open_set(export), masks=masks)
+    found = read_clicked_errors([log], [export])
 
-    assert [(error.name, len(error.clicks)) for error in found.errors] == [("b-1", 2)]
-    assert found.left_out == {"no mask": 1}
+    assert found.errors == ()
+    assert found.left_out == {"no object": 1, "no mask": 1, "does not count": 2}
 
 
 def test_a_coco_export_names_its_instances_too(tmp_path: Path) -> None:
@@ -76,39 +99,58 @@ def test_a_coco_export_names_its_instances_too(tmp_path: Path) -> None:
     content = json.loads(path.read_text())
     content["annotations"][1]["instance"] = "9/abc"
     path.write_text(json.dumps(content))
-    log = a_log(tmp_path / "log.csv", ("abc", 1, 1, 10, 10), ("1", 1, 1, 20, 20))
+    log = a_log(tmp_path / "log.csv", {"instance": "abc"}, {"instance": "9/abc"}, {"instance": "1"})
 
-    clicks = read_any_clicks(log, [path])
+    found = read_clicked_errors([log], [path])
 
-    assert [click.object_stem for click in clicks] == ["2", "1"]
+    assert [error.instance.name for error in found.errors] == ["2", "2", "1"]
 
 
-def test_the_published_layout_is_read_by_the_same_door(tmp_path: Path) -> None:
-    path = tmp_path / "clicks.csv"
-    path.write_text(
+def test_both_layouts_are_read_together(export: Path, tmp_path: Path) -> None:
+    plain = tmp_path / "clicks.csv"
+    plain.write_text(
         "dataset,image_stem,object_stem,model_type,click_type,full_stem,device,x,y,w,h\n"
-        "tiny,0,1,,first,0_______1,pc,3,4,80,60\n"
+        "export,0,1,,first,0_______1,pc,25,20,80,60\n"
     )
 
-    assert not is_click_log(path)
-    assert [click.x for click in read_any_clicks(path, [])] == [3]
+    found = read_clicked_errors([a_log(tmp_path / "log.csv", {}), plain], [export])
+
+    assert [error.kind for error in found.errors] == ["first", "fn"]
 
 
 @pytest.mark.parametrize(
-    ("row", "named"),
+    ("change", "named"),
     [
-        (("b", "", 1, 1, 1), "line 2: `round` must be a number"),
-        (("b", 1, "maybe", 1, 1), "line 2: `positive` must be 1 or 0"),
-        (("b", 1, 1, "x", 1), "line 2: `x` must be a number"),
+        ({"round": ""}, "line 2: `round` must be a number"),
+        ({"positive": "maybe"}, "line 2: `positive` must be true or false"),
+        ({"x": "left"}, "line 2: `x` must be a number"),
     ],
 )
 def test_a_wrong_row_is_named(
-    export: Path, tmp_path: Path, row: tuple[str, object, object, object, object], named: str
+    export: Path, tmp_path: Path, change: dict[str, Any], named: str
 ) -> None:
     with pytest.raises(InputError, match=named):
-        read_any_clicks(a_log(tmp_path / "log.csv", row), [export])
+        read_clicked_errors([a_log(tmp_path / "log.csv", change)], [export])
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_a_log_without_masks_is_refused(export: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text("instance,round,positive,x,y\n4/b,1,1,2,3\n")
+
+    with pytest.raises(InputError, match="mask_before"):
+        read_clicked_errors([log], [export])
+
+
+def test_a_mask_of_another_size_is_refused(export: Path, tmp_path: Path) -> None:
+    log = a_log(
+        tmp_path / "log.csv",
+        {"height": 30, "width": 40, "mask_before": packed(np.ones((30, 40), dtype=np.bool_))},
+    )
+
+    with pytest.raises(ShapeMismatch, match="mask"):
+        read_clicked_errors([log], [export]).errors[0].load()
+
+
+def test_a_missing_file_is_named(export: Path, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="nowhere"):
-        read_any_clicks(tmp_path / "nowhere.csv", [])
+        read_clicked_errors([tmp_path / "nowhere.csv"], [export])
