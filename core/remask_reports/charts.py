@@ -29,7 +29,7 @@ __all__ = [
 
 COLOURS: Final = 6
 _WIDTH, _HEIGHT = 640, 360
-_LEFT, _RIGHT, _TOP, _BOTTOM = 66, 14, 14, 46
+_LEFT, _RIGHT, _TOP, _BOTTOM = 72, 14, 14, 46
 _CHARACTER = 8  # width of a letter on an axis, rather more than less
 _MANY = 10_000  # longer numbers would run into the axis' name
 _LABEL = 15  # height of a part of a stack that holds its number
