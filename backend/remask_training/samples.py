@@ -83,7 +83,8 @@ class Sample:
 
     def ignored(self) -> BoolMask:
         """Return the pixels that say nothing, (H, W) bool."""
-        if self.labels.dtype != np.uint8:
+        # An object may itself be drawn in 255: `remask export png` draws one per file so.
+        if self.labels.dtype != np.uint8 or IGNORE in self.values:
             return np.zeros(self.labels.shape, np.bool_)
         ignored: BoolMask = self.labels == IGNORE
         return ignored

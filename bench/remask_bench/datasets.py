@@ -74,7 +74,8 @@ class Instance:
             labels = cv2.imdecode(np.frombuffer(_bytes(path), dtype=np.uint8), cv2.IMREAD_UNCHANGED)
             if labels is None or labels.ndim != 2:
                 raise InputError(f"{path} must be a greyscale or palette PNG of labels")
-            truth, valid = labels == value, labels != VOID
+            # An object may itself be drawn in 255: `remask export png` draws one per file so.
+            truth, valid = labels == value, (labels != VOID) | (value == VOID)
         else:
             truth = decode_coco_segmentation(self.mask, shape_hw=(height, width))
             valid = np.ones((height, width), dtype=np.bool_)

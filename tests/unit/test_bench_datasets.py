@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from bench_data import SHAPE_HW, write_coco, write_folder
@@ -27,6 +28,18 @@ def test_truth_box_and_void_come_from_the_mask(tmp_path: Path) -> None:
     assert not (sample.truth & ~sample.valid).any()
     assert (sample.box.x0, sample.box.y0) == (columns.min(), rows.min())
     assert (sample.box.x1, sample.box.y1) == (columns.max() + 1, rows.max() + 1)
+
+
+def test_an_object_drawn_in_255_is_not_void(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "tiny")
+    mask = folder / "masks/0.png"
+    cv2.imwrite(str(mask), cv2.imread(str(mask), cv2.IMREAD_GRAYSCALE) * 255)
+    (folder / "index.csv").write_text("image,mask,instance\n0.png,0.png,255\n")
+
+    sample = open_set(folder)[0].load()
+
+    assert sample.truth.any()
+    assert sample.valid.all()
 
 
 def test_a_limit_is_spread_over_the_set(tmp_path: Path) -> None:
