@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import msgspec
 
 from remask_rounds.campaign import Campaign
+from remask_rounds.label_studio import Connection
 
-__all__ = ["Described", "ProjectKind", "describe", "read_description", "title_of"]
+__all__ = ["Described", "ProjectKind", "describe", "note_settings", "read_description", "title_of"]
 
 ProjectKind = str
 """What a project is to its campaign: `boxes`, `round 2`, `masks`, `test` or `gold`."""
@@ -41,8 +42,7 @@ def title_of(campaign: str, kind: ProjectKind) -> str:
 
 def describe(campaign: Campaign, kind: ProjectKind) -> str:
     """Return the description of a project: a line for people, the settings for programs."""
-    settings = msgspec.json.encode(campaign).decode()
-    return f"{kind.capitalize()} of the campaign {campaign.name}.\n\n{_MARK}{kind} {settings}"
+    return f"{kind.capitalize()} of the campaign {campaign.name}.\n\n{_line(campaign, kind)}"
 
 
 def read_description(text: str) -> Described | None:
@@ -58,3 +58,28 @@ def read_description(text: str) -> Described | None:
     except (msgspec.DecodeError, ValueError):
         return None
     return Described(campaign, kind.strip())
+
+
+def note_settings(connection: Connection, campaign: Campaign) -> None:
+    """Bring the settings that the campaign's newest project tells up to date.
+
+    Whatever people have written around them stays. Without a project there is nothing to do.
+    """
+    own = [
+        (project, told)
+        for project in connection.projects_beginning(title_of(campaign.name, ""))
+        if (told := read_description(project.description)) is not None
+        and told.campaign.name == campaign.name
+    ]
+    if not own:
+        return
+    project, told = own[-1]
+    before, _, rest = project.description.partition(_MARK)
+    after = "".join(rest.splitlines(keepends=True)[1:])
+    ending = "\n" if after else ""
+    whole = f"{before}{_line(campaign, told.kind)}{ending}{after}"
+    connection.describe_project(project.id, whole)
+
+
+def _line(campaign: Campaign, kind: ProjectKind) -> str:
+    return f"{_MARK}{kind} {msgspec.json.encode(campaign).decode()}"

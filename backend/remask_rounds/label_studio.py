@@ -140,6 +140,11 @@ class Connection:
         with _translated(self.url):
             self.client.projects.update(id=project_id, title=title)
 
+    def describe_project(self, project_id: int, description: str) -> None:
+        """Give the project another description."""
+        with _translated(self.url):
+            self.client.projects.update(id=project_id, description=description)
+
     def delete_project(self, project_id: int) -> None:
         """Delete the project with its tasks and annotations."""
         with _translated(self.url):

@@ -27,7 +27,7 @@ from remask_rounds.campaign import (
     classes_of,
 )
 from remask_rounds.campaign_store import CampaignStore
-from remask_rounds.described import describe, title_of
+from remask_rounds.described import describe, note_settings, title_of
 from remask_rounds.label_studio import Connection
 from remask_rounds.mask_jobs import MakeMasks, MaskJob, NoMask, job_of, mask_by_hand
 from remask_rounds.progress import Told, nobody
@@ -129,7 +129,9 @@ def open_test(
     opened = open_round(store, connection, test.name, make_masks, told=told)
     assert opened.round is not None
     rules = replace(rules, project=opened.round.project)
-    store.change_campaign(replace(campaign, qualification=rules))
+    campaign = replace(campaign, qualification=rules)
+    store.change_campaign(campaign)
+    note_settings(connection, campaign)
     return rules
 
 

@@ -1,0 +1,275 @@
+"""`remask campaign qualify | grade | people`: who may work in a campaign."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from remask_cli.campaign.common import (
+    ApiKey,
+    Json,
+    Name,
+    State,
+    Url,
+    app,
+    open_campaigns,
+    progress_bar,
+)
+from remask_cli.campaign.images import open_image_source
+from remask_cli.campaign.left_out import tell_left_out
+from remask_cli.campaign.masks import Device, Model, Weights, open_masks
+from remask_core.errors import InputError
+
+if TYPE_CHECKING:
+    from remask_core.types import RgbImage
+    from remask_rounds.campaign import Campaign, CampaignInstance, Qualification
+    from remask_rounds.campaign_store import CampaignStore
+    from remask_rounds.gold_instances import Gold
+    from remask_rounds.label_studio import Connection
+    from remask_rounds.qualification import Verdict
+    from remask_rounds.source_boxes import LeftOut
+    from remask_service.sources import ImageSource
+
+__all__ = ["grade", "people", "qualify"]
+
+_WORDS = {True: "passed", False: "not passed", None: "not finished"}
+
+
+@app.command(epilog="Example: `remask campaign qualify cats --gold gold.json --images photos`")
+def qualify(
+    name: Name,
+    gold: Annotated[
+        str | None,
+        typer.Option(
+            help="COCO file with segmentations, or the number of a Label Studio project with "
+            "masks; the campaign's own instances with truth if not given."
+        ),
+    ] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of the images of the file.")] = None,
+    image_prefix: Annotated[
+        str | None, typer.Option(help="As for `remask campaign create`.")
+    ] = None,
+    instances: Annotated[
+        int, typer.Option(min=1, help="How many of the campaign's own instances to take.")
+    ] = 20,
+    seed: Annotated[int, typer.Option(help="Seed of their choice.")] = 0,
+    min_iou: Annotated[
+        float, typer.Option(min=0, max=1, help="Least mean IoU of a person's masks.")
+    ] = 0.80,
+    max_seconds: Annotated[
+        float, typer.Option(min=0, help="Longest median time for an object.")
+    ] = 20.0,
+    min_instances: Annotated[
+        int, typer.Option(min=1, help="Fewest answered objects that a verdict rests on.")
+    ] = 10,
+    count_everybody: Annotated[
+        bool,
+        typer.Option("--count-everybody", help="Only report; clicks count whatever the verdict."),
+    ] = False,
+    model: Model = None,
+    device: Device = None,
+    weights: Weights = None,
+    url: Url = "http://localhost:8080",
+    api_key: ApiKey = "",
+    state: State = None,
+    as_json: Json = False,
+) -> None:
+    """Make a test from objects with known masks; only who passes it counts in the campaign.
+
+    Everybody answers the same objects on the page that they will work with. Afterwards
+    `remask campaign grade` gives the verdicts. May be given again, with other limits too.
+    """
+    import msgspec
+
+    from remask_rounds.campaign import Qualification
+    from remask_rounds.label_studio import connect
+    from remask_rounds.qualification import open_test
+
+    rules = Qualification(
+        min_mean_iou=min_iou,
+        max_median_s=max_seconds,
+        min_instances=min_instances,
+        required=not count_everybody,
+    )
+    left: list[LeftOut] = []
+    with open_campaigns(state) as store, connect(url, api_key) as connection:
+        campaign = store.campaign(name)
+        chosen = model or campaign.model
+        with (
+            open_masks(state, url, api_key, model=chosen, device=device, weights=weights) as masks,
+            progress_bar() as told,
+        ):
+            given = _gold(
+                store,
+                connection,
+                campaign,
+                gold,
+                place=(images, image_prefix),
+                count=(instances, seed),
+                left_out=left.append,
+            )
+            rules = open_test(store, connection, name, masks, given, rules=rules, told=told)
+    if as_json:
+        typer.echo(msgspec.json.encode(rules))
+        return
+    tell_left_out(left)
+    typer.echo(f"The test is open: {url.rstrip('/')}/projects/{rules.project}/data")
+    typer.echo(f"Afterwards: remask campaign grade {name} --pages verdicts")
+
+
+@app.command(epilog="Example: `remask campaign grade cats --pages verdicts`")
+def grade(
+    name: Name,
+    pages: Annotated[
+        Path | None, typer.Option(help="Folder to write a page for each person into.")
+    ] = None,
+    model: Model = None,
+    device: Device = None,
+    weights: Weights = None,
+    url: Url = "http://localhost:8080",
+    api_key: ApiKey = "",
+    state: State = None,
+    as_json: Json = False,
+) -> None:
+    """Judge everybody who has answered the campaign's test, and store the verdicts."""
+    import msgspec
+
+    from remask_rounds.label_studio import connect
+    from remask_rounds.qualification import grade_test
+
+    with open_campaigns(state) as store, connect(url, api_key) as connection:
+        chosen = model or store.campaign(name).model
+        with (
+            open_masks(state, url, api_key, model=chosen, device=device, weights=weights) as masks,
+            progress_bar() as told,
+        ):
+            verdicts = grade_test(store, connection, name, masks, told=told)
+        rules = store.campaign(name).qualification
+    assert rules is not None
+    if pages is not None:
+        with open_image_source(state, url, api_key) as source:
+            _write_pages(pages, verdicts, rules, name, source)
+    if as_json:
+        typer.echo(msgspec.json.encode([_row(one) for one in verdicts]))
+        return
+    if not verdicts:
+        typer.echo("nobody has answered the test yet")
+    for one in verdicts:
+        seconds = "?" if one.median_s is None else f"{one.median_s:.1f}"
+        typer.echo(
+            f"{one.name}: {_WORDS[one.passed]}, mean IoU {one.mean_iou:.3f}, median {seconds} s, "
+            f"{len(one.answers)} objects"
+        )
+
+
+@app.command(epilog="Example: `remask campaign people cats --accept ada@example.com`")
+def people(
+    name: Name,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(help="Let this person's clicks count, by e-mail; may be repeated."),
+    ] = None,
+    refuse: Annotated[
+        list[str] | None,
+        typer.Option(help="Leave this person's clicks out, by e-mail; may be repeated."),
+    ] = None,
+    url: Url = "http://localhost:8080",
+    api_key: ApiKey = "",
+    state: State = None,
+    as_json: Json = False,
+) -> None:
+    """List who has been judged and how, or decide it oneself.
+
+    The next `remask campaign grade` judges anew whoever has answered the test.
+    """
+    import msgspec
+
+    from remask_rounds.label_studio import connect
+
+    with open_campaigns(state) as store:
+        store.campaign(name)
+        if accept or refuse:
+            with connect(url, api_key) as connection:
+                users = connection.users()
+            decided = {**dict.fromkeys(accept or (), True), **dict.fromkeys(refuse or (), False)}
+            for address, counts in decided.items():
+                if address not in users:
+                    raise InputError(f"no user of Label Studio has the e-mail {address!r}")
+                store.put_person(name, users[address], name=address, qualified=counts)
+        known = store.people(name)
+    if as_json:
+        rows = [
+            {"annotator": number, "name": who, "passed": verdict}
+            for number, (who, verdict) in sorted(known.items())
+        ]
+        typer.echo(msgspec.json.encode(rows))
+        return
+    for _, (who, passed) in sorted(known.items()):
+        typer.echo(f"{who}: {_WORDS[passed]}")
+
+
+def _gold(
+    store: CampaignStore,
+    connection: Connection,
+    campaign: Campaign,
+    given: str | None,
+    *,
+    place: tuple[Path | None, str | None],
+    count: tuple[int, int],
+    left_out: Callable[[LeftOut], None],
+) -> list[Gold]:
+    """Return the gold instances that the command line names."""
+    from remask_rounds.gold_instances import gold_of_campaign, gold_of_file, gold_of_project
+    from remask_rounds.sources import ImagePlace
+    from remask_rounds.sources_coco import read_coco
+
+    if given is None:
+        return gold_of_campaign(store, campaign.name, count=count[0], seed=count[1])
+    if given.isdigit():
+        return gold_of_project(connection, campaign, int(given), left_out=left_out)
+    read = read_coco(Path(given), left_out=left_out)
+    return gold_of_file(connection, campaign, read, ImagePlace(*place), left_out=left_out)
+
+
+def _write_pages(
+    folder: Path,
+    verdicts: Sequence[Verdict],
+    rules: Qualification,
+    campaign: str,
+    source: ImageSource,
+) -> None:
+    from remask_core.images import decode_image
+    from remask_rounds.qualification_page import verdict_page
+
+    def image_of(instance: CampaignInstance) -> RgbImage:
+        return decode_image(source.fetch(instance.image, task_id=None).path.read_bytes())
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for one in verdicts:
+            page = verdict_page(
+                one,
+                rules,
+                campaign=campaign,
+                image_of=image_of,
+                made_by=f"Made by: remask campaign grade {campaign}",
+            )
+            file = re.sub(r"[^\w.@-]+", "_", one.name) + ".html"
+            (folder / file).write_text(page.to_html(), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"`--pages` must be a folder to write into: {error}") from error
+
+
+def _row(verdict: Verdict) -> dict[str, object]:
+    return {
+        "annotator": verdict.annotator,
+        "name": verdict.name,
+        "passed": verdict.passed,
+        "mean_iou": verdict.mean_iou,
+        "median_s": verdict.median_s,
+        "instances": len(verdict.answers),
+    }
