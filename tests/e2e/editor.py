@@ -36,6 +36,8 @@ const annotation = store?.annotationStore?.selected;
 const image = annotation?.objects?.find(o => o.type === 'image');
 """
 
+_STROKES = "annotation.regions.reduce((n, r) => n + (r.touches?.length ?? 0), 0)"
+
 
 @dataclass(frozen=True, slots=True)
 class ShownRegion:
@@ -141,6 +143,34 @@ class Editor:
         with self._answered() as exchange:
             self._press(x, y, keys)
         return exchange[0]
+
+    def point(self, x: float, y: float) -> None:
+        """Click with the tool in hand, no key held, and wait for the point that it makes."""
+        before = len(self.regions())
+        self._press(x, y, [])
+        self._wait_for(f"annotation.regions.length === {before + 1}")
+
+    def paint(self, box: tuple[float, float, float, float]) -> None:
+        """Draw a stroke across a box with the brush or eraser in hand."""
+        before = self._read(_STROKES)
+        self._drag(box)
+        self._wait_for(f"{_STROKES} === {before + 1}")
+
+    def press_key(self, key: str) -> None:
+        """Press a key of the editor's own."""
+        self.page.keyboard.press(key)
+
+    def choose_region(self, region_id: str) -> None:
+        """Choose a region in the list beside the image."""
+        place = [region.id for region in self.regions()].index(region_id)
+        self.page.locator(".lsf-outliner-item").nth(place).click()
+        self._wait_for(f"annotation.selectedRegions[0]?.cleanId === '{region_id}'")
+
+    def delete_region(self, region_id: str) -> None:
+        """Delete a region, chosen in the list, with the key for that."""
+        self.choose_region(region_id)
+        self.page.keyboard.press("Backspace")
+        self._wait_for(f"!annotation.regions.some(r => r.cleanId === '{region_id}')")
 
     def _choose(self, tool: Tool, label: str) -> None:
         """Take the wand of a tool, then the label: the other order takes the plain tool."""
