@@ -20,7 +20,7 @@ from pycocotools import mask as coco_mask
 from remask_core.errors import InputError
 from remask_core.geometry import box_of_mask
 from remask_core.images import MAX_PIXELS
-from remask_core.types import BoolMask, check_mask
+from remask_core.types import BoolMask, Box, check_mask
 
 __all__ = [
     "CocoRle",
@@ -44,24 +44,28 @@ class CocoRle(TypedDict):
     counts: str
 
 
-def encode_coco_rle(mask: BoolMask) -> CocoRle:
+def encode_coco_rle(mask: BoolMask, *, box: Box | None = None) -> CocoRle:
     """Return `mask`, (H, W) bool, as packed COCO RLE that `json.dumps` takes.
+
+    Args:
+        mask: To encode.
+        box: Its `box_of_mask`, if that is known already; finding it is half of the work.
 
     Raises:
         InputError: Not a two-dimensional bool array.
     """
     check_mask(mask, name="mask")
     height, width = mask.shape
-    return pack_coco_runs(np.diff(_run_ends(mask), prepend=0), shape_hw=(height, width))
+    return pack_coco_runs(np.diff(_run_ends(mask, box), prepend=0), shape_hw=(height, width))
 
 
-def _run_ends(mask: BoolMask) -> _Ints:
+def _run_ends(mask: BoolMask, box: Box | None) -> _Ints:
     """Return where each run of `mask` ends, column by column, zeros first.
 
     Only the box around the mask is turned on its side and searched: doing that to a whole image
     costs more than everything else together.
     """
-    box = box_of_mask(mask)
+    box = box or box_of_mask(mask)
     if box is None:
         return np.array([mask.size])
     x0, y0, x1, y1 = (int(edge) for edge in (box.x0, box.y0, box.x1, box.y1))

@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import msgspec
-import numpy as np
 
 from remask_core.errors import InputError, NotFound
-from remask_core.geometry import box_of_mask
 from remask_core.rle_coco import encode_coco_rle
 from remask_exports.instances import Instance
 from remask_exports.writing import Categories, Format
@@ -127,12 +125,11 @@ class _CocoFile(msgspec.Struct):
 
 
 def _annotation(instance: Instance) -> dict[str, Any]:
-    tight = box_of_mask(instance.mask)
-    assert tight is not None
+    tight, area = instance.measure()
     drawn = instance.box
     return {
-        "segmentation": encode_coco_rle(instance.mask),
-        "area": int(np.count_nonzero(instance.mask)),
+        "segmentation": encode_coco_rle(instance.mask, box=tight),
+        "area": area,
         "bbox": [tight.x0, tight.y0, tight.width, tight.height],
         "iscrowd": 0,
         "instance": instance.name,

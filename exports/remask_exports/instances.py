@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
+
+from remask_core.geometry import box_of_mask
 from remask_core.types import BoolMask, Box
 from remask_label_config.bodies import Region
 
@@ -91,3 +94,10 @@ class Instance:
     outcome: Outcome = "accepted"
     annotator: int | None = None
     regions: tuple[Region, ...] = field(default=(), compare=False, repr=False)
+
+    def measure(self) -> tuple[Box, int]:
+        """Return the tight half-open box around the mask, and the number of its pixels."""
+        box = box_of_mask(self.mask)
+        assert box is not None
+        x0, y0, x1, y1 = (int(edge) for edge in (box.x0, box.y0, box.x1, box.y1))
+        return box, int(np.count_nonzero(self.mask[y0:y1, x0:x1]))

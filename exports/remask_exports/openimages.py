@@ -14,7 +14,6 @@ from typing import Final
 import numpy as np
 
 from remask_core.errors import InputError, NotFound
-from remask_core.geometry import box_of_mask
 from remask_exports.instances import ImageRef, Instance, PlacedClick
 from remask_exports.writing import Categories, Format, encode_png
 
@@ -166,8 +165,7 @@ def read_label_names(path: Path) -> dict[str, str]:
 
 def _encoded(instance: Instance) -> EncodedMask:
     height, width = shape_hw = instance.image.shape_hw
-    box = instance.box or box_of_mask(instance.mask)
-    assert box is not None
+    box = instance.box or instance.measure()[0]
     places = (box.x0 / width, box.x1 / width, box.y0 / height, box.y1 / height)
     predicted = instance.predicted_iou
     return EncodedMask(

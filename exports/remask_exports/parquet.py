@@ -7,9 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
-from remask_core.geometry import box_of_mask
 from remask_core.rle_coco import encode_coco_rle
 from remask_core.types import Box
 from remask_exports.instances import Instance, PlacedClick
@@ -108,8 +105,7 @@ PARQUET: Final = Format("parquet", encode, ParquetWriter)
 
 def _line(instance: Instance) -> InstanceLine:
     image = instance.image
-    tight = box_of_mask(instance.mask)
-    assert tight is not None
+    tight, area = instance.measure()
     return InstanceLine(
         instance=instance.name,
         task=image.task,
@@ -119,9 +115,9 @@ def _line(instance: Instance) -> InstanceLine:
         width=image.shape_hw[1],
         label=instance.label,
         box=tight,
-        area=int(np.count_nonzero(instance.mask)),
+        area=area,
         drawn_box=instance.box,
-        counts=encode_coco_rle(instance.mask)["counts"],
+        counts=encode_coco_rle(instance.mask, box=tight)["counts"],
         predicted_iou=instance.predicted_iou,
         rank=instance.rank,
         score=instance.score,

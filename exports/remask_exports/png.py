@@ -10,7 +10,6 @@ from typing import Final
 
 import numpy as np
 
-from remask_core.geometry import box_of_mask
 from remask_exports.instances import Instance
 from remask_exports.writing import Categories, Format, encode_png, stem_of
 
@@ -123,15 +122,14 @@ def _label_map(instances: Sequence[Instance]) -> EncodedMap:
 
 def _row(instance: Instance, *, value: int) -> tuple[object, ...]:
     """Return a row of the index without the name of the picture."""
-    box = box_of_mask(instance.mask)
-    assert box is not None
+    box, area = instance.measure()
     return (
         instance.image.file_name,
         value,
         instance.label,
         *instance.image.shape_hw,
         *(int(edge) for edge in (box.x0, box.y0, box.x1, box.y1)),
-        int(np.count_nonzero(instance.mask)),
+        area,
         instance.name,
         instance.predicted_iou,
         instance.rank,

@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco_mask
 
 from remask_core.errors import InputError
+from remask_core.geometry import box_of_mask
 from remask_core.rle_coco import decode_coco_rle, encode_coco_rle
 from remask_core.types import BoolMask
 
@@ -36,6 +37,7 @@ def test_masks_are_those_of_pycocotools(mask: BoolMask) -> None:
 
     assert np.array_equal(coco_mask.decode(rle), mask)
     assert coco_mask.area(rle) == mask.sum()
+    assert encode_coco_rle(mask, box=box_of_mask(mask)) == rle
 
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=40).filter(any))
