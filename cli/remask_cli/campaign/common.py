@@ -61,11 +61,14 @@ def settings_with(state: str | None) -> Settings:
 
     from remask_service.settings import Settings
 
+    # Commands have options for these, and either alone would be refused.
+    own = ("LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY")
+    environ = {name: value for name, value in os.environ.items() if name not in own}
     if state is None:
-        return Settings.from_environ(os.environ)
+        return Settings.from_environ(environ)
     if "://" in state:
-        return Settings.from_environ(os.environ, overrides={"state_url": state})
-    return Settings.from_environ(os.environ, overrides={"state_dir": Path(state).absolute()})
+        return Settings.from_environ(environ, overrides={"state_url": state})
+    return Settings.from_environ(environ, overrides={"state_dir": Path(state).absolute()})
 
 
 @contextmanager
