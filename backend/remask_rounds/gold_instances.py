@@ -33,9 +33,10 @@ Gold: TypeAlias = tuple[CampaignInstance, Truth]
 def sample(
     instances: Sequence[CampaignInstance], count: int, *, seed: int
 ) -> list[CampaignInstance]:
-    """Return `count` of the instances, or all if there are fewer, in their order.
+    """Return `count` of the instances, or all if there are fewer, in the order they were drawn.
 
-    Classes take turns, the rarest first, so that none is missing for lack of luck.
+    Classes take turns, the rarest first, so that none is missing for lack of luck. A larger count
+    draws the same ones first.
     """
     rng = np.random.default_rng(seed)
     by_class: dict[str, list[CampaignInstance]] = {}
@@ -44,8 +45,7 @@ def sample(
     heaps = sorted(by_class.values(), key=lambda heap: (len(heap), heap[0].label))
     turns = [(turn, at, one) for at, heap in enumerate(heaps) for turn, one in enumerate(heap)]
     turns.sort(key=lambda one: one[:2])
-    chosen = {one.id for _, _, one in turns[:count]}
-    return [one for one in instances if one.id in chosen]
+    return [one for _, _, one in turns[:count]]
 
 
 def gold_of_campaign(store: CampaignStore, name: str, *, count: int, seed: int) -> list[Gold]:

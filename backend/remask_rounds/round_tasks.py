@@ -27,6 +27,7 @@ __all__ = [
     "answer_of",
     "digest_of",
     "instances_in",
+    "policy_of",
     "round_data",
     "task_of",
 ]
@@ -103,7 +104,7 @@ def task_of(
         "data": {
             IMAGE: image,
             "heading": _heading(campaign, number, instances),
-            "policy": _policy(campaign, instances),
+            "policy": policy_of(campaign, instances),
             LABELS: class_choices(_labels(instances)),
             "round": number,
             "remask": msgspec.to_builtins(
@@ -217,7 +218,7 @@ def _heading(campaign: Campaign, number: int, instances: Sequence[CampaignInstan
     return f"{', '.join(_labels(instances))} · {of} · up to {clicks}{each}"
 
 
-def _policy(campaign: Campaign, instances: Sequence[CampaignInstance]) -> str:
+def policy_of(campaign: Campaign, instances: Sequence[CampaignInstance]) -> str:
     """Return what holds for the classes at hand and then for every class, in Markdown.
 
     A policy that several classes share is given once.

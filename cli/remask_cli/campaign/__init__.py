@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from remask_cli.campaign import advance, create, people, restore, simulate, status
+from remask_cli.campaign import advance, create, gold, people, restore, simulate, status
 from remask_cli.campaign.common import app
 
-__all__ = ["advance", "app", "create", "people", "restore", "simulate", "status"]
+__all__ = ["advance", "app", "create", "gold", "people", "restore", "simulate", "status"]
 
 
 @app.callback()

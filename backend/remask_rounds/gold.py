@@ -1,0 +1,258 @@
+"""Reference masks painted by hand: some instances of a campaign, a share of them by two people.
+
+They are the truth that the ranking model learns from and that the report measures by; where two
+people have painted the same object, how well they agree says how much can be asked of anybody.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import msgspec
+
+from remask_core.errors import InputError, NotFound
+from remask_core.overlap import boundary_f, iou
+from remask_core.rle_coco import decode_coco_rle
+from remask_label_config.painting_page import write_painting_config
+from remask_label_config.round_regions import frame_region
+from remask_rounds.answers import visits_of
+from remask_rounds.campaign import Campaign, CampaignInstance, Truth, Visit
+from remask_rounds.campaign_store import CampaignStore
+from remask_rounds.create import tasks_of
+from remask_rounds.described import describe, title_of
+from remask_rounds.gold_instances import sample
+from remask_rounds.label_studio import Connection
+from remask_rounds.progress import Told, nobody
+from remask_rounds.round_tasks import RoundData, ShownInstance, instances_in, policy_of
+
+__all__ = ["Agreement", "GoldRead", "open_gold", "read_gold"]
+
+_PAINTERS = {"gold": 1, "gold twice": 2}
+"""Kind of project to how many people paint the same object. Label Studio cannot ask this of some
+tasks of a project only."""
+
+_ROUND = 0
+_BOXES = "box"
+"""Model version of the frames that show which object is meant."""
+
+_TASKS_PER_REQUEST = 100
+_BOUNDARY_PX = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How well two people's masks of one instance agree.
+
+    Attributes:
+        instance: `CampaignInstance.id`.
+        annotators: Label Studio's ids.
+        iou: Of the two masks.
+        boundary_f: Of their boundaries, within 5 px.
+    """
+
+    instance: str
+    annotators: tuple[int | None, int | None]
+    iou: float
+    boundary_f: float
+
+
+@dataclass(frozen=True, slots=True)
+class GoldRead:
+    """What has been painted so far.
+
+    Attributes:
+        instances: How many there are to paint.
+        painted: How many have a mask, which is now a truth of the campaign.
+        skipped: Those that somebody has found impossible to outline, and nobody has painted.
+        agreements: One for each pair of masks of the same instance.
+    """
+
+    instances: int
+    painted: int
+    skipped: tuple[str, ...]
+    agreements: tuple[Agreement, ...]
+
+
+def open_gold(
+    store: CampaignStore,
+    connection: Connection,
+    name: str,
+    *,
+    count: int,
+    double: float,
+    seed: int = 0,
+    told: Told = nobody,
+) -> dict[str, int]:
+    """Have `count` instances of a campaign painted by hand, and return the projects' ids by kind.
+
+    Classes take turns. Called again with a larger count it adds instances to those that are there;
+    with the same arguments it does nothing.
+
+    Args:
+        store: With the campaign in it.
+        connection: To Label Studio.
+        name: Of the campaign.
+        count: Of instances; all if there are fewer.
+        double: Share of them, in [0, 1], that two people paint.
+        seed: Of the choice.
+        told: Of the tasks imported.
+
+    Raises:
+        NotFound: There is no such campaign.
+        InputError: A count below 1, or a share out of range.
+    """
+    if count < 1 or not 0 <= double <= 1:
+        raise InputError(
+            f"`count` must be at least 1 and `double` in [0, 1]; got {count} and {double}"
+        )
+    campaign = store.campaign(name)
+    chosen: dict[str, list[CampaignInstance]] = {kind: [] for kind in _PAINTERS}
+    for place, instance in enumerate(sample(store.instances(name), count, seed=seed)):
+        # Spread evenly, so that a larger count changes nothing for those that came before.
+        twice = math.floor((place + 1) * double + 1e-9) > math.floor(place * double + 1e-9)
+        chosen["gold twice" if twice else "gold"].append(instance)
+    return {
+        kind: _fill(connection, campaign, kind, instances, told)
+        for kind, instances in chosen.items()
+        if instances
+    }
+
+
+def read_gold(
+    store: CampaignStore, connection: Connection, name: str, *, told: Told = nobody
+) -> GoldRead:
+    """Read what has been painted, and store it as truths of the campaign.
+
+    Of several masks of an instance the one changed last becomes the truth; what each person
+    painted is kept beside it. A mask that has been
+    withdrawn since stays a truth until another is painted.
+
+    Args:
+        store: With the campaign in it.
+        connection: To Label Studio.
+        name: Of the campaign.
+        told: Of the tasks read.
+
+    Raises:
+        NotFound: There is no such campaign, or nothing of it is being painted.
+    """
+    campaign = store.campaign(name)
+    known = {one.id: one for one in store.instances(name)}
+    visits: dict[str, list[Visit]] = {}
+    for kind in _PAINTERS:
+        for project in connection.projects_titled(title_of(name, kind))[:1]:
+            for task in tasks_of(connection, project, told=told):
+                for instance in instances_in(task["data"]):
+                    visits.setdefault(instance.id, [])
+                for visit in visits_of(campaign, _ROUND, task):
+                    visits[visit.instance].append(visit)
+    if not visits:
+        raise NotFound(
+            f"nothing of {name!r} is being painted; `remask campaign gold {name}` begins"
+        )
+    truths: list[Truth] = []
+    agreements: list[Agreement] = []
+    for instance, some in visits.items():
+        painted = _by_person(some)
+        if painted and instance in known:
+            counts = painted[-1].painted
+            assert counts is not None
+            truths.append(Truth(instance, counts, "painted"))
+            truths += [
+                Truth(instance, one.painted, f"by {one.annotator}")
+                for one in painted
+                if one.painted is not None and one.annotator is not None
+            ]
+            agreements += _agreements(known[instance], painted)
+    store.put_truths(name, truths)
+    done = {truth.instance for truth in truths}
+    skipped = [one for one, some in visits.items() if some and one not in done]
+    return GoldRead(len(visits), len(done), tuple(skipped), tuple(agreements))
+
+
+def _fill(
+    connection: Connection,
+    campaign: Campaign,
+    kind: str,
+    instances: Sequence[CampaignInstance],
+    told: Told,
+) -> int:
+    title = title_of(campaign.name, kind)
+    earlier = connection.projects_titled(title)
+    project = (
+        earlier[0]
+        if earlier
+        else connection.create_project(
+            title,
+            label_config=write_painting_config(),
+            description=describe(campaign, kind),
+            maximum_annotations=_PAINTERS[kind],
+        )
+    )
+    present = {one.id for _, data in connection.task_data(project) for one in instances_in(data)}
+    missing = [one for one in instances if one.id not in present]
+    for start in range(0, len(missing), _TASKS_PER_REQUEST):
+        some = missing[start : start + _TASKS_PER_REQUEST]
+        connection.import_whole_tasks(project, [_task(campaign, one) for one in some])
+        told(kind, len(present) + start + len(some), len(present) + len(missing))
+    connection.show_model_version(project, _BOXES)
+    return project
+
+
+def _task(campaign: Campaign, instance: CampaignInstance) -> Mapping[str, Any]:
+    box = instance.box
+    shown = ShownInstance(
+        id=instance.id,
+        label=instance.label,
+        box=(float(box.x0), float(box.y0), float(box.x1), float(box.y1)),
+        source_task=instance.source_task,
+        source_id=instance.source_id,
+        # No mask is shown, so any mask that comes back was painted.
+        shown="",
+    )
+    data = RoundData(
+        campaign=campaign.name,
+        round=_ROUND,
+        shape_hw=instance.shape_hw,
+        image=instance.image,
+        instances=(shown,),
+    )
+    frame = frame_region(box, instance=instance.id, shape_hw=instance.shape_hw)
+    return {
+        "data": {
+            "image": instance.image,
+            "heading": f"Paint: {instance.label}",
+            "policy": policy_of(campaign, [instance]),
+            "remask": msgspec.to_builtins(data),
+        },
+        "predictions": [{"model_version": _BOXES, "score": 0.0, "result": [frame]}],
+    }
+
+
+def _by_person(visits: Sequence[Visit]) -> list[Visit]:
+    """Return the last mask of each person, the one changed last at the end."""
+    latest: dict[int | None, Visit] = {}
+    for visit in sorted(visits, key=lambda one: (one.updated_at, one.annotation)):
+        latest.pop(visit.annotator, None)
+        if visit.painted is not None:
+            latest[visit.annotator] = visit
+    return list(latest.values())
+
+
+def _agreements(instance: CampaignInstance, painted: Sequence[Visit]) -> list[Agreement]:
+    masks = [
+        decode_coco_rle({"size": list(instance.shape_hw), "counts": one.painted}) for one in painted
+    ]
+    return [
+        Agreement(
+            instance=instance.id,
+            annotators=(painted[a].annotator, painted[b].annotator),
+            iou=iou(masks[a], masks[b]),
+            boundary_f=boundary_f(masks[a], masks[b], radius_px=_BOUNDARY_PX),
+        )
+        for a, b in combinations(range(len(painted)), 2)
+    ]

@@ -1,0 +1,89 @@
+"""`remask campaign gold`: reference masks, painted by hand."""
+
+from __future__ import annotations
+
+from statistics import fmean
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from remask_cli.campaign.common import (
+    ApiKey,
+    Json,
+    Name,
+    State,
+    Url,
+    app,
+    open_campaigns,
+    progress_bar,
+)
+
+if TYPE_CHECKING:
+    from remask_rounds.gold import GoldRead
+
+__all__ = ["gold"]
+
+
+@app.command(epilog="Example: `remask campaign gold cats --instances 20 --double 0.3`")
+def gold(
+    name: Name,
+    instances: Annotated[
+        int, typer.Option(min=1, help="How many instances to have painted, classes in turn.")
+    ] = 20,
+    double: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of them that two people paint.")
+    ] = 0.3,
+    seed: Annotated[int, typer.Option(help="Seed of the choice.")] = 0,
+    read: Annotated[
+        bool,
+        typer.Option("--read", help="Take in what has been painted, instead of asking for it."),
+    ] = False,
+    url: Url = "http://localhost:8080",
+    api_key: ApiKey = "",
+    state: State = None,
+    as_json: Json = False,
+) -> None:
+    """Have some instances painted by hand; with `--read`, take the masks in as the truth.
+
+    Given again with more instances, it adds to those that are there. Reading also tells how well
+    two people agree on the same object.
+    """
+    import msgspec
+
+    from remask_rounds.gold import open_gold, read_gold
+    from remask_rounds.label_studio import connect
+
+    with (
+        open_campaigns(state) as store,
+        connect(url, api_key) as connection,
+        progress_bar() as told,
+    ):
+        if read:
+            found = read_gold(store, connection, name, told=told)
+        else:
+            projects = open_gold(
+                store, connection, name, count=instances, double=double, seed=seed, told=told
+            )
+    if as_json:
+        typer.echo(msgspec.json.encode(found if read else projects))
+    elif read:
+        _show(found)
+    else:
+        for kind, project in projects.items():
+            typer.echo(f"To paint, {kind}: {url.rstrip('/')}/projects/{project}/data")
+        typer.echo(f"Afterwards: remask campaign gold {name} --read")
+
+
+def _show(found: GoldRead) -> None:
+    typer.echo(f"Painted: {found.painted} of {found.instances} instances")
+    if found.skipped:
+        typer.echo(f"Skipped: {', '.join(found.skipped)}")
+    if not found.agreements:
+        return
+    typer.echo(
+        f"Agreement of two people, {len(found.agreements)} pairs: "
+        f"mean IoU {fmean(one.iou for one in found.agreements):.3f}, "
+        f"mean boundary F within 5 px {fmean(one.boundary_f for one in found.agreements):.3f}"
+    )
+    for one in sorted(found.agreements, key=lambda pair: pair.iou):
+        typer.echo(f"{one.instance}: IoU {one.iou:.3f}, boundary F {one.boundary_f:.3f}")

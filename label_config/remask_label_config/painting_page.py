@@ -1,0 +1,43 @@
+"""The page on which reference masks are painted by hand, one object at a time."""
+
+from __future__ import annotations
+
+from remask_label_config.round_regions import FRAME_LABEL, IMAGE, MASK
+
+__all__ = ["write_painting_config"]
+
+_HOW_TO = (
+    "Paint the object in the yellow box, all of it and nothing else, as exactly as you can.",
+    "B is the brush, E the eraser; the square brackets change their size.",
+    "Ctrl and the wheel zoom, H moves the picture, Ctrl+Z takes back a stroke.",
+    "Skip the object if nobody could outline it.",
+)
+
+
+def write_painting_config() -> str:
+    """Return the XML of a labelling configuration for painting one object's mask.
+
+    Its class is not asked for: the task says what the object is. The task's data brings `heading`
+    and `policy`, as `remask_rounds.gold` writes them, and a prediction the box as a frame.
+    """
+    lines = [
+        "<View>",
+        '  <View style="display: flex; align-items: flex-start; gap: 48px">',
+        '    <View style="flex: 1 1 auto; min-width: 0">',
+        f'      <Image name="{IMAGE}" value="${IMAGE}" zoom="true" zoomControl="true" '
+        'brightnessControl="true" contrastControl="true"/>',
+        "    </View>",
+        '    <View style="flex: 0 0 20em; position: sticky; top: 0; font-size: 14px">',
+        '      <Header value="$heading" size="4"/>',
+        f'      <BrushLabels name="{MASK}" toName="{IMAGE}" smart="false">',
+        '        <Label value="Object" background="#ff00ff" selected="true" hotkey="1"/>',
+        # A key that keyboards lack, for nobody draws boxes here.
+        f'        <Label value="{FRAME_LABEL}" background="#ffd400" hotkey="f19"/>',
+        "      </BrushLabels>",
+        *(f'      <Markdown value="{line}"/>' for line in _HOW_TO),
+        '      <Markdown value="$policy"/>',
+        "    </View>",
+        "  </View>",
+        "</View>",
+    ]
+    return "\n".join(lines) + "\n"
