@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from remask_rounds.campaign import (
-    Campaign,
-    CampaignInstance,
-    Mask,
-    Truth,
-    Visit,
-    standing_visits,
-)
+from remask_rounds.campaign import CampaignInstance, Mask, Truth, Visit
 from remask_rounds.campaign_store import CampaignStore
+from remask_rounds.standing import Standing, standings
 
-__all__ = ["Entry", "counting_annotators", "journal"]
+__all__ = ["Entry", "journal"]
 
 _INSTANCES_AT_ONCE = 200
 
@@ -28,8 +22,7 @@ class Entry:
     Attributes:
         instance: What was visited.
         visit: What the annotation says.
-        counts: Whether the round went on from this visit: of several annotations of a round only
-            the newest by an annotator who counts does.
+        counts: Whether the campaign went on from this visit; see `Standing.visits`.
         before: The mask that was shown; None if it is not there.
         after: The mask after the round, the shown one where it was found good. None while the
             round is open, for a skipped instance, and for a visit that does not count.
@@ -52,45 +45,27 @@ def journal(store: CampaignStore, name: str) -> Iterator[Entry]:
     Raises:
         NotFound: There is no campaign of that name.
     """
-    counting = counting_annotators(store, store.campaign(name))
+    campaign = store.campaign(name)
     truths = store.truths(name)
     instances = iter(store.instances(name))
     while some := list(islice(instances, _INSTANCES_AT_ONCE)):
         ids = [instance.id for instance in some]
         masks = dict(store.masks(name, of=ids))
         visits = store.visits(name, of=ids)
-        for instance in some:
-            yield from _entries(
-                instance,
-                visits.get(instance.id, ()),
-                masks.get(instance.id, {}),
-                counting=counting,
-                truth=truths.get(instance.id),
-            )
+        for standing in standings(store, campaign, of=some):
+            own = standing.instance.id
+            truth = truths.get(own)
+            for visit in visits.get(own, ()):
+                yield _entry(standing, visit, masks.get(own, {}), truth)
 
 
-def counting_annotators(store: CampaignStore, campaign: Campaign) -> frozenset[int] | None:
-    """Return the annotators whose visits count, by Label Studio's ids; None: everybody's do."""
-    if campaign.qualification is None or not campaign.qualification.required:
-        return None
-    people = store.people(campaign.name)
-    return frozenset(annotator for annotator, (_, passed) in people.items() if passed)
-
-
-def _entries(
-    instance: CampaignInstance,
-    visits: Sequence[Visit],
-    masks: Mapping[int, Mask],
-    *,
-    counting: frozenset[int] | None,
-    truth: Truth | None,
-) -> Iterator[Entry]:
-    standing = standing_visits(visits, qualified=counting)
-    for visit in visits:
-        shown = [number for number in masks if number < visit.round]
-        before = masks[max(shown)] if shown else None
-        counts = standing.get(visit.round) == visit
-        after = None
-        if counts and visit.outcome != "skipped":
-            after = masks.get(visit.round, before if visit.outcome == "accepted" else None)
-        yield Entry(instance, visit, counts, before, after, truth)
+def _entry(
+    standing: Standing, visit: Visit, masks: Mapping[int, Mask], truth: Truth | None
+) -> Entry:
+    shown = [number for number in masks if number < visit.round]
+    before = masks[max(shown)] if shown else None
+    counts = standing.visits.get(visit.round) == visit
+    after = None
+    if counts and visit.outcome != "skipped":
+        after = masks.get(visit.round, before if visit.outcome == "accepted" else None)
+    return Entry(standing.instance, visit, counts, before, after, truth)

@@ -16,6 +16,7 @@ from remask_exports.instances import ImageRef, Instance, Outcome, PlacedClick
 from remask_label_config.bodies import Region, WebhookAnnotation
 from remask_label_config.masks import has_mask, mask_of_region
 from remask_label_config.prompts import Mark, Sign, marks_of
+from remask_label_config.round_regions import is_frame
 
 __all__ = ["ExportedTask", "Found", "LeftOut", "decode_task", "file_name_of", "instances_of"]
 
@@ -177,7 +178,7 @@ def file_name_of(address: str) -> str:
 
 def _of_annotation(task: ExportedTask, annotation: WebhookAnnotation) -> Iterator[Found | LeftOut]:
     regions = annotation.regions()
-    masks = [region for region in regions if has_mask(region)]
+    masks = [region for region in regions if has_mask(region) and not is_frame(region)]
     expected = _campaign_instances(task.data)
     if not masks and not expected:
         yield LeftOut(f"{task.id}/{annotation.id}", "no-mask")
@@ -212,9 +213,9 @@ def _of_annotation(task: ExportedTask, annotation: WebhookAnnotation) -> Iterato
                 round=_as_round(task.data.get("round")) if own is None else own,
                 annotator=next((who for who in (person, by) if _is_int(who)), None),
             )
-    for name in expected:
+    for name, outcome in expected.items():
         if name not in taken:
-            yield LeftOut(name, "skipped")
+            yield LeftOut(name, "skipped" if outcome == "skipped" else "no-mask")
 
 
 def _name(region: Region) -> str | None:
@@ -223,12 +224,17 @@ def _name(region: Region) -> str | None:
     return name if isinstance(name, str) and name else None
 
 
-def _campaign_instances(data: Mapping[str, Any]) -> list[str]:
-    """Return the instances that a task of a campaign says it holds."""
+def _campaign_instances(data: Mapping[str, Any]) -> dict[str, object]:
+    """Return the instances that a task of a campaign says it holds, and how they left it.
+
+    The task of a round does not say it; there, whoever takes the mask away skips the instance.
+    """
     told = data.get("remask")
     listed = told.get("instances") if isinstance(told, dict) else None
     rows = [row for row in listed or () if isinstance(row, dict)]
-    return [row["id"] for row in rows if isinstance(row.get("id"), str)]
+    return {
+        row["id"]: row.get("outcome", "skipped") for row in rows if isinstance(row.get("id"), str)
+    }
 
 
 def _prompts(regions: Sequence[Region], *, rid: str) -> list[Mark]:
