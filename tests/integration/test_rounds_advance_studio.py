@@ -1,0 +1,163 @@
+"""A campaign in the real Label Studio, by the command as a manager gives it; killed and resumed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+from fakes import toy_image
+from studio import Studio
+
+from remask_core.types import Box
+from remask_rounds.campaign import Campaign, CampaignInstance, PlacedClick
+from remask_rounds.campaign_store import CampaignStore
+from remask_rounds.create import tasks_of
+from remask_rounds.described import title_of
+from remask_rounds.round_tasks import answer_of, instances_in
+from remask_rounds.standing import standings
+
+TESTS = Path(__file__).parent.parent
+SHAPE_HW = (60, 80)
+N_INSTANCES = 24
+
+
+class Manager:
+    """A campaign, and who gives the commands."""
+
+    def __init__(self, studio: Studio, folder: Path, name: str) -> None:
+        self.studio, self.folder, self.name = studio, folder, name
+        images = studio.files_root / "images"
+        instances = []
+        for n in range(N_INSTANCES):
+            mark = n // 2
+            cv2.imwrite(str(images / f"{name}{mark}.png"), toy_image(mark, SHAPE_HW))
+            address = f"/data/local-files/?d=images/{name}{mark}.png"
+            box = Box(5.0 + n, 6.0, 40.0 + n, 50.0)
+            instances.append(CampaignInstance(f"{name}-{n}", address, SHAPE_HW, "cat", box, n, "b"))
+        base = studio.connection.create_project(f"{name} files", label_config="<View/>")
+        studio.connection.serve_folder(base, images)
+        store = CampaignStore.open(folder / "campaigns.db")
+        store.add_campaign(
+            Campaign(name, base, 1000.0, rounds=2, model="fakes:load_toy"), instances
+        )
+        store.close()
+
+    def start(self, *more: str, **env: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "remask_cli", "campaign", "advance", self.name, *more]
+        command += ["--state", str(self.folder), "--url", self.studio.url]
+        return subprocess.Popen(
+            command,
+            env={
+                **os.environ,
+                "LABEL_STUDIO_API_KEY": self.studio.api_key,
+                "PYTHONPATH": str(TESTS),
+                **env,
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def advance(self, *more: str) -> str:
+        process = self.start(*more)
+        said, complained = process.communicate(timeout=300)
+        assert process.returncode == 0, complained.decode()
+        return said.decode()
+
+    def store(self) -> CampaignStore:
+        return CampaignStore.open(self.folder / "campaigns.db")
+
+    def tasks(self, kind: str) -> list[dict[str, Any]]:
+        (project,) = self.studio.connection.projects_titled(title_of(self.name, kind))
+        return list(tasks_of(self.studio.connection, project))
+
+    def answer(self, number: int, clicks: Callable[[int], list[PlacedClick]]) -> None:
+        for task in self.tasks(f"round {number}"):
+            (instance,) = instances_in(task["data"])
+            n = int(instance.id.rpartition("-")[2])
+            if not task["annotations"]:
+                self.studio.connection.annotate(
+                    task["id"],
+                    result=answer_of(task, clicks(n)),
+                    skipped=False,
+                    lead_time_s=7.5,
+                    user=1,
+                )
+
+    def picture(self) -> dict[str, Any]:
+        """All that matters, without numbers that depend on the way."""
+        store = self.store()
+        try:
+            campaign = store.campaign(self.name)
+            found: dict[str, Any] = {
+                "rounds": [(one.number, one.state) for one in store.rounds(self.name)],
+                "outcomes": [
+                    (one.instance.id.rpartition("-")[2], one.outcome)
+                    for one in standings(store, campaign)
+                ],
+                "masks": [
+                    {at: (mask.counts, mask.history) for at, mask in made.items()}
+                    for _, made in store.masks(self.name)
+                ],
+            }
+        finally:
+            store.close()
+        for kind in ("round 1", "round 2", "masks"):
+            tasks = self.tasks(kind)
+            found[kind] = sorted(
+                [one["id"].rpartition("-")[2] for one in task["data"]["remask"]["instances"]]
+                for task in tasks
+            )
+            found[f"{kind} regions"] = sum(
+                len(one["result"]) for task in tasks for one in task["annotations"]
+            )
+        return found
+
+
+def clicks_of_round_one(n: int) -> list[PlacedClick]:
+    return [PlacedClick(f"a{n}", 70.0 - n, 30.0, True)] if n % 3 else []
+
+
+def clicks_of_round_two(n: int) -> list[PlacedClick]:
+    return [PlacedClick(f"b{n}", 20.0 + n, 20.0, False)] if n % 2 else []
+
+
+def test_killed_at_any_time_and_given_again_the_command_ends_as_undisturbed(
+    studio: Studio, tmp_path: Path
+) -> None:
+    undisturbed = Manager(studio, tmp_path / "calm", "calm")
+    assert "Round 1 is open with 24 instances" in undisturbed.advance()
+    undisturbed.answer(1, clicks_of_round_one)
+    assert "Round 2 is open with 16 instances" in undisturbed.advance()
+    undisturbed.answer(2, clicks_of_round_two)
+    assert "/projects/" in undisturbed.advance()
+
+    disturbed = Manager(studio, tmp_path / "storm", "storm")
+    killed = 0
+    for number, clicks in ((1, clicks_of_round_one), (2, clicks_of_round_two), (3, None)):
+        for delay_s in (1.6, 2.2, 2.8, 3.4):
+            process = disturbed.start(TOY_PREDICT_S="0.03")
+            try:
+                process.communicate(timeout=delay_s)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
+                killed += 1
+        if clicks is not None:
+            store = disturbed.store()
+            rounds = store.rounds("storm")
+            store.close()
+            if not rounds or rounds[-1].number < number or rounds[-1].state != "open":
+                disturbed.advance()
+            disturbed.answer(number, clicks)
+        else:
+            disturbed.advance()
+
+    assert killed >= 3
+    assert undisturbed.picture() == disturbed.picture()
