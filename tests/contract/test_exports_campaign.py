@@ -279,7 +279,9 @@ def test_outside_readers_find_the_object_where_the_picture_shows_it(
     capsys.readouterr()
     assert scores.stats[0] == pytest.approx(1.0)
 
-    [line] = csv.DictReader((tmp_path / "openimages" / "segmentations.csv").open())
+    [line] = csv.DictReader(
+        (tmp_path / "openimages" / "segmentations.csv").read_text().splitlines()
+    )
     path = tmp_path / "openimages" / "masks" / line["MaskPath"]
     assert np.array_equal(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) > 0, truth)
     assert float(line["BoxXMax"]) == pytest.approx(52 / 64)
