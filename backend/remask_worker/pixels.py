@@ -16,6 +16,10 @@ from remask_worker.calls import BadImage
 
 __all__ = ["encode_mask", "read_image"]
 
+_SEE_THROUGH = 254
+"""Of 255: the editor lets clicks through a mask that is not wholly opaque, so that a click on the
+mask mends it without a key being held."""
+
 
 def read_image(path: str, *, max_pixels: int) -> RgbImage:
     """Return the image in the file as a browser shows it: (H, W, 3) uint8 RGB.
@@ -34,7 +38,7 @@ def read_image(path: str, *, max_pixels: int) -> RgbImage:
 def encode_mask(mask: BoolMask, encoding: Literal["ls_rle", "png"]) -> bytes:
     """Return the mask as `Call.encoding` describes."""
     if encoding == "ls_rle":
-        return encode_ls_rle_bytes(mask)
+        return encode_ls_rle_bytes(mask, opacity=_SEE_THROUGH)
     # White and opaque, or black and transparent: all four channels are equal.
     rgba = np.repeat(mask.view(np.uint8)[:, :, None] * np.uint8(255), 4, axis=2)
     done, png = cv2.imencode(".png", rgba, [cv2.IMWRITE_PNG_COMPRESSION, 1])

@@ -117,7 +117,7 @@ class Control:
 
 @dataclass(frozen=True, slots=True)
 class ImageControls:
-    """An image and the controls that matter here; `labels` is set where masks carry none."""
+    """An image and the controls that matter here; `labels` names what other controls draw."""
 
     image: ImageTag
     mask: Control
@@ -289,7 +289,7 @@ def _wire(image: ImageTag, mask: Control, controls: list[Control]) -> ImageContr
         mask=mask,
         keypoints=prompting["keypoint"],
         rectangles=prompting["rectangle"],
-        labels=None if mask.labelled else names,
+        labels=names,
     )
 
 

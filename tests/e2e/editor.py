@@ -150,6 +150,21 @@ class Editor:
         self._press(x, y, [])
         self._wait_for(f"annotation.regions.length === {before + 1}")
 
+    def take_click_wand(self) -> None:
+        """Take the point tool that asks the backend, as its button does."""
+        taken = self._read(
+            """window.ToolManager.allInstances().flatMap(manager => manager.allTools()
+                 .filter(tool => tool.fullName === 'KeyPointTool-dynamic')
+                 .map(tool => manager.selectTool(tool, true))).length"""
+        )
+        assert taken == 1, "the page offers no wand for points"
+
+    def ask(self, x: float, y: float, *, positive: bool = True) -> Exchange:
+        """Click with the wand in hand and wait for the answer; Alt makes the click negative."""
+        with self._answered() as exchange:
+            self._press(x, y, [] if positive else ["Alt"])
+        return exchange[0]
+
     def paint(self, box: tuple[float, float, float, float]) -> None:
         """Draw a stroke across a box with the brush or eraser in hand."""
         before = self._read(_STROKES)

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pytest
 from e2e.editor import Editor
-from e2e.results import assert_near
+from e2e.results import assert_near, mask_of, masks_in
+from fakes import toy_mask
 from studio import ACCOUNT, Studio
 
 from remask_core.rle_coco import decode_coco_rle, encode_coco_rle
-from remask_core.types import BoolMask, Box
+from remask_core.types import BoolMask, Box, Click, Prompt
 from remask_label_config.round_page import write_round_config
 from remask_rounds.answers import visits_of
 from remask_rounds.campaign import Campaign, CampaignInstance, Mask, PlacedClick, Visit
+from remask_rounds.label_studio import BackendAddress
 from remask_rounds.round_tasks import task_of
 
 CAMPAIGN = Campaign("pets", source_project=1, created_at=0.0, policies={"cat": "With the tail."})
@@ -30,13 +32,14 @@ class OpenRound:
     """A round's project."""
 
     studio: Studio
+    campaign: Campaign
     project_id: int
     task_ids: Sequence[int]
 
     def visits(self) -> list[Visit]:
         """What the annotators said, task by task."""
         tasks = self.studio.connection.export_tasks(self.project_id)
-        return [visit for task in tasks for visit in visits_of(CAMPAIGN, 1, task)]
+        return [visit for task in tasks for visit in visits_of(self.campaign, 1, task)]
 
     def visit(self) -> Visit:
         """What the only annotation says of its only instance."""
@@ -57,14 +60,19 @@ def open_round(studio: Studio, request: pytest.FixtureRequest) -> Callable[..., 
     """Make a round's project: one task for each group of boxes, whose masks fill their boxes."""
 
     def open_round(
-        picture: tuple[str, Any], groups: Sequence[Mapping[str, Box]] = ({"cat": CAT},)
+        picture: tuple[str, Any],
+        groups: Sequence[Mapping[str, Box]] = ({"cat": CAT},),
+        *,
+        backend: BackendAddress | None = None,
     ) -> OpenRound:
+        campaign = replace(CAMPAIGN, mode="batch" if backend is None else "live")
         name, image = picture
         shape_hw = image.shape[:2]
         address = f"/data/local-files/?d=images/{name}"
         connection = studio.connection
         project_id = connection.create_project(
-            request.node.name[:50], label_config=write_round_config(["cat", "dog"])
+            request.node.name[:50],
+            label_config=write_round_config(["cat", "dog"], mode=campaign.mode),
         )
         connection.serve_folder(project_id, studio.files_root / "images")
         tasks = []
@@ -77,10 +85,12 @@ def open_round(studio: Studio, request: pytest.FixtureRequest) -> Callable[..., 
                 one.id: Mask(one.id, 0, _counts(_filled(one.box, shape_hw)), 0.7, "toy@0")
                 for one in instances
             }
-            tasks.append(task_of(CAMPAIGN, 1, instances, masks))
+            tasks.append(task_of(campaign, 1, instances, masks))
         connection.import_whole_tasks(project_id, tasks)
+        if backend is not None:
+            connection.add_backend(project_id, backend)
         task_ids = [task["id"] for task in connection.export_tasks(project_id)]
-        return OpenRound(studio, project_id, task_ids)
+        return OpenRound(studio, campaign, project_id, task_ids)
 
     return open_round
 
@@ -268,3 +278,29 @@ def test_a_photo_stored_on_its_side_is_clicked_as_it_is_shown(
     annotator.submit()
 
     _assert_clicked([((200, 500), True)], work.visit().clicks)
+
+
+def test_live_each_click_is_answered_in_place(annotator, open_round, toy_backend, picture) -> None:
+    """The mask that is shown becomes the answer's; the next click on it needs no key either."""
+    _, image = picture
+    work = open_round(picture, backend=toy_backend)
+    annotator.open_stream(work.project_id)
+    annotator.switch(auto_accept=True)
+    annotator.take_click_wand()
+
+    annotator.ask(*BESIDE_CAT)
+    annotator.ask(*ON_CAT, positive=False)
+    annotator.ask(200, 150, positive=False)
+    (shown,) = masks_in(annotator.ask(212, 158).answered)
+    annotator.submit()
+
+    visit = work.visit()
+    assert visit.outcome == "corrected"
+    places = [(BESIDE_CAT, True), (ON_CAT, False), ((200, 150), False), ((212, 158), True)]
+    _assert_clicked(places, visit.clicks)
+    assert all(click.at is not None for click in visit.clicks)
+    clicks = tuple(Click(int(one.x), int(one.y), one.positive) for one in visit.clicks)
+    prompt = Prompt(clicks=clicks, prior_mask=_filled(CAT, (480, 640)))
+    assert visit.painted == _counts(toy_mask(image, prompt))
+    assert shown["id"] == "cat_0"
+    assert visit.painted == _counts(mask_of(shown))
