@@ -252,7 +252,8 @@ class Truth:
     Attributes:
         instance: `CampaignInstance.id`.
         counts: COCO RLE counts, compressed.
-        source: Where it came from: `file` or `painted`.
+        source: Where it came from: `file`, `painted`, or `by 7` for what person 7 painted, whether
+            it became the truth or not.
     """
 
     instance: str

@@ -369,10 +369,18 @@ class CampaignStore:
 
     def truths(self, campaign: str) -> dict[str, Truth]:
         """Return the truth of each instance that has one; painted by hand before a file's."""
-        query = select(_truths).where(_truths.c.campaign == campaign).order_by(_truths.c.source)
+        # "painted" > "file" > "by 7".
+        every = self.truths_by_source(campaign)
+        return {instance: some[max(some)] for instance, some in every.items()}
+
+    def truths_by_source(self, campaign: str) -> dict[str, dict[str, Truth]]:
+        """Return every truth there is, by instance and source."""
+        found: dict[str, dict[str, Truth]] = {}
         with self.store.reading() as connection:
-            rows = connection.execute(query).mappings()
-            return {row["instance"]: Truth(**_fields(row)) for row in rows}
+            query = select(_truths).where(_truths.c.campaign == campaign)
+            for row in connection.execute(query).mappings():
+                found.setdefault(row["instance"], {})[row["source"]] = Truth(**_fields(row))
+        return found
 
     def put_person(
         self, campaign: str, annotator: int, *, name: str, qualified: bool | None

@@ -146,8 +146,8 @@ def read_gold(
     for kind in _PAINTERS:
         for project in connection.projects_titled(title_of(name, kind))[:1]:
             for task in tasks_of(connection, project, told=told):
-                for instance in instances_in(task["data"]):
-                    visits.setdefault(instance.id, [])
+                for shown in instances_in(task["data"]):
+                    visits.setdefault(shown.id, [])
                 for visit in visits_of(campaign, _ROUND, task):
                     visits[visit.instance].append(visit)
     if not visits:
@@ -156,18 +156,18 @@ def read_gold(
         )
     truths: list[Truth] = []
     agreements: list[Agreement] = []
-    for instance, some in visits.items():
+    for owner, some in visits.items():
         painted = _by_person(some)
-        if painted and instance in known:
+        if painted and owner in known:
             counts = painted[-1].painted
             assert counts is not None
-            truths.append(Truth(instance, counts, "painted"))
+            truths.append(Truth(owner, counts, "painted"))
             truths += [
-                Truth(instance, one.painted, f"by {one.annotator}")
+                Truth(owner, one.painted, f"by {one.annotator}")
                 for one in painted
                 if one.painted is not None and one.annotator is not None
             ]
-            agreements += _agreements(known[instance], painted)
+            agreements += _agreements(known[owner], painted)
     store.put_truths(name, truths)
     done = {truth.instance for truth in truths}
     skipped = [one for one, some in visits.items() if some and one not in done]

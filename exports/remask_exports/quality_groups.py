@@ -134,7 +134,7 @@ def _person(
         kept=mean_of(visit.kept for visit in corrected),
         predicted_iou=mean_of(row.predicted_iou for row in last),
         true_iou=mean_of(row.true_iou for row in last),
-        agreement=share_of(pair.same_outcome for pair in shared),
+        agreement=share_of(pair.same_outcome for pair in shared if pair.same_outcome is not None),
         painted_iou=mean_of(None if pair.error is None else pair.error.iou for pair in shared),
     )
 

@@ -55,10 +55,10 @@ class Headline:
         if not self.instances:
             return "The campaign has no instances."
         if not self.answered:
-            return f"{self.instances} instances; nobody has answered yet."
+            return f"{self.instances:,} instances; nobody has answered yet."
         words = [
-            f"{self.done} of {self.instances} instances are done: {self.masks} with a mask, "
-            f"{self.skipped} skipped."
+            f"{self.done:,} of {self.instances:,} instances are done: {self.masks:,} with a mask, "
+            f"{self.skipped:,} skipped."
         ]
         if self.hours == self.hours:
             words.append(
@@ -70,7 +70,7 @@ class Headline:
         if self.with_truth:
             words.append(
                 f"The masks agree with the truth to a mean IoU of {self.true_iou.words(digits=2)}, "
-                f"known of {self.with_truth}."
+                f"known of {self.with_truth:,}."
             )
         if self.predicted_iou.value == self.predicted_iou.value:
             words.append(f"The predicted mean IoU of all is {self.predicted_iou.value:.2f}.")
@@ -122,8 +122,8 @@ def _work_left(quality: Quality) -> list[Step]:
         if now.waiting:
             return [
                 Step(
-                    f"{now.waiting} of {now.reached} instances of round {now.number} wait for an "
-                    "answer. Ask the annotators to go on.",
+                    f"{now.waiting:,} of {now.reached:,} instances of round {now.number} wait for "
+                    "an answer. Ask the annotators to go on.",
                     f"remask campaign status {name}",
                 )
             ]
@@ -137,7 +137,7 @@ def _work_left(quality: Quality) -> list[Step]:
     if coming is not None:
         return [
             Step(
-                f"Open round {coming.number} for {coming.reached} instances.",
+                f"Open round {coming.number} for {coming.reached:,} instances.",
                 f"remask campaign advance {name}",
             )
         ]

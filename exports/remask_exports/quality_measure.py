@@ -28,7 +28,7 @@ from remask_rounds.campaign import Campaign, CampaignInstance, Mask, Truth, Visi
 from remask_rounds.campaign_store import CampaignStore
 from remask_rounds.progress import Told, nobody
 from remask_rounds.standing import Standing, counting_annotators, standings
-from remask_simulation.mask_errors import compare
+from remask_simulation.mask_errors import MaskError, compare
 
 __all__ = ["decoded", "measure"]
 
@@ -62,9 +62,10 @@ def measure(
     """
     campaign = store.campaign(name)
     instances = store.instances(name)
+    every = store.truths_by_source(name)
     truths = store.truths(name)
     compared = _sample(truths or [instance.id for instance in instances], max_compared)
-    batches = _batches(store, campaign, instances, truths, ranks or {}, compared)
+    batches = _batches(store, campaign, instances, truths, every, ranks or {}, compared)
     found: list[_Measured] = []
     for some in map_in_order(_measured_batch, batches, shared=None, processes=processes):
         found += some
@@ -89,6 +90,7 @@ class _Given:
     visits: tuple[Visit, ...]
     masks: Mapping[int, Mask]
     truth: Truth | None
+    gold: Mapping[int, bytes]
     predicted_iou: float | None
     is_compared: bool
 
@@ -114,6 +116,7 @@ def _batches(
     campaign: Campaign,
     instances: Sequence[CampaignInstance],
     truths: Mapping[str, Truth],
+    every: Mapping[str, Mapping[str, Truth]],
     ranks: Ranks,
     compared: frozenset[str],
 ) -> Iterator[list[_Given]]:
@@ -133,6 +136,7 @@ def _batches(
                 ),
                 masks=masks.get(standing.instance.id, {}),
                 truth=truths.get(standing.instance.id),
+                gold=_painters(every.get(standing.instance.id, {})),
                 predicted_iou=ranks[standing.instance.id].predicted_iou
                 if standing.instance.id in ranks
                 else None,
@@ -140,6 +144,14 @@ def _batches(
             )
             for standing in standings(store, campaign, of=some)
         ]
+
+
+def _painters(truths: Mapping[str, Truth]) -> dict[int, bytes]:
+    """Return what each person has painted as a reference."""
+    by_person = (source.partition("by ") for source in truths)
+    return {
+        int(person): truths[by + person].counts for none, by, person in by_person if by and not none
+    }
 
 
 def _measured_batch(_: None, batch: Sequence[_Given]) -> list[_Measured]:
@@ -156,7 +168,7 @@ def _measured(given: _Given) -> _Measured:
             _visited(instance, visit, chain, truth) for _, visit in sorted(standing.visits.items())
         ),
         noise=_noise(given, chain, truth),
-        twice=tuple(_twice(instance, given.visits)),
+        twice=(*_twice(instance, given.visits), *_gold_twice(instance, given.gold)),
     )
 
 
@@ -284,7 +296,20 @@ def _twice(instance: CampaignInstance, visits: Iterable[Visit]) -> Iterator[Twic
     for by_person in latest.values():
         for first, second in combinations(sorted(by_person), 2):
             one, other = by_person[first], by_person[second]
-            error = None
-            if one.outcome == other.outcome == "painted" and one.painted and other.painted:
-                error = compare(decoded(other.painted, instance), decoded(one.painted, instance))
+            both_painted = one.outcome == other.outcome == "painted"
+            error = _between(instance, one.painted, other.painted) if both_painted else None
             yield Twice(instance.id, (first, second), one.outcome == other.outcome, error)
+
+
+def _gold_twice(instance: CampaignInstance, painted: Mapping[int, bytes]) -> Iterator[Twice]:
+    for first, second in combinations(sorted(painted), 2):
+        error = _between(instance, painted[first], painted[second])
+        yield Twice(instance.id, (first, second), None, error)
+
+
+def _between(
+    instance: CampaignInstance, first: bytes | None, second: bytes | None
+) -> MaskError | None:
+    if first is None or second is None:
+        return None
+    return compare(decoded(second, instance), decoded(first, instance))

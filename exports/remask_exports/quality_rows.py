@@ -131,18 +131,19 @@ class NoiseRow:
 
 @dataclass(frozen=True, slots=True)
 class Twice:
-    """Two annotators on one instance in one round.
+    """Two annotators on one instance in one round, or two who painted a reference of it.
 
     Attributes:
         instance: `CampaignInstance.id`.
         annotators: Label Studio's user ids, the lower one first.
-        same_outcome: Whether they said the same of it: clicks, good, no mask, or painted.
+        same_outcome: Whether they said the same of it: clicks, good, no mask, or painted. None for
+            two reference masks.
         error: How the second one's mask differs from the first one's, if both painted.
     """
 
     instance: str
     annotators: tuple[int, int]
-    same_outcome: bool
+    same_outcome: bool | None
     error: MaskError | None
 
 

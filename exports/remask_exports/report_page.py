@@ -69,8 +69,10 @@ def quality_page(
 def _glance(quality: Quality, headline: Headline, ranking: Ranking | None) -> Section:
     done = headline.done / headline.instances if headline.instances else 0.0
     facts = [
-        Fact(str(headline.instances), "instances", f"{quality.campaign.rounds} rounds planned"),
-        Fact(percent_words(done), "done", f"{headline.masks} masks, {headline.skipped} skipped"),
+        Fact(f"{headline.instances:,}", "instances", f"{quality.campaign.rounds} rounds planned"),
+        Fact(
+            percent_words(done), "done", f"{headline.masks:,} masks, {headline.skipped:,} skipped"
+        ),
     ]
     if headline.hours == headline.hours:
         facts.append(
@@ -81,11 +83,11 @@ def _glance(quality: Quality, headline: Headline, ranking: Ranking | None) -> Se
             )
         )
     if headline.clicks:
-        facts.append(Fact(str(headline.clicks), "clicks", ""))
+        facts.append(Fact(f"{headline.clicks:,}", "clicks", _per_instance(headline)))
     if headline.predicted_iou.value == headline.predicted_iou.value:
         ranked = 0 if ranking is None else ranking.ranked
         facts.append(
-            Fact(f"{headline.predicted_iou.value:.2f}", "predicted mean IoU", f"{ranked} masks")
+            Fact(f"{headline.predicted_iou.value:.2f}", "predicted mean IoU", f"{ranked:,} masks")
         )
     if headline.with_truth:
         true = headline.true_iou
@@ -94,13 +96,17 @@ def _glance(quality: Quality, headline: Headline, ranking: Ranking | None) -> Se
             Fact(
                 f"{true.value:.2f}",
                 "true mean IoU",
-                f"{between}{headline.with_truth} masks with truth",
+                f"{between}{headline.with_truth:,} masks with truth",
             )
         )
     return Section(
         "At a glance",
         (Facts(tuple(facts)), Advice("What to do next", tuple(next_steps(quality, ranking)))),
     )
+
+
+def _per_instance(headline: Headline) -> str:
+    return f"{headline.clicks / headline.answered:.1f} on an instance" if headline.answered else ""
 
 
 def _worst_section(quality: Quality, album: Album) -> Section:

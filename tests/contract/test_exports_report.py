@@ -25,7 +25,7 @@ from remask_exports.quality_ranking import ranking_of
 from remask_exports.quality_rows import Quality
 from remask_exports.report_page import quality_page
 from remask_exports.selection import Rank
-from remask_rounds.campaign import Campaign, Mask, Qualification, Round, Visit
+from remask_rounds.campaign import Campaign, Mask, Qualification, Round, Truth, Visit
 from remask_rounds.campaign_store import CampaignStore
 from remask_simulation.annotators import Annotator
 
@@ -225,6 +225,20 @@ def test_masks_painted_by_two_people_are_compared(store: CampaignStore) -> None:
     assert quality.twice[0].error is not None
     assert 1.0 == quality.twice[0].error.iou
     assert "painted by two people" in page(store, quality).words
+
+
+def test_two_reference_masks_of_one_instance_are_compared(store: CampaignStore) -> None:
+    [one] = fill(store, Campaign(NAME, 7, 0.0), things(1), PEOPLE, rounds_done=1)
+    counts = store.truths(NAME)[one.id].counts
+    sources = ("by 7", "by 12", "painted")
+    store.put_truths(NAME, [Truth(one.id, counts, source) for source in sources])
+
+    [pair] = measure(store, NAME).twice
+
+    assert (7, 12) == pair.annotators
+    assert pair.same_outcome is None
+    assert pair.error is not None
+    assert "none" == pair.error.kind
 
 
 def test_only_people_who_passed_the_test_count(store: CampaignStore) -> None:

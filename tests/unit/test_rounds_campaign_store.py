@@ -73,6 +73,7 @@ def test_everything_may_be_written_twice(store: CampaignStore) -> None:
         store.put_round("cats", one)
         store.put_masks("cats", masks)
         store.put_truths("cats", [Truth(FIRST, b"xy", "file"), Truth(FIRST, b"zz", "painted")])
+        store.put_truths("cats", [Truth(FIRST, b"ww", "by 2")])
         store.put_person("cats", 2, name="Ada", qualified=True)
         store.replace_visits("cats", 1, [70], [visit_of(1)])
 
@@ -82,6 +83,7 @@ def test_everything_may_be_written_twice(store: CampaignStore) -> None:
     assert dict(store.masks("cats")) == {FIRST: {0: masks[0], 1: masks[1]}}
     assert store.rounds_masked("cats") == {FIRST: {0: "toy@1", 1: "painted"}}
     assert store.truths("cats")[FIRST].source == "painted"
+    assert {"file", "painted", "by 2"} == set(store.truths_by_source("cats")[FIRST])
     assert store.people("cats") == {2: ("Ada", True)}
     assert store.visits("cats") == {FIRST: [visit_of(1)]}
 
