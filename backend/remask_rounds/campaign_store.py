@@ -279,24 +279,19 @@ class CampaignStore:
 
     def rounds_masked(self, campaign: str) -> dict[str, dict[int, str]]:
         """Return instance to round to the model version of its mask, without the masks."""
-        found: dict[str, dict[int, str]] = {}
-        query = select(_masks.c.instance, _masks.c.round, _masks.c.model_version).where(
-            _masks.c.campaign == campaign
-        )
-        with self.store.reading() as connection:
-            for instance, number, version in connection.execute(query):
-                found.setdefault(instance, {})[number] = version
-        return found
+        return self._masks_named(campaign, _masks.c.model_version)
 
     def mask_histories(self, campaign: str) -> dict[str, dict[int, str]]:
         """Return instance to round to `Mask.history`, without the masks."""
+        return self._masks_named(campaign, _masks.c.history)
+
+    def _masks_named(self, campaign: str, name: Column[str]) -> dict[str, dict[int, str]]:
         found: dict[str, dict[int, str]] = {}
-        query = select(_masks.c.instance, _masks.c.round, _masks.c.history).where(
-            _masks.c.campaign == campaign
-        )
+        query = select(_masks.c.instance, _masks.c.round, name)
         with self.store.reading() as connection:
-            for instance, number, history in connection.execute(query):
-                found.setdefault(instance, {})[number] = history
+            rows = connection.execute(query.where(_masks.c.campaign == campaign))
+            for instance, number, value in rows:
+                found.setdefault(instance, {})[number] = value
         return found
 
     # Visits
