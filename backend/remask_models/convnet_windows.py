@@ -72,14 +72,19 @@ def window_around(box: Box, *, context: float) -> Window:
 
 
 def cover(window: Window, clicks: Sequence[Click]) -> Window:
-    """Return the window, grown where it must so that every click is well inside."""
-    if not clicks:
+    """Return the window, grown where it must so that every positive click is well inside.
+
+    Negative clicks are not followed: nothing of the mask lies beyond the window, so one out there
+    holds anyway, and following it would make a small object smaller still.
+    """
+    wanted = [click for click in clicks if click.positive]
+    if not wanted:
         return window
     margin = _CLICK_MARGIN * window.side
-    x0 = min(window.x0, min(click.x for click in clicks) - margin)
-    y0 = min(window.y0, min(click.y for click in clicks) - margin)
-    x1 = max(window.x0 + window.side, max(click.x for click in clicks) + 1 + margin)
-    y1 = max(window.y0 + window.side, max(click.y for click in clicks) + 1 + margin)
+    x0 = min(window.x0, min(click.x for click in wanted) - margin)
+    y0 = min(window.y0, min(click.y for click in wanted) - margin)
+    x1 = max(window.x0 + window.side, max(click.x for click in wanted) + 1 + margin)
+    y1 = max(window.y0 + window.side, max(click.y for click in wanted) + 1 + margin)
     side = max(x1 - x0, y1 - y0)
     return Window((x0 + x1 - side) / 2, (y0 + y1 - side) / 2, side)
 

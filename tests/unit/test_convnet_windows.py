@@ -75,12 +75,18 @@ def test_reframing_agrees_with_cropping_from_the_image() -> None:
     assert abs(there - crop_plane(plane, close, size=64)).max() < 0.02
 
 
-def test_a_window_grows_until_every_click_is_inside() -> None:
-    window = cover(Window(0, 0, 50), [Click(120, 10, True), Click(-0.0, 5, False)])
+def test_a_window_grows_until_every_positive_click_is_inside() -> None:
+    window = cover(Window(0, 0, 50), [Click(120, 10, True), Click(-0.0, 5, True)])
 
     assert window.x0 < 0
     assert window.x0 + window.side > 121
     assert cover(Window(0, 0, 50), []) == Window(0, 0, 50)
+
+
+def test_a_negative_click_far_off_does_not_make_the_object_smaller() -> None:
+    near = [Click(20, 20, True)]
+
+    assert cover(Window(0, 0, 50), [*near, Click(400, 9, False)]) == cover(Window(0, 0, 50), near)
 
 
 def test_a_box_is_in_the_middle_of_its_window() -> None:
