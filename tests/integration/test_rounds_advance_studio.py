@@ -6,14 +6,18 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cv2
-from fakes import toy_image
+import pytest
+from fakes import ToySegmenter, toy_image
 from studio import Studio
+from werkzeug.serving import make_server
 
+from remask_cli.demo.programs import HOST, choose_port
 from remask_core.types import Box
 from remask_rounds.campaign import Campaign, CampaignInstance, PlacedClick
 from remask_rounds.campaign_store import CampaignStore
@@ -21,6 +25,9 @@ from remask_rounds.create import tasks_of
 from remask_rounds.described import title_of
 from remask_rounds.round_tasks import answer_of, instances_in
 from remask_rounds.standing import standings
+from remask_service.app import create_app, service_of
+from remask_service.settings import Settings
+from remask_worker.thread_engine import ThreadEngine
 
 TESTS = Path(__file__).parent.parent
 SHAPE_HW = (60, 80)
@@ -161,3 +168,44 @@ def test_killed_at_any_time_and_given_again_the_command_ends_as_undisturbed(
 
     assert killed >= 3
     assert undisturbed.picture() == disturbed.picture()
+
+
+def test_an_answer_reaches_the_store_by_itself_where_a_backend_is_named(
+    studio: Studio, tmp_path: Path
+) -> None:
+    manager = Manager(studio, tmp_path, "hook")
+    app = create_app(
+        Settings(state_dir=tmp_path, model="toy", basic_auth_user="ls", basic_auth_pass="secret"),
+        engine=ThreadEngine(ToySegmenter()),
+    )
+    port = choose_port(None, preferred=8850, option="")
+    server = make_server(HOST, port, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        login = {"BASIC_AUTH_USER": "ls", "BASIC_AUTH_PASS": "secret"}
+        process = manager.start("--backend", f"http://{HOST}:{port}", **login)
+        complained = process.communicate(timeout=300)[1]
+        assert process.returncode == 0, complained.decode()
+        task = manager.tasks("round 1")[0]
+        clicks = [PlacedClick("k", 70.0, 30.0, True)]
+        given = {"skipped": False, "lead_time_s": 7.5, "user": 1}
+        annotation = studio.connection.annotate(task["id"], result=answer_of(task, clicks), **given)
+        # Label Studio tells before it answers whoever annotates.
+        service_of(app).campaign_events.flush()
+        store = manager.store()
+        told = store.visits("hook")
+        studio.connection.client.annotations.delete(id=annotation)
+        service_of(app).campaign_events.flush()
+        gone = store.visits("hook")
+        store.close()
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+        service_of(app).close()
+
+    ((visit,),) = told.values()
+    assert (visit.outcome, visit.lead_time_s, visit.annotator) == ("corrected", 7.5, 1)
+    assert visit.clicks[0].x == pytest.approx(70.0)
+    assert gone == {}
