@@ -16,6 +16,7 @@ __all__ = ["Headline", "headline_of", "hours_words", "next_steps", "percent_word
 
 _FEW = 10
 _MANY_SKIPS = 0.1
+_GAP = 0.1  # between one annotator's clicks and the others', worth a look
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ def next_steps(quality: Quality, ranking: Ranking | None) -> list[Step]:
         return [Step("Create the campaign anew, from a project with boxes that are large enough.")]
     steps = _work_left(quality)
     if any(visit.outcome != "skipped" for visit in quality.visits):
-        steps += _quality_steps(quality, ranking)
+        steps += _quality_steps(quality, ranking, is_over=not steps)
     steps += _people_steps(quality) + _class_steps(quality)
     return steps or [Step("Nothing is left to do.", f"remask campaign status {name}")]
 
@@ -144,7 +145,8 @@ def _work_left(quality: Quality) -> list[Step]:
     return []
 
 
-def _quality_steps(quality: Quality, ranking: Ranking | None) -> list[Step]:
+def _quality_steps(quality: Quality, ranking: Ranking | None, *, is_over: bool) -> list[Step]:
+    """Return what makes quality known, and what it is good for once no round is to be done."""
     name = quality.campaign.name
     steps = []
     if not any(row.true_iou is not None for row in quality.instances):
@@ -166,22 +168,24 @@ def _quality_steps(quality: Quality, ranking: Ranking | None) -> list[Step]:
                 f"remask report {name} --ranks ranks.csv --out report.html",
             )
         )
-        return steps
-    known_as, (_, best, worst) = (
-        ("predicted", ranking.foretold) if ranking.true is None else ("true", ranking.true)
-    )
-    steps.append(
-        Step(
-            f"Deliver the best 70 %, whose {known_as} mean IoU is {best.words(digits=2)}, and send "
-            f"the worst 30 %, {worst.words(digits=2)}, back for another round.",
-            f"remask campaign reopen {name} --worst 30 --ranks ranks.csv",
-        )
-    )
+    elif is_over:
+        steps.append(_deliver(name, ranking))
     return steps
 
 
+def _deliver(name: str, ranking: Ranking) -> Step:
+    known_as, (_, best, worst) = (
+        ("predicted", ranking.foretold) if ranking.true is None else ("true", ranking.true)
+    )
+    return Step(
+        f"Deliver the best 70 %, whose {known_as} mean IoU is {best.words(digits=2)}, and send "
+        f"the worst 30 %, {worst.words(digits=2)}, back for another round.",
+        f"remask campaign reopen {name} --worst 30 --ranks ranks.csv",
+    )
+
+
 def _people_steps(quality: Quality) -> list[Step]:
-    """Return whose work to look at: those who are certainly below the rest."""
+    """Return whose work to look at: those who are certainly and clearly below the rest."""
     people = [one for one in by_person(quality) if one.visits >= _FEW]
     steps = []
     for person in people:
@@ -192,7 +196,8 @@ def _people_steps(quality: Quality) -> list[Step]:
             for aim in visit.aims
         ]
         rest = mean_of(float(one) for one in others)
-        if person.on_error.has_range and rest.has_range and person.on_error.high < rest.low:
+        is_below = person.on_error.has_range and person.on_error.high < rest.low
+        if is_below and rest.value - person.on_error.value >= _GAP:
             steps.append(
                 Step(
                     f"Look at the clicks of {person.name}: {percent_words(person.on_error.value)} "

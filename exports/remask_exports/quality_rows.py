@@ -175,4 +175,4 @@ class Quality:
         """Return how an annotator is called."""
         if annotator is None:
             return "unknown"
-        return self.people.get(annotator, (f"user {annotator}", None))[0]
+        return self.people.get(annotator, ("", None))[0] or f"user {annotator}"
