@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from remask_cli.campaign.common import Name, State, open_campaigns, progress_bar
+from remask_cli.campaign.common import ApiKey, Name, State, Url, open_campaigns, progress_bar
 from remask_cli.campaign.images import open_image_source
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ def report(
     processes: Annotated[
         int | None, typer.Option(min=1, help="Processes that measure; all cores if not given.")
     ] = None,
+    url: Url = "http://localhost:8080",
+    api_key: ApiKey = "",
     state: State = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the headline's numbers as JSON.")
@@ -67,7 +69,7 @@ def report(
     from remask_exports.selection import read_ranks
 
     ranked = None if ranks is None else read_ranks(ranks)
-    with open_campaigns(state) as store, _images(state, wanted=images) as image_of:
+    with open_campaigns(state) as store, _images(state, url, api_key, wanted=images) as image_of:
         with progress_bar() as told:
             quality = measure(
                 store,
@@ -96,7 +98,7 @@ def report(
 
 
 @contextmanager
-def _images(state: str | None, *, wanted: bool) -> Iterator[ImageOf | None]:
+def _images(state: str | None, url: str, api_key: str, *, wanted: bool) -> Iterator[ImageOf | None]:
     """Give what gets the image at an address, as the service would; None if not `wanted`."""
     from remask_core.images import decode_image
     from remask_core.types import RgbImage
@@ -104,7 +106,7 @@ def _images(state: str | None, *, wanted: bool) -> Iterator[ImageOf | None]:
     if not wanted:
         yield None
         return
-    with open_image_source(state) as source:
+    with open_image_source(state, url, api_key or None) as source:
 
         def image_of(address: str) -> RgbImage:
             found = source.fetch(address, task_id=None)
