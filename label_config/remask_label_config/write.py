@@ -21,9 +21,9 @@ _PROSE = "font-size: 14px; font-weight: 400; line-height: 1.4; margin: 0 0 0.6em
 _HOW_TO_BRUSH = (
     "Switch on Auto-Annotation and Auto-Accept below the image, and show the toolbar's wand.",
     "New object: choose the wand of the box tool, then its class under Box, and draw a box.",
-    "Mend a mask: choose the wand of the point tool, then the class under Click, and hold Ctrl "
-    "while you click on what is missing.",
-    "Take away: hold Ctrl and Alt while you click on what is too much.",
+    "Mend a mask: choose the wand of the point tool, then the class under Click, and click on what "
+    "is missing.",
+    "Take away: hold Alt while you click on what is too much, on the mask too.",
     "Ctrl+Z takes back one click.",
 )
 
