@@ -11,7 +11,7 @@ from remask_bench.trials import generator
 from remask_core.history import Step
 from remask_core.overlap import iou
 from remask_core.types import Segmenter
-from remask_ranking.features import features
+from remask_ranking.features import features, in_crop
 from remask_ranking.judge import Judgement, cross_predict, fit_rows, judge
 from remask_ranking.report import ranking_page
 from remask_ranking.table import Row, write_rows
@@ -48,7 +48,8 @@ def campaign_rows(
     sample = instance.load()
     shape_hw = sample.truth.shape[0], sample.truth.shape[1]
     rng = generator(seed, instance.key, "ranking")
-    steps = [Step(box=jittered_box(sample.box, shape_hw=shape_hw, rng=rng))]
+    box = jittered_box(sample.box, shape_hw=shape_hw, rng=rng)
+    steps = [Step(box=box)]
     embedding = segmenter.embed(sample.image)
     last = answer(segmenter, embedding, steps, previous=None)
     rows: list[Row] = []
@@ -61,12 +62,12 @@ def campaign_rows(
         if came.clicks:
             steps.append(Step(clicks=came.clicks))
             last = answer(segmenter, embedding, steps, previous=last)
-        found = features(before, last.mask, came.clicks, round_index=number, box=steps[0].box)
+        found = features(before, last.mask, came.clicks, round_index=number, box=box)
         rows.append(
             Row(
                 instance=instance.key,
                 round=number,
-                features=tuple(found.tolist()),
+                features=tuple(in_crop(found, box).tolist()),
                 true_iou=iou(last.mask, sample.truth, ignore=~sample.valid),
                 score=min(max(last.score, 0.0), 1.0),
             )

@@ -14,7 +14,7 @@ from remask_core.geometry import box_of_mask, clip_box
 from remask_core.overlap import iou
 from remask_core.types import BoolMask, Box, Click, check_mask
 
-__all__ = ["FEATURES", "Features", "click_distances", "features"]
+__all__ = ["FEATURES", "Features", "click_distances", "features", "in_crop"]
 
 Features: TypeAlias = npt.NDArray[np.float64]
 _Points: TypeAlias = npt.NDArray[np.int64]
@@ -22,6 +22,7 @@ _Points: TypeAlias = npt.NDArray[np.int64]
 FEATURES: Final = ("n_clicks", "round", "iou_with_previous", "max_distance_px", "mean_distance_px")
 """Names of the features, in their order."""
 
+_CROP_SIDE_PX: Final = 385.0
 _CROSS: Final = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
@@ -75,6 +76,24 @@ def features(
         ],
         dtype=np.float64,
     )
+
+
+def in_crop(found: Features, box: Box) -> Features:
+    """Return features whose distances are in pixels of a crop, so that size does not matter.
+
+    Five pixels off is much for a face in a crowd and nothing for a bus in front
+    (docs/decisions/0133-distances-are-those-of-a-crop.md).
+
+    Args:
+        found: Of `features`.
+        box: The instance's; its longer side has 385 pixels in the crop, as in the paper's own.
+
+    Returns:
+        (5,) float64.
+    """
+    scale = _CROP_SIDE_PX / max(box.width, box.height)
+    scaled: Features = found * np.array([1.0, 1.0, 1.0, scale, scale])
+    return scaled
 
 
 def click_distances(mask: BoolMask, clicks: Sequence[Click]) -> Features:

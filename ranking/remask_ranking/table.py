@@ -14,7 +14,7 @@ from remask_core.errors import InputError, NotFound
 from remask_core.overlap import iou
 from remask_core.rle_coco import decode_coco_rle
 from remask_core.types import Box, Click
-from remask_ranking.features import FEATURES, Features, features
+from remask_ranking.features import FEATURES, Features, features, in_crop
 
 __all__ = ["ClickPlace", "Row", "Visit", "feature_rows", "last_rounds", "read_rows", "write_rows"]
 
@@ -29,7 +29,8 @@ class Row(msgspec.Struct, kw_only=True, frozen=True):
     Attributes:
         instance: Unique name of the instance.
         round: Number of the round, from 1.
-        features: In the order of `FEATURES`.
+        features: In the order of `FEATURES`; the unit of the distances is the table's own, and
+            the same in all its rows.
         true_iou: IoU of the mask with its truth; None where nobody knows the truth.
         score: The segmenter's own estimate of that IoU.
         weight: How much the row counts in training.
@@ -75,18 +76,24 @@ class Visit(msgspec.Struct, kw_only=True, frozen=True):
     weight: Weight = 1.0
 
     def to_row(self) -> Row:
-        """Return the row of this visit; raises `InputError` as `features` and the RLE codec do."""
+        """Return the row of this visit, distances in pixels of a crop where there is a box.
+
+        Raises `InputError` as `features` and the RLE codec do.
+        """
         mask = decode_coco_rle(self.mask)
         true_iou = self.true_iou
         if self.truth is not None:
             true_iou = iou(mask, decode_coco_rle(self.truth))
+        box = None if self.box is None else Box(*self.box)
         found = features(
             decode_coco_rle(self.previous_mask),
             mask,
             [Click(click.x, click.y, click.positive) for click in self.clicks],
             round_index=self.round,
-            box=None if self.box is None else Box(*self.box),
+            box=box,
         )
+        if box is not None:
+            found = in_crop(found, box)
         return Row(
             instance=self.instance,
             round=self.round,

@@ -20,7 +20,7 @@ from remask_core.processes import map_in_order
 from remask_core.rle_coco import decode_coco_rle
 from remask_exports.click_rows import click_rows, write_clicks
 from remask_ranking.campaign_rows import campaign_rows
-from remask_ranking.features import features
+from remask_ranking.features import features, in_crop
 from remask_ranking.table import read_rows
 from remask_rounds.campaign import Qualification
 from remask_rounds.campaign_store import CampaignStore
@@ -140,7 +140,7 @@ def test_rows_to_rank_are_those_of_finished_rounds(store: CampaignStore) -> None
     assert list(rows) == [(ids[0], 1), (ids[0], 2), (ids[1], 1), (ids[3], 1)]
     clicks = [click.pixel for click in visit(0, 2).clicks]
     expected = features(square(10, 45), square(10, 50), clicks, round_index=2)
-    assert rows[ids[0], 2].features == tuple(expected)
+    assert rows[ids[0], 2].features == tuple(in_crop(expected, instance(0).box))
     assert (rows[ids[0], 2].true_iou, rows[ids[0], 2].score) == (1.0, 0.875)
     assert rows[ids[1], 1].features == (0, 1, 1, 0, 0)
     assert rows[ids[1], 1].true_iou == iou(square(10, 40), square(10, 50))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from remask_core.errors import InputError, NotFound
-from remask_core.rle_coco import encode_coco_rle
+from remask_core.rle_coco import decode_coco_rle, encode_coco_rle
 from remask_core.types import Click
 from remask_ranking.features import features
 from remask_ranking.table import Row, feature_rows, read_rows, write_rows
@@ -60,9 +60,27 @@ def test_lines_with_masks_become_features(tmp_path: Path) -> None:
 
     first, second = read_rows(path)
 
-    assert first.features == (1, 1, 10 / 15, 3, 3)
+    # 3 of 15 pixels of the box are 77 of 385.
+    assert first.features == pytest.approx((1, 1, 10 / 15, 77, 77))
     assert first.true_iou == 0.75
     assert (second.true_iou, second.score) == (0.5, 0.8)
+
+
+def test_the_size_of_an_object_does_not_matter_where_there_is_a_box(tmp_path: Path) -> None:
+    def large(mask: dict[str, object]) -> object:
+        return encode_coco_rle(np.kron(decode_coco_rle(mask), np.ones((3, 3), np.bool_)))
+
+    small = visit(instance="small")
+    sizes = {name: large(small[name]) for name in ("previous_mask", "mask")}
+    click = {"x": 53, "y": 31, "positive": True}
+    lines = [small, visit(box=[15, 15, 60, 45], clicks=[click], **sizes)]
+    path = tmp_path / "visits.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)))
+
+    first, second = read_rows(path)
+
+    # A pixel is three; the click is on the outermost of them.
+    assert second.features == pytest.approx(first.features)
 
 
 def test_lines_with_features_are_taken_as_they_are(tmp_path: Path) -> None:
