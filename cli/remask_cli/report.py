@@ -21,7 +21,8 @@ __all__ = ["register"]
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
     app.command(
-        name="report", epilog="Example: `remask report cats --ranks ranks.csv --out report.html`"
+        name="report",
+        epilog="Example: `remask report cats --ranks ranks.csv --rows rows.csv --out report.html`",
     )(report)
 
 
@@ -31,6 +32,13 @@ def report(
     ranks: Annotated[
         Path | None,
         typer.Option(help="CSV of `remask rank apply`: predicted IoU and rank."),
+    ] = None,
+    rows: Annotated[
+        Path | None,
+        typer.Option(
+            help="Table of `remask rank rows`; the ranking is then judged on instances whose truth "
+            "it has not seen."
+        ),
     ] = None,
     images: Annotated[
         bool,
@@ -69,6 +77,7 @@ def report(
     from remask_exports.selection import read_ranks
 
     ranked = None if ranks is None else read_ranks(ranks)
+    held_out = None if rows is None else _held_out(rows)
     with open_campaigns(state) as store, _images(state, url, api_key, wanted=images) as image_of:
         with progress_bar() as told:
             quality = measure(
@@ -83,6 +92,7 @@ def report(
             store,
             quality,
             image_of=image_of,
+            held_out=held_out,
             made_by=f"Made by: remask {shlex.join(sys.argv[1:])}",
         )
     try:
@@ -95,6 +105,19 @@ def report(
         return
     typer.echo(headline.sentence())
     typer.echo(f"Report: {out}")
+
+
+def _held_out(table: Path) -> dict[str, float]:
+    """Return what rankings grown on the other instances predict of each whose truth is known."""
+    from remask_ranking.judge import cross_predict
+    from remask_ranking.table import last_rounds, read_rows
+
+    rows = [row for row in read_rows(table) if row.true_iou is not None]
+    predicted, _ = cross_predict(rows, seed=0)
+    by_round = {
+        (row.instance, row.round): float(one) for row, one in zip(rows, predicted, strict=True)
+    }
+    return {row.instance: by_round[row.instance, row.round] for row in last_rounds(rows)}
 
 
 @contextmanager

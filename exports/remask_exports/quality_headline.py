@@ -165,7 +165,7 @@ def _quality_steps(quality: Quality, ranking: Ranking | None, *, is_over: bool) 
                 f"remask rank rows {name} --out rows.csv\n"
                 "remask rank train rows.csv --out ranker.npz\n"
                 "remask rank apply rows.csv --model ranker.npz --out ranks.csv\n"
-                f"remask report {name} --ranks ranks.csv --out report.html",
+                f"remask report {name} --ranks ranks.csv --rows rows.csv --out report.html",
             )
         )
     elif is_over:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +34,8 @@ class Ranking:
 
     Attributes:
         ranked: Instances with a mask and a prediction.
-        judged: Those of them whose truth is known.
+        judged: Those of them whose truth is known and, if `is_held_out`, that were held out.
+        is_held_out: Whether each was judged by a ranking that had not seen its truth.
         foretold: Mean predicted IoU of all, of the best 70 % and of the worst 30 %.
         true: The same of the true IoU, in the same order; None if nothing is judged.
         spearman: Rank correlation of predicted and true IoU.
@@ -45,6 +47,7 @@ class Ranking:
 
     ranked: int
     judged: int
+    is_held_out: bool
     foretold: tuple[Estimate, Estimate, Estimate]
     true: tuple[Estimate, Estimate, Estimate] | None
     spearman: Estimate
@@ -53,17 +56,27 @@ class Ranking:
     bins: tuple[Bin, ...]
 
 
-def ranking_of(quality: Quality) -> Ranking | None:
-    """Return what the ranking is worth; None if no mask has been ranked."""
+def ranking_of(quality: Quality, *, held_out: Mapping[str, float] | None = None) -> Ranking | None:
+    """Return what the ranking is worth; None if no mask has been ranked.
+
+    Args:
+        quality: With predictions by the ranking that is used.
+        held_out: Instance to the IoU that a ranking predicts which was grown on others alone;
+            judged is by these. None judges by the predictions in `quality`, though they may come
+            from a ranking grown on the very truth that it is judged by.
+    """
     rows = [row for row in quality.instances if row.predicted_iou is not None and row.has_mask]
     if not rows:
         return None
     said = known(row.predicted_iou for row in rows)
-    judged = [row for row in rows if row.true_iou is not None]
+    judged = [
+        row for row in rows if row.true_iou is not None and (held_out is None or row.id in held_out)
+    ]
     if not judged:
         return Ranking(
             ranked=len(rows),
             judged=0,
+            is_held_out=False,
             foretold=_three(said, said),
             true=None,
             spearman=Estimate(float("nan")),
@@ -72,7 +85,11 @@ def ranking_of(quality: Quality) -> Ranking | None:
             bins=(),
         )
     true = known(row.true_iou for row in judged)
-    foretold = known(row.predicted_iou for row in judged)
+    foretold = (
+        known(row.predicted_iou for row in judged)
+        if held_out is None
+        else known(held_out[row.id] for row in judged)
+    )
     orders = {"predicted IoU": foretold}
     if all(row.score is not None for row in judged):
         orders["model's own score"] = known(row.score for row in judged)
@@ -80,6 +97,7 @@ def ranking_of(quality: Quality) -> Ranking | None:
     return Ranking(
         ranked=len(rows),
         judged=len(judged),
+        is_held_out=held_out is not None,
         foretold=_three(said, said),
         true=_three(true, foretold),
         spearman=estimate_of(spearman, foretold, true),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from remask_exports.quality_headline import (
@@ -33,6 +34,7 @@ def quality_page(
     quality: Quality,
     *,
     image_of: ImageOf | None = None,
+    held_out: Mapping[str, float] | None = None,
     made_by: str = "",
 ) -> Page:
     """Return the report of a campaign.
@@ -41,11 +43,12 @@ def quality_page(
         store: Where the campaign is kept; read for the pictures alone.
         quality: Of `measure`.
         image_of: Address to image; None draws masks on grey.
+        held_out: See `ranking_of`.
         made_by: The command that makes the page again.
     """
     album = Album(store, quality, image_of)
     headline = headline_of(quality)
-    ranking = ranking_of(quality)
+    ranking = ranking_of(quality, held_out=held_out)
     pictures = (_worst_section(quality, album), noise_section(quality, album))
     sections = (
         _glance(quality, headline, ranking),

@@ -31,9 +31,13 @@ def _words(ranking: Ranking) -> str:
     return (
         f"{ranking.ranked} masks are ranked, and the truth of {ranking.judged} is known. Predicted "
         f"and true IoU have a rank correlation (Spearman) of {ranking.spearman.words(digits=2)} "
-        f"and differ by {ranking.mean_error.words(digits=2)} on average. If the ranking was "
-        "trained on some of these masks, it looks better here than it is; `remask rank evaluate` "
-        "judges without them."
+        f"and differ by {ranking.mean_error.words(digits=2)} on average. "
+        + (
+            "Each of these was judged by a ranking that had not seen its truth."
+            if ranking.is_held_out
+            else "If the ranking was trained on some of these masks, it looks better here than it "
+            "is; with `--rows` they are judged without having been seen."
+        )
     )
 
 

@@ -25,6 +25,8 @@ from remask_exports.quality_ranking import ranking_of
 from remask_exports.quality_rows import Quality
 from remask_exports.report_page import quality_page
 from remask_exports.selection import Rank
+from remask_ranking.campaign_rows import campaign_rows
+from remask_ranking.table import write_rows
 from remask_rounds.campaign import Campaign, Mask, Qualification, Round, Truth, Visit
 from remask_rounds.campaign_store import CampaignStore
 from remask_simulation.annotators import Annotator
@@ -157,6 +159,23 @@ def test_a_ranking_is_judged_where_the_truth_is_known(store: CampaignStore) -> N
     assert best.value > everything.value > worst.value
 
 
+def test_a_ranking_is_judged_by_what_it_had_not_seen_where_that_is_given(
+    store: CampaignStore,
+) -> None:
+    quality = filled(store, rounds_done=1)
+    quality = measure(store, NAME, ranks={r.id: Rank(0.7, 1) for r in quality.instances})
+    seen = [row for row in quality.instances if row.true_iou is not None]
+    held_out = {row.id: 1.0 - (row.true_iou or 0.0) for row in seen[:-1]}
+
+    found = ranking_of(quality, held_out=held_out)
+
+    assert found is not None
+    assert found.is_held_out
+    assert len(seen) - 1 == found.judged
+    assert found.spearman.value == pytest.approx(-1.0)
+    assert "had not seen its truth" in page(store, quality, held_out=held_out).words
+
+
 def test_ranks_of_other_instances_are_as_good_as_none(store: CampaignStore) -> None:
     filled(store)
 
@@ -276,7 +295,22 @@ def test_the_command_writes_the_page_and_prints_the_headline(
 ) -> None:
     filled(store, n=6)
     out = tmp_path / "report.html"
-    common = ["report", NAME, "--state", str(tmp_path), "--no-images", "--processes", "1"]
+    rows, ranks = tmp_path / "rows.csv", tmp_path / "ranks.csv"
+    write_rows(campaign_rows(store, NAME, processes=1), rows)
+    ranks.write_text("instance,predicted_iou,rank\nanother,0.5,1\n")
+    common = [
+        "report",
+        NAME,
+        "--rows",
+        str(rows),
+        "--ranks",
+        str(ranks),
+        "--state",
+        str(tmp_path),
+        "--no-images",
+        "--processes",
+        "1",
+    ]
 
     text = CliRunner().invoke(app, [*common, "--out", str(out)], catch_exceptions=False)
     data = CliRunner().invoke(app, [*common, "--out", str(out), "--json"], catch_exceptions=False)
