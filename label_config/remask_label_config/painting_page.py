@@ -8,7 +8,8 @@ __all__ = ["write_painting_config"]
 
 _HOW_TO = (
     "Paint the object in the yellow box, all of it and nothing else, as exactly as you can.",
-    "B is the brush, E the eraser; the square brackets change their size.",
+    "B is the brush, E the eraser; the square brackets change their size. If the brush does "
+    "nothing, press 1.",
     "Ctrl and the wheel zoom, H moves the picture, Ctrl+Z takes back a stroke.",
     "Skip the object if nobody could outline it.",
 )
@@ -29,11 +30,13 @@ def write_painting_config() -> str:
         "    </View>",
         '    <View style="flex: 0 0 20em; position: sticky; top: 0; font-size: 14px">',
         '      <Header value="$heading" size="4"/>',
-        f'      <BrushLabels name="{MASK}" toName="{IMAGE}" smart="false">',
-        '        <Label value="Object" background="#ff00ff" selected="true" hotkey="1"/>',
-        # A key that keyboards lack, for nobody draws boxes here.
-        f'        <Label value="{FRAME_LABEL}" background="#ffd400" hotkey="f19"/>',
-        "      </BrushLabels>",
+        # Out of sight: there is only one thing to paint, and it is in hand from the start.
+        '      <View style="display: none">',
+        f'        <BrushLabels name="{MASK}" toName="{IMAGE}" smart="false">',
+        '          <Label value="Object" background="#ff00ff" selected="true" hotkey="1"/>',
+        f'          <Label value="{FRAME_LABEL}" background="#ffd400" hotkey="f19"/>',
+        "        </BrushLabels>",
+        "      </View>",
         *(f'      <Markdown value="{line}"/>' for line in _HOW_TO),
         '      <Markdown value="$policy"/>',
         "    </View>",

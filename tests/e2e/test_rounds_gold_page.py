@@ -1,0 +1,62 @@
+"""A reference mask painted in the real editor: a stroke is enough, and comes back as the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from e2e.editor import Editor
+from playwright.sync_api import Browser
+from studio import ACCOUNT, Studio
+
+from remask_core.rle_coco import decode_coco_rle
+from remask_core.types import Box, RgbImage
+from remask_rounds.campaign import Campaign, CampaignInstance
+from remask_rounds.campaign_store import CampaignStore
+from remask_rounds.gold import open_gold, read_gold
+
+CAMPAIGN = Campaign("painted by hand", 1, 0.0, policies={"": "With the **tail**."})
+
+
+@pytest.fixture
+def painter(browser: Browser, studio: Studio) -> Iterator[Editor]:
+    """Somebody whose browser has not seen the page before."""
+    editor = Editor(browser, studio.url, ACCOUNT)
+    yield editor
+    editor.close()
+
+
+def test_a_stroke_of_the_brush_is_the_truth_without_choosing_anything_first(
+    painter: Editor, studio: Studio, picture: tuple[str, RgbImage], tmp_path: Path
+) -> None:
+    name, image = picture
+    shape_hw = (image.shape[0], image.shape[1])
+    address = f"/data/local-files/?d=images/{name}"
+    box = Box(150, 120, 350, 300)
+    instance = CampaignInstance("cat_1", address, shape_hw, "cat", box, 1, "b")
+    store = CampaignStore.open(tmp_path / "campaigns.db")
+    store.add_campaign(CAMPAIGN, [instance])
+    connection = studio.connection
+    (project,) = open_gold(store, connection, CAMPAIGN.name, count=1, double=0).values()
+    connection.serve_folder(project, studio.files_root / "images")
+
+    painter.open_stream(project)
+    painter.paint((180, 200, 320, 200))
+    # A stroke begun anew, after everything was let go of, belongs to the same object.
+    painter.press_key("Escape")
+    painter.press_key("1")
+    painter.paint((250, 150, 250, 280))
+    painter.submit()
+    found = read_gold(store, connection, CAMPAIGN.name)
+
+    assert (1, 1) == (found.instances, found.painted)
+    counts = store.truths(CAMPAIGN.name)["cat_1"].counts
+    mask = decode_coco_rle({"size": list(shape_hw), "counts": counts})
+    assert mask[200, 185:315].all()
+    assert mask[155:275, 250].all()
+    assert not mask[100].any()
+    assert not mask[:, 400].any()
+    assert 140 <= np.count_nonzero(mask[200]) <= 200
+    store.close()
