@@ -94,7 +94,7 @@ def paces(quality: Quality, *, by_truth: bool) -> list[Pace]:
     curves = []
     for row in quality.instances:
         ious = _upto(row, row.ious if by_truth else row.settled, last)
-        times = row.seconds[: last + 1]
+        times = [row.seconds[min(number, len(row.seconds) - 1)] for number in range(last + 1)]
         if ious and row.has_mask and None not in times:
             curves.append((ious, times))
     if not curves:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -14,7 +14,7 @@ from remask_exports.quality_measure import decoded
 from remask_exports.quality_rows import InstanceRow, Quality
 from remask_reports.overlays import overlay
 from remask_reports.page import Picture
-from remask_rounds.campaign import CampaignInstance, Visit
+from remask_rounds.campaign import CampaignInstance, PlacedClick, Visit
 from remask_rounds.campaign_store import CampaignStore
 from remask_rounds.standing import standings
 
@@ -54,6 +54,7 @@ class Album:
         Empty if it has no masks.
         """
         instance, visits, masks = self._known_of(row)
+        window = self._window(instance, masks.values())
         pictures = []
         shown = masks.get(0)
         for number, visit in sorted(visits.items()):
@@ -62,11 +63,11 @@ class Album:
             if visit.outcome == "corrected":
                 clicks = "1 click" if len(visit.clicks) == 1 else f"{len(visit.clicks)} clicks"
                 caption = f"shown in round {number}{_iou(row, number - 1)}; {clicks}"
-                pictures.append(Picture(self._draw(instance, shown, visit), caption))
+                pictures.append(Picture(self._draw(instance, shown, window, visit.clicks), caption))
             shown = masks.get(number, shown)
         if shown is not None:
             last = f"the mask{_iou(row, len(row.ious) - 1)}" if row.has_mask else "skipped"
-            pictures.append(Picture(self._draw(instance, shown, None), last))
+            pictures.append(Picture(self._draw(instance, shown, window), last))
         return tuple(pictures)
 
     def mask(self, row: InstanceRow, *, first: bool, caption: str) -> Picture | None:
@@ -75,7 +76,8 @@ class Album:
         if not masks:
             return None
         number = min(masks) if first else max(masks)
-        return Picture(self._draw(instance, masks[number], None), caption)
+        window = self._window(instance, [masks[number]])
+        return Picture(self._draw(instance, masks[number], window), caption)
 
     def _known_of(
         self, row: InstanceRow
@@ -90,22 +92,45 @@ class Album:
                 masks[number] = decoded(visit.painted, instance)
         return instance, standing.visits, masks
 
-    def _draw(self, instance: CampaignInstance, mask: BoolMask, visit: Visit | None) -> RgbImage:
-        known = self._truths.get(instance.id)
-        truth = None if known is None else decoded(known.counts, instance)
-        rows, columns = _window(mask if truth is None else mask | truth, instance.box)
+    def _draw(
+        self,
+        instance: CampaignInstance,
+        mask: BoolMask,
+        window: tuple[slice, slice],
+        clicks: Sequence[PlacedClick] = (),
+    ) -> RgbImage:
+        truth = self._truth(instance)
+        rows, columns = window
         x0, y0 = columns.start, rows.start
         height, width = rows.stop - y0, columns.stop - x0
-        clicks = () if visit is None else visit.clicks
         box = instance.box
         return overlay(
-            np.ascontiguousarray(self._image(instance)[rows, columns]),
-            np.ascontiguousarray(mask[rows, columns]),
-            truth=None if truth is None else np.ascontiguousarray(truth[rows, columns]),
+            np.ascontiguousarray(self._image(instance)[window]),
+            np.ascontiguousarray(mask[window]),
+            truth=None if truth is None else np.ascontiguousarray(truth[window]),
             clicks=[Click(one.x - x0 - 0.5, one.y - y0 - 0.5, one.positive) for one in clicks],
             box=Box(box.x0 - x0, box.y0 - y0, box.x1 - x0, box.y1 - y0),
             height_px=max(1, min(_HEIGHT_PX, round(_WIDTH_PX * height / width))),
         )
+
+    def _truth(self, instance: CampaignInstance) -> BoolMask | None:
+        known = self._truths.get(instance.id)
+        return None if known is None else decoded(known.counts, instance)
+
+    def _window(self, instance: CampaignInstance, masks: Iterable[BoolMask]) -> tuple[slice, slice]:
+        """Return the rows and columns around the object, with a margin, inside the image."""
+        height, width = instance.shape_hw
+        seen = [box_of_mask(mask) for mask in (*masks, self._truth(instance)) if mask is not None]
+        boxes = [instance.box, *(box for box in seen if box is not None)]
+        x0, y0 = min(box.x0 for box in boxes), min(box.y0 for box in boxes)
+        x1, y1 = max(box.x1 for box in boxes), max(box.y1 for box in boxes)
+        margin = _MARGIN * max(x1 - x0, y1 - y0)
+        left, top = (
+            int(max(0, min(x0 - margin, width - 1))),
+            int(max(0, min(y0 - margin, height - 1))),
+        )
+        right, bottom = int(min(width, x1 + margin)), int(min(height, y1 + margin))
+        return slice(top, max(top + 1, bottom)), slice(left, max(left + 1, right))
 
     def _image(self, instance: CampaignInstance) -> RgbImage:
         if self._image_of is not None:
@@ -118,19 +143,6 @@ class Album:
                     return image
                 self.missing.add(instance.image)
         return np.full((*instance.shape_hw, 3), _BLANK, np.uint8)
-
-
-def _window(mask: BoolMask, box: Box) -> tuple[slice, slice]:
-    """Return the rows and columns around the object, with a margin, inside the image."""
-    height, width = mask.shape
-    seen = box_of_mask(mask) or box
-    x0, y0 = min(seen.x0, box.x0), min(seen.y0, box.y0)
-    x1, y1 = max(seen.x1, box.x1), max(seen.y1, box.y1)
-    margin = _MARGIN * max(x1 - x0, y1 - y0)
-    return (
-        slice(int(max(0, y0 - margin)), int(min(height, y1 + margin)) or 1),
-        slice(int(max(0, x0 - margin)), int(min(width, x1 + margin)) or 1),
-    )
 
 
 def _iou(row: InstanceRow, number: int) -> str:

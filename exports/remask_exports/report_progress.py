@@ -16,7 +16,8 @@ __all__ = ["progress_section"]
 _TITLE: Final = "Progress and quality"
 _OUTCOMES: Final[tuple[VisitOutcome, ...]] = ("accepted", "corrected", "painted", "skipped")
 
-# Mean seconds on an instance and mean IoU; Benenson et al. 2019, tables 2 and 3 and figure 9.
+# Mean seconds on an instance and mean IoU; Benenson et al. 2019, section 5 and figure 9. The time
+# for polygons is their estimate, the IoU of painting is how well two painters agree.
 _ELSEWHERE: Final = (
     ("polygons (COCO)", 108.0, 0.82),
     ("free painting", 136.0, 0.90),
@@ -93,8 +94,8 @@ def _pace_figure(found: list[Pace], *, by_truth: bool) -> Figure:
     how = f"{found[0].instances} instances, the same at each point; whiskers: 95 %."
     if by_truth:
         how += (
-            " Beside it what Benenson et al. (2019) report of other ways on large objects of COCO, "
-            "and of their own campaign."
+            " Beside it what Benenson et al. (2019) report of other ways on large objects of COCO "
+            "(the IoU of painting is how well two painters agree) and of their own campaign."
         )
     else:
         how += " Without truth this says only how much the masks still changed."
