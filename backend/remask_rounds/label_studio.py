@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from label_studio_sdk import ImportApiRequest, LabelStudio, NotFoundError, PredictionRequest
+import msgspec
+from label_studio_sdk import LabelStudio, NotFoundError, PredictionRequest
 from label_studio_sdk.core import ApiError
 
 from remask_core.errors import InputError, NotFound, RemaskError, Unavailable
@@ -164,7 +165,7 @@ class Connection:
 
     def import_tasks(self, project_id: int, data: Sequence[Mapping[str, Any]]) -> list[int]:
         """Return the ids of new tasks with these data, in their order."""
-        return self._import(project_id, [ImportApiRequest(data=dict(item)) for item in data])
+        return self.import_whole_tasks(project_id, [{"data": item} for item in data])
 
     def import_whole_tasks(self, project_id: int, tasks: Sequence[Mapping[str, Any]]) -> list[int]:
         """Return the ids of new tasks with their annotations or predictions, in their order.
@@ -173,18 +174,17 @@ class Connection:
             project_id: Of the project.
             tasks: In Label Studio's form: `data`, and `annotations` or `predictions`.
         """
-        # Not checked by the SDK: its model of a prediction wants the task that is yet to be made.
-        return self._import(project_id, [ImportApiRequest.model_construct(**one) for one in tasks])
-
-    def _import(self, project_id: int, request: list[ImportApiRequest]) -> list[int]:
-        with _translated(self.url):
-            answer = self.client.projects.import_tasks(
-                id=project_id, request=request, return_task_ids=True
-            )
-        # The SDK's type does not name this field, though Label Studio sends it when asked.
-        task_ids: list[int] = (answer.model_extra or {}).get("task_ids", [])
-        if len(task_ids) != len(request):
-            raise Unavailable(f"Label Studio imported {len(task_ids)} of {len(request)} tasks")
+        # Written here, because the SDK copies masks number by number, at 10 ms each, and sends what
+        # fails once more, when Label Studio may have taken it already.
+        answer = self._import(
+            project_id,
+            params={"return_task_ids": "true"},
+            content=msgspec.json.encode(tasks),
+            headers={"Content-Type": "application/json"},
+        )
+        task_ids: list[int] = answer.get("task_ids", [])
+        if len(task_ids) != len(tasks):
+            raise Unavailable(f"Label Studio imported {len(task_ids)} of {len(tasks)} tasks")
         return task_ids
 
     def upload_files(self, project_id: int, files: Sequence[tuple[str, bytes]]) -> list[str]:
@@ -193,22 +193,29 @@ class Connection:
         They are gone when the project is. Label Studio takes at most 100 files at a time.
         """
         parts: dict[str, Any] = {f"file{n}": file for n, file in enumerate(files)}
+        # The SDK has no call that sends files.
+        answer = self._import(project_id, params={"commit_to_project": "false"}, files=parts)
+        wanted: list[int] = answer["file_upload_ids"]
         with _translated(self.url):
-            # The SDK has no call that sends files.
-            answer = self.client._client_wrapper.httpx_client.request(
-                f"api/projects/{project_id}/import",
-                method="POST",
-                params={"commit_to_project": "false"},
-                files=parts,
-            )
-            if not answer.is_success:
-                raise ApiError(status_code=answer.status_code, body=answer.text)
-            wanted: list[int] = answer.json()["file_upload_ids"]
             paths = {
                 upload.id: upload.file
                 for upload in self.client.files.list(id=project_id, ids=str(wanted))
             }
         return [f"/data/{paths[number]}" for number in wanted]
+
+    def _import(self, project_id: int, **request: Any) -> dict[str, Any]:
+        """Return what Label Studio says to an import that is sent as it stands, once."""
+        with _translated(self.url):
+            answer = self.client._client_wrapper.httpx_client.request(
+                f"api/projects/{project_id}/import",
+                method="POST",
+                request_options={"max_retries": 0},
+                **request,
+            )
+            if not answer.is_success:
+                raise ApiError(status_code=answer.status_code, body=_body(answer))
+            said: dict[str, Any] = answer.json()
+        return said
 
     def import_predictions(
         self, project_id: int, predictions: Sequence[ImportedPrediction]
@@ -409,6 +416,13 @@ def _translated(url: str) -> Iterator[None]:
         raise _our_error(url, error) from error
     except httpx.HTTPError as error:
         raise Unavailable(f"Label Studio at {url} does not answer: {error}") from error
+
+
+def _body(answer: httpx.Response) -> Any:
+    try:
+        return answer.json()
+    except ValueError:
+        return answer.text
 
 
 def _our_error(url: str, error: ApiError) -> RemaskError:

@@ -6,7 +6,7 @@ before it is made, and tasks are listed before others are imported.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -71,7 +71,7 @@ def fill_round(
     project = current.project
     assert project is not None
     versions = _versions(store, campaign, number)
-    shown = _shown(connection, campaign, project, {one.instance.id for one in standings})
+    shown = _shown(connection, campaign, project, standings)
     missing = [one for one in due if one.instance.id in versions and one.instance.id not in shown]
     if not missing and not shown:
         raise Unavailable(f"round {number} of {campaign.name} has no mask to show, and so no tasks")
@@ -86,6 +86,9 @@ def fill_round(
         connection.import_whole_tasks(project, page)
         done += sum(len(instances_in(task["data"])) for task in page)
         told("tasks", done, len(shown) + len(missing))
+    if missing:
+        # What a run before this one had sent may have been carried out meanwhile.
+        _shown(connection, campaign, project, standings)
     _finish(connection, campaign, current, backend)
     if current.state == "opening":
         current = replace(current, state="open", opened_at=now)
@@ -118,22 +121,25 @@ def _versions(store: CampaignStore, campaign: Campaign, number: int) -> dict[str
 
 
 def _shown(
-    connection: Connection, campaign: Campaign, project: int, known: Collection[str]
+    connection: Connection, campaign: Campaign, project: int, standings: Sequence[Standing]
 ) -> set[str]:
     """Return the instances that have a task, after removing tasks that are there twice.
 
-    A request that was cut off on our side may still have been carried out on the other.
+    A request that was cut off on our side may still have been carried out on the other. A task
+    that somebody has answered is never removed.
     """
+    known = {one.instance.id for one in standings}
+    answered = {visit.task for one in standings for visit in one.visits.values()}
     shown: set[str] = set()
     doubled: list[int] = []
     for task_id, data in connection.task_data(project):
         instances = {one.id for one in instances_in(data)}
-        if not instances.issubset(known):
+        if not instances <= known:
             raise WrongState(
                 f"project {project} must hold tasks of the campaign {campaign.name} only; task "
                 f"{task_id} is another's. Rename or delete the project"
             )
-        if instances <= shown:
+        if instances <= shown and task_id not in answered:
             doubled.append(task_id)
         shown |= instances
     for task_id in doubled:

@@ -326,6 +326,25 @@ def test_a_project_of_somebody_elses_tasks_is_not_touched(kit: Kit) -> None:
         kit.advance()
 
 
+def test_a_task_that_arrived_twice_is_removed_unless_it_was_answered(kit: Kit) -> None:
+    kit.advance()
+    first, second, *_ = kit.studio.titled("cats · round 1")
+    for task in (first, second):
+        again = {"data": task["data"], "predictions": task["predictions"]}
+        (copy,) = kit.studio.import_whole_tasks(task["project"], [again])
+        if task is second:
+            kit.studio.annotate(copy, result=answer_of(task, corrected("i2")))
+    kit.answer(1, lambda name: None if name in ("i0", "i2") else [])
+    with pytest.raises(Unanswered):
+        kit.advance()
+    kit.store.put_round("cats", replace(kit.store.rounds("cats")[0], state="opening"))
+    kit.advance()
+
+    assert sorted(kit.shown(1)) == ["i0", "i1", "i2", "i2", "i3", "i4"]
+    (i2,) = [one for one in standings(kit.store, CAMPAIGN) if one.instance.id == "i2"]
+    assert i2.visits[1].outcome == "corrected"
+
+
 def sample_task(kit: Kit) -> dict[str, Any]:
     """A task of a campaign of the same name that was kept elsewhere."""
     from remask_rounds.round_tasks import task_of
