@@ -213,3 +213,14 @@ def test_only_qualified_annotators_count_where_the_campaign_says_so(store: Campa
 def test_images_come_in_the_order_of_their_first_instance(store: CampaignStore) -> None:
     groups = by_image(standings(store, CAMPAIGN))
     assert [[one.instance.id for one in some] for some in groups] == [["a", "c"], ["b"]]
+
+
+def test_a_mask_answered_live_is_the_one_that_the_annotator_saw(store: CampaignStore) -> None:
+    store.replace_visits("cats", 1, None, [visit(1, painted=b"seen")])
+    maker = Maker()
+    refresh(store, maker, before=2)
+    mask = store.mask("cats", "a", 1)
+
+    assert mask is not None
+    assert (mask.counts, mask.model_version) == (b"seen", "live")
+    assert ("a", 1) not in maker.asked
