@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from hashlib import blake2s
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from fake_studio import DiskMaker, FakeStudio, sample_instances
 from typer.testing import CliRunner
 
+from remask_cli.held import held
 from remask_cli.main import app
 from remask_rounds.advance import advance
 from remask_rounds.campaign import Campaign, PlacedClick, Qualification
@@ -105,3 +107,13 @@ def test_the_worst_of_a_ranking_are_sent_back(store: CampaignStore, tmp_path: Pa
     sent = run(store, "reopen", "cats", "--worst", "50", "--ranks", str(ranks))
     assert "2 instances are sent back" in sent.stdout
     assert store.campaign("cats").reopened == {2: ("i2", "i3")}
+
+
+def test_two_commands_do_not_advance_a_campaign_at_once(
+    store: CampaignStore, tmp_path: Path
+) -> None:
+    digest = blake2s(b"cats", digest_size=6).hexdigest()
+    with held(tmp_path / f"campaign-{digest}.lock", otherwise="busy"):
+        refused = run(store, "close", "cats", "--url", "http://127.0.0.1:9")
+
+    assert "another command" in str(refused.exception)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from hashlib import blake2s
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,8 +21,10 @@ from remask_cli.campaign.common import (
     app,
     open_campaigns,
     progress_bar,
+    settings_with,
 )
 from remask_cli.campaign.masks import Device, Model, Weights, open_masks
+from remask_cli.held import held
 from remask_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -70,7 +73,12 @@ def advance(
     from remask_rounds.advance import advance as step
     from remask_rounds.label_studio import connect
 
-    with _unanswered_shown(), open_campaigns(state) as store, connect(url, api_key) as connection:
+    with (
+        _unanswered_shown(),
+        _alone(state, name),
+        open_campaigns(state) as store,
+        connect(url, api_key) as connection,
+    ):
         campaign = store.campaign(name)
         if campaign.mode == "live" and backend is None:
             raise InputError("`--backend` is required, for the campaign is a live one")
@@ -100,7 +108,12 @@ def close(
     from remask_rounds.advance import close_round
     from remask_rounds.label_studio import connect
 
-    with _unanswered_shown(), open_campaigns(state) as store, connect(url, api_key) as connection:
+    with (
+        _unanswered_shown(),
+        _alone(state, name),
+        open_campaigns(state) as store,
+        connect(url, api_key) as connection,
+    ):
         with progress_bar() as told:
             unreadable = close_round(store, connection, name, force=force, told=told)
         number = store.rounds(name)[-1].number
@@ -195,6 +208,15 @@ def _show(done: Advanced, url: str, *, as_json: bool) -> None:
             f"The campaign is through; its masks: "
             f"{url.rstrip('/')}/projects/{done.results_project}/data"
         )
+
+
+def _alone(state: str | None, name: str) -> AbstractContextManager[None]:
+    """Keep a second command on this machine out of the campaign: both would make the project."""
+    digest = blake2s(name.encode(), digest_size=6).hexdigest()
+    return held(
+        settings_with(state).state_dir / f"campaign-{digest}.lock",
+        otherwise=f"campaign {name} is being advanced by another command; let it finish",
+    )
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import secrets
 import signal
 import time
@@ -26,7 +25,8 @@ from remask_cli.demo.label_studio import (
 from remask_cli.demo.photos import FILES_ROOT
 from remask_cli.demo.programs import HOST, Program, choose_port
 from remask_cli.demo.project import DemoProject, open_project
-from remask_core.errors import Unavailable, WrongState
+from remask_cli.held import held
+from remask_core.errors import Unavailable
 from remask_rounds.label_studio import BackendAddress, connect
 
 __all__ = ["ACCOUNT", "DemoOptions", "run_demo"]
@@ -55,7 +55,13 @@ def run_demo(options: DemoOptions, *, check: bool) -> None:
     """
     console = Console(highlight=False)
     try:
-        with _stopped_by_sigterm(), _held(options.folder), ExitStack() as programs:
+        # Two programs must not share its databases.
+        alone = held(
+            options.folder / "lock",
+            otherwise=f"the demo already runs in {options.folder}; stop it, or choose another "
+            "folder with --dir",
+        )
+        with _stopped_by_sigterm(), alone, ExitStack() as programs:
             running = _start(options, console, programs, check=check)
             while not check:
                 _check_alive(running)
@@ -144,20 +150,6 @@ def _check_alive(running: Sequence[Program]) -> None:
     for program in running:
         if program.process.poll() is not None:
             raise program.ended()
-
-
-@contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Keep a second demo out of the folder: two programs must not share its databases."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise WrongState(
-                f"the demo already runs in {folder}; stop it, or choose another folder with --dir"
-            ) from error
-        yield
 
 
 @contextmanager

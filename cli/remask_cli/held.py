@@ -1,0 +1,32 @@
+"""One command at a time: a lock that the system takes back from a process that dies."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from remask_core.errors import WrongState
+
+__all__ = ["held"]
+
+
+@contextmanager
+def held(file: Path, *, otherwise: str) -> Iterator[None]:
+    """Hold a lock on `file`, made if it is not there, for as long as the block lasts.
+
+    Args:
+        file: Nothing is written to it.
+        otherwise: What to say if another process holds it.
+
+    Raises:
+        WrongState: Another process on this machine holds it.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise WrongState(otherwise) from error
+        yield
