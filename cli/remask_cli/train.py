@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from remask_cli.printing import print_json
 from remask_cli.train_clickability import EXAMPLE, clickability
 
 if TYPE_CHECKING:
@@ -152,8 +153,6 @@ def calibrate(
     Plays boxes and clicks on the pictures of the data that training holds out, and on --val, and
     stores with the weights how the network's own estimate is to be read. Masks do not change.
     """
-    import msgspec
-
     from remask_training.start import calibrate_convnet
 
     with _progress() as progress:
@@ -173,7 +172,7 @@ def calibrate(
             played=played,
         )
     if as_json:
-        typer.echo(msgspec.json.encode(score))
+        print_json(score)
         return
     typer.echo(_reliability(score))
     typer.echo(out)
@@ -202,8 +201,6 @@ def encodings(
     A run that was stopped goes on where it stopped. The trainings are alike but for the encoding,
     and much too short for what any of them could come to.
     """
-    import msgspec
-
     from remask_training.encodings import ENCODINGS, compare_encodings
 
     with _progress() as progress:
@@ -223,7 +220,7 @@ def encodings(
             told=told,
         )
     if as_json:
-        typer.echo(msgspec.json.encode(outcomes))
+        print_json(outcomes)
         return
     for outcome in outcomes:
         for name, measures in outcome.checks.items():
