@@ -191,6 +191,21 @@ def test_the_campaigns_newest_project_learns_of_the_test(kit: Kit) -> None:
     assert (found.startswith("mine\n"), found.endswith("\nand mine")) == (True, True)
 
 
+def test_a_lost_test_is_made_again_from_the_same_gold(kit: Kit, tmp_path: Path) -> None:
+    rules = kit.open()
+    kit.answer(ADA)
+    verdicts = kit.grade()
+    tasks = len(kit.studio.tasks)
+    (tmp_path / "fresh").mkdir()
+    fresh = Kit(tmp_path / "fresh")
+    fresh.studio = kit.studio
+    assert rules == fresh.open()
+    assert tasks == len(kit.studio.tasks)
+    assert verdicts == fresh.grade()
+    assert kit.store.people("cats") == fresh.store.people("cats")
+    fresh.store.close()
+
+
 def test_too_few_gold_instances_are_refused(kit: Kit) -> None:
     with pytest.raises(InputError, match="at least 10"):
         kit.open(Qualification())
