@@ -132,11 +132,11 @@ class Editor:
         return exchange[0]
 
     def click(
-        self, x: float, y: float, label: str, *, positive: bool = True, ctrl: bool = True
+        self, x: float, y: float, label: str, *, positive: bool = True, ctrl: bool = False
     ) -> Exchange:
         """Click with the smart key point tool and wait for the answer.
 
-        Ctrl is what lets a click through a mask; Alt makes it negative.
+        Ctrl is what lets a click through a mask that is wholly opaque; Alt makes it negative.
         """
         self._choose("click", label)
         keys = [key for key, held in (("Control", ctrl), ("Alt", not positive)) if held]

@@ -214,7 +214,7 @@ def test_a_predicted_mask_is_mended_in_place(editor, open_work, toy_backend, pic
     editor.switch(auto_accept=True)
     assert [mask.id for mask in editor.masks()] == ["predicted1"]
 
-    editor.click(300, 200, "cat", positive=False)
+    editor.click(300, 200, "cat", positive=False, ctrl=True)
     editor.click(405, 150, "cat")
     editor.submit()
 

@@ -16,7 +16,7 @@ def test_without_auto_accept_prompts_pile_up_and_the_answer_is_replaced(
     editor.open_stream(work.project_id)
     editor.switch(auto_accept=False)
 
-    editor.click(200, 200, "cat", ctrl=False)
+    editor.click(200, 200, "cat")
     (first,) = [r for r in editor.suggestions() if r.type == "brushregion"]
     editor.click(230, 200, "cat")
     editor.click(200, 210, "cat", positive=False)
@@ -63,7 +63,7 @@ def test_a_reload_with_pending_prompts_loses_no_click_and_no_sign(
     work = open_work([name], toy_backend)
     editor.open_task(work.project_id, work.task_ids[0])
     editor.switch(auto_accept=False)
-    editor.click(200, 200, "cat", ctrl=False)
+    editor.click(200, 200, "cat")
     editor.click(215, 200, "cat", positive=False)
     editor.save_draft()
 
@@ -88,7 +88,7 @@ def test_submitting_with_pending_prompts_does_no_harm(
     work = open_work([name, name], toy_backend)
     editor.open_stream(work.project_id)
     editor.switch(auto_accept=False)
-    editor.click(200, 200, "cat", ctrl=False)
+    editor.click(200, 200, "cat")
     editor.submit()
 
     editor.open_stream(work.project_id)
