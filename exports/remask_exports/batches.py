@@ -15,8 +15,8 @@ from remask_exports.selection import Ranks, Selection
 
 __all__ = ["Batch", "Encoded", "Job", "Seen", "encode_batch", "look_at", "task_batches"]
 
-_BYTES_AT_ONCE = 200_000
-"""About a hundred masks of 480 x 640."""
+_BYTES_AT_ONCE = 400_000
+"""About sixty masks of 480 x 640."""
 
 
 @dataclass(frozen=True, slots=True)

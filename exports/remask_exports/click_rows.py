@@ -22,7 +22,7 @@ from remask_simulation.regions import Region, error_regions
 
 __all__ = ["ClickRow", "click_rows", "write_clicks", "write_live_prompts"]
 
-_ENTRIES_AT_ONCE = 50
+_ENTRIES_AT_ONCE = 20
 
 _Size: TypeAlias = tuple[int, int]
 

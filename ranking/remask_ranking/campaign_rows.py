@@ -14,7 +14,7 @@ from remask_rounds.journal import Entry, journal
 
 __all__ = ["campaign_rows"]
 
-_VISITS_AT_ONCE = 50
+_VISITS_AT_ONCE = 20
 
 
 def campaign_rows(store: CampaignStore, name: str, *, processes: int = 1) -> Iterator[Row]:

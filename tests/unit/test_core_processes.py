@@ -30,7 +30,7 @@ def test_items_are_read_only_when_they_are_needed() -> None:
     assert read == [0]
 
 
-def test_a_handful_is_done_without_any_process() -> None:
+def test_a_handful_is_done_here() -> None:
     # A function that no other process could find.
     assert list(map_in_order(lambda a, b: a * b, [1, 2], shared=3, processes=8)) == [3, 6]
     assert list(map_in_order(add, [], shared=3, processes=8)) == []
