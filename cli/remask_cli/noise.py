@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from remask_cli.printing import print_json, print_table
+
 if TYPE_CHECKING:
     from remask_simulation.noise import NoiseLevel
 
@@ -86,8 +88,6 @@ def apply(
 
     The same seed gives the same bytes, on any number of processes.
     """
-    from dataclasses import asdict
-
     from remask_bench.label_noise.annotation import NoiseOptions
     from remask_bench.label_noise.apply import apply_noise
 
@@ -108,7 +108,7 @@ def apply(
     with _bar(annotations.name) as watch:
         counts = apply_noise(annotations, out, options, jobs=_jobs(jobs), watch=watch)
     if as_json:
-        _print_json(asdict(counts))
+        print_json(counts)
         return
     typer.echo(f"{out}: {counts.annotations} annotations, {counts.class_noise} with another class")
     for operation, count in counts.operations.items():
@@ -145,7 +145,6 @@ def estimate(
     import shlex
     import sys
 
-    import msgspec
     import numpy as np
 
     from remask_bench.label_noise.estimate import estimate_noise
@@ -160,7 +159,7 @@ def estimate(
         made_by = f"Made by: remask {shlex.join(sys.argv[1:])}"
         _write(report, page_of(result, made_by=made_by).to_html())
     if as_json:
-        _print_json(msgspec.to_builtins(result))
+        print_json(result)
         return
     for sentence in sentences_of(result):
         typer.echo(sentence)
@@ -208,8 +207,6 @@ def weak(
     COCO-WAN's levels: easy is `--prompt box`, medium `--prompt center`, hard `--prompt center
     --class-share 0.4`, each with `--model sam_vit_h`.
     """
-    from dataclasses import asdict
-
     from remask_bench.label_noise.weak import make_weak
     from remask_worker.child_engine import ChildEngine
     from remask_worker.settings import WorkerSettings
@@ -237,7 +234,7 @@ def weak(
     finally:
         engine.close()
     if as_json:
-        _print_json(asdict(counts))
+        print_json(counts)
         return
     made = counts.annotations - counts.no_mask
     typer.echo(f"{out}: {made} masks on {counts.images} images by {counts.model_version}")
@@ -248,6 +245,74 @@ def weak(
     ):
         if count:
             typer.echo(f"  note: {count} {words}")
+
+
+class Size(str, Enum):
+    """How large a study is."""
+
+    DEFAULT = "default"
+    QUICK = "quick"
+    LARGE = "large"
+
+
+@app.command(
+    epilog="Example: `remask noise study instances_train.json --images train2017 --out study`"
+)
+def study(
+    annotations: Annotated[Path, typer.Argument(help="COCO or LVIS JSON file, taken for clean.")],
+    images: Annotated[Path, typer.Option("--images", help="Folder of its images.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for rows and report.")],
+    size: Annotated[
+        Size, typer.Option("--size", help="quick: minutes; large: all of COCO on a GPU.")
+    ] = Size.DEFAULT,
+    quick: Annotated[bool, typer.Option("--quick", help="The same as --size quick.")] = False,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=3, help="Draw so many images at most.")
+    ] = None,
+    classes: Annotated[
+        int | None, typer.Option("--classes", min=2, help="Keep so many of the commonest classes.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", min=1, help="Repeat everything with so many seeds.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The first of the seeds.")] = 0,
+    device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 or auto.")] = "cpu",
+    as_json: Json = False,
+) -> None:
+    """Train a small model on clean and on noisy labels, and test all of them on clean ones.
+
+    A run that was stopped goes on where it stopped.
+    """
+    import shlex
+    import sys
+    from dataclasses import replace
+
+    from remask_bench.label_noise.study import CONFIGS, run_study, summarise
+    from remask_bench.label_noise.study_data import read_study
+    from remask_bench.label_noise.study_report import csv_of, page_of, table_of
+
+    config = CONFIGS["quick" if quick else size.value]
+    config = replace(
+        config,
+        images=limit or config.images,
+        classes=classes or config.classes,
+        seeds=tuple(range(seed, seed + (seeds or len(config.seeds)))),
+        heads=replace(config.heads, device=device),
+    )
+    data = read_study(
+        annotations, images, n_images=config.images, n_classes=config.classes, seed=seed
+    )
+    with _bar("images and trainings") as watch:
+        rows = run_study(data, config, out / "rows.jsonl", watch=watch)
+    summaries = summarise(rows)
+    made_by = f"Made by: remask {shlex.join(sys.argv[1:])}"
+    _write(out / "report.html", page_of(summaries, data, made_by=made_by).to_html())
+    _write(out / "rows.csv", csv_of(rows))
+    if as_json:
+        print_json(summaries)
+        return
+    print_table(table_of(summaries))
+    typer.echo(f"Report: {out / 'report.html'}")
 
 
 def _write(path: Path, text: str) -> None:
@@ -296,9 +361,3 @@ def _bar(words: str) -> Iterator[Callable[[int, int], None]]:
     ) as progress:
         task = progress.add_task(words, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
-
-
-def _print_json(value: object) -> None:
-    import json
-
-    typer.echo(json.dumps(value, indent=2))

@@ -70,6 +70,12 @@ class _Image(msgspec.Struct):
     width: int
 
 
+class _Named(msgspec.Struct):
+    id: Id
+    file_name: str | None = None
+    coco_url: str | None = None
+
+
 class _Category(msgspec.Struct):
     id: Id
     supercategory: str | None = None
@@ -137,6 +143,23 @@ class CocoFile:
         if missing := {"images", "annotations", "categories"} - seen:
             raise InputError(f"{self._path} must hold {' and '.join(sorted(missing))}")
         return Index(shapes_hw, Categories(tuple(ids), tuple(ids.values())))
+
+    def file_names(self) -> dict[Id, str]:
+        """Return the name of every image's file, by its id; in LVIS the last part of `coco_url`.
+
+        Raises:
+            InputError: An image has neither.
+        """
+        names: dict[Id, str] = {}
+        with closing(self.elements()) as elements:
+            for element in elements:
+                if element.key == "images" and element.place is not None:
+                    image = decoded(element, _Named)
+                    name = image.file_name or (image.coco_url or "").rpartition("/")[2]
+                    if not name:
+                        raise InputError(f"{_name(element)} must have a `file_name`")
+                    names[image.id] = name
+        return names
 
 
 def decoded(element: Element, kind: type[T]) -> T:

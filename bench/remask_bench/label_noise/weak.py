@@ -76,12 +76,6 @@ class _Annotation(msgspec.Struct):
     segmentation: Outlines | Runs | None = None
 
 
-class _Image(msgspec.Struct):
-    id: Id
-    file_name: str | None = None
-    coco_url: str | None = None
-
-
 def make_weak(
     source: Path,
     images: Path,
@@ -119,7 +113,7 @@ def make_weak(
     counts = WeakCounts()
     asked = _prompts(opened, index, prompt)
     made: dict[int, dict[str, Any]] = {}
-    names = _file_names(opened)
+    names = opened.file_names()
     total = sum(map(len, asked.values()))
     for position, image_id, answer in _answers(asked, images, names, engine):
         shape_hw = index.shapes_hw[image_id]
@@ -190,19 +184,6 @@ def _step(box: Box, prompt: WeakPrompt) -> Step:
         return Step(box=box)
     middle = Click((box.x0 + box.x1 - 1) / 2, (box.y0 + box.y1 - 1) / 2, positive=True)
     return Step(clicks=(middle,))
-
-
-def _file_names(file: CocoFile) -> dict[Id, str]:
-    names: dict[Id, str] = {}
-    with closing(file.elements()) as elements:
-        for element in elements:
-            if element.key == "images" and element.place is not None:
-                image = decoded(element, _Image)
-                name = image.file_name or (image.coco_url or "").rpartition("/")[2]
-                if not name:
-                    raise InputError(f"`images[{element.place}]` must have a `file_name`")
-                names[image.id] = name
-    return names
 
 
 def _answers(
