@@ -25,6 +25,7 @@ from remask_cli.campaign.common import (
 )
 from remask_cli.campaign.masks import Device, Model, Weights, open_masks
 from remask_cli.held import held
+from remask_cli.printing import print_json
 from remask_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -130,8 +131,6 @@ def sync(
     as_json: Json = False,
 ) -> None:
     """Read all answers from Label Studio again, whatever webhooks have told or not told."""
-    import msgspec
-
     from remask_rounds.label_studio import connect
     from remask_rounds.sync import sync as read
 
@@ -144,7 +143,7 @@ def sync(
     _warn(found.unreadable)
     if as_json:
         counts = {number: len(ids) for number, ids in found.tasks.items()}
-        typer.echo(msgspec.json.encode({"visits": found.visits, "instances": counts}))
+        print_json({"visits": found.visits, "instances": counts})
         return
     typer.echo(f"{found.visits} answers of {len(found.tasks)} rounds")
 
@@ -191,13 +190,11 @@ def _worst(ranks: Path, percent: float) -> list[str]:
 
 
 def _show(done: Advanced, url: str, *, as_json: bool) -> None:
-    import msgspec
-
     _warn(done.unreadable)
     for one in done.failed:
         typer.echo(f"no mask for {one.instance} after round {one.round}: {one.why}", err=True)
     if as_json:
-        typer.echo(msgspec.json.encode(done))
+        print_json(done)
     elif done.round is not None:
         typer.echo(
             f"Round {done.round.number} is open with {done.instances} instances: "
@@ -232,19 +229,16 @@ def _unanswered_shown() -> Iterator[None]:
 
 
 def _show_missing(error: Unanswered) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("instance", "class", "image", "why")
+    shown = error.missing[:_SHOWN]
     without = {one.instance.id for one in error.without_task}
-    for one in error.missing[:_SHOWN]:
+    for one in shown:
         why = "had no task" if one.instance.id in without else "not answered"
-        table.add_row(one.instance.id, one.instance.label, one.instance.image, why)
-    console = Console(stderr=True)
-    console.print(table)
-    if len(error.missing) > _SHOWN:
-        console.print(f"and {len(error.missing) - _SHOWN} more")
-    console.print("Have them answered, or close the round without them: --force")
+        typer.echo(
+            f"{one.instance.id}  {one.instance.label}  {one.instance.image}  {why}", err=True
+        )
+    if len(error.missing) > len(shown):
+        typer.echo(f"and {len(error.missing) - len(shown)} more", err=True)
+    typer.echo("Have them answered, or close the round without them: --force", err=True)
 
 
 def _warn(unreadable: tuple[Unreadable, ...]) -> None:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import typer
 
 from remask_cli.campaign.common import Json, Name, State, app, open_campaigns
+from remask_cli.printing import print_json, print_table
 
 if TYPE_CHECKING:
+    from remask_reports.page import Table
     from remask_rounds.campaign import VisitOutcome
-    from remask_rounds.status import Status, Tally
+    from remask_rounds.status import AnnotatorStatus, Status, Tally
 
 __all__ = ["list_campaigns", "status"]
 
 _OUTCOMES: tuple[VisitOutcome, ...] = ("corrected", "accepted", "skipped", "painted")
-_TALLY = (*_OUTCOMES, "clicks", "median s", "total h")
 
 
 @app.command(epilog="Example: `remask campaign status cats --json`")
@@ -24,23 +26,22 @@ def status(name: Name, state: State = None, as_json: Json = False) -> None:
 
     As far as webhooks have told; `remask campaign sync` reads everything from Label Studio.
     """
-    import msgspec
-
     from remask_rounds.status import status as look
 
     with open_campaigns(state) as store:
         found = look(store, name)
     if as_json:
-        typer.echo(msgspec.json.encode(found))
+        print_json(found)
         return
-    _show(found)
+    standing = ", ".join(f"{count} {outcome}" for outcome, count in sorted(found.outcomes.items()))
+    typer.echo(f"{found.campaign.name}: {found.instances} instances, {standing}\n")
+    for table in _tables(found):
+        print_table(table)
 
 
 @app.command("list", epilog="Example: `remask campaign list`")
 def list_campaigns(state: State = None, as_json: Json = False) -> None:
     """List the campaigns and the round that each is in."""
-    import msgspec
-
     with open_campaigns(state) as store:
         rows = [
             {
@@ -56,7 +57,7 @@ def list_campaigns(state: State = None, as_json: Json = False) -> None:
             for rounds in [store.rounds(one.name)]
         ]
     if as_json:
-        typer.echo(msgspec.json.encode(rows))
+        print_json(rows)
         return
     for row in rows:
         typer.echo(
@@ -65,41 +66,45 @@ def list_campaigns(state: State = None, as_json: Json = False) -> None:
         )
 
 
-def _show(found: Status) -> None:
-    from rich.console import Console
-    from rich.table import Table
+def _tables(found: Status) -> list[Table]:
+    from remask_reports.page import Column, Table
 
-    console = Console()
-    standing = ", ".join(f"{count} {outcome}" for outcome, count in sorted(found.outcomes.items()))
-    console.print(f"{found.campaign.name}: {found.instances} instances, {standing}")
-    rounds = Table("round", "state", "project", "instances", "unanswered", *_TALLY, title="Rounds")
-    for one in found.rounds:
-        rounds.add_row(
-            str(one.number),
-            one.state,
-            str(one.project or ""),
-            str(one.instances),
-            str(one.unanswered),
-            *_cells(one.tally),
-        )
-    people = Table("annotator", "counts", "round", "answered", *_TALLY, title="Annotators")
-    for who in found.annotators:
-        name = who.name or ("unknown" if who.annotator is None else f"user {who.annotator}")
-        rows = [("all", who.tally), *((str(at), own) for at, own in who.by_round.items())]
-        for at, tally in rows if len(who.by_round) > 1 else rows[:1]:
-            people.add_row(
-                name if at == "all" else "",
-                ("yes" if who.counts else "no") if at == "all" else "",
-                at,
-                str(tally.visits),
-                *_cells(tally),
-            )
-    console.print(rounds)
-    if found.annotators:
-        console.print(people)
+    tally = [Column(name) for name in (*_OUTCOMES, "clicks")]
+    times = [Column("median s", digits=1), Column("total h", digits=2)]
+    rounds = Table(
+        columns=(
+            *map(Column, ("round", "state", "project", "instances", "unanswered")),
+            *tally,
+            *times,
+        ),
+        rows=tuple(
+            (one.number, one.state, one.project, one.instances, one.unanswered, *_cells(one.tally))
+            for one in found.rounds
+        ),
+        caption="Rounds",
+    )
+    people = Table(
+        columns=(*map(Column, ("annotator", "counts", "round", "answered")), *tally, *times),
+        rows=tuple(
+            (name, counts, at, own.visits, *_cells(own))
+            for who in found.annotators
+            for name, counts, at, own in _lines(who)
+        ),
+        caption="Annotators",
+    )
+    return [rounds, people]
 
 
-def _cells(tally: Tally) -> list[str]:
-    counts = [str(tally.outcomes.get(name, 0)) for name in _OUTCOMES]
-    median_s = "" if tally.median_s is None else f"{tally.median_s:.1f}"
-    return [*counts, str(tally.clicks), median_s, f"{tally.total_s / 3600:.2f}"]
+def _lines(who: AnnotatorStatus) -> Iterator[tuple[str, str, str, Tally]]:
+    """Yield an annotator's line of all rounds and, of several rounds, a line for each."""
+    name = who.name or ("unknown" if who.annotator is None else f"user {who.annotator}")
+    counts = "yes" if who.counts else "no"
+    yield name, counts, "all", who.tally
+    if len(who.by_round) > 1:
+        for at, own in who.by_round.items():
+            yield name, counts, str(at), own
+
+
+def _cells(tally: Tally) -> list[int | float | None]:
+    counts = [tally.outcomes.get(name, 0) for name in _OUTCOMES]
+    return [*counts, tally.clicks, tally.median_s, tally.total_s / 3600]
