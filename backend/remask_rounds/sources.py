@@ -31,6 +31,9 @@ _IMAGES_PER_PAGE = 20
 
 _LOCAL_FILES = "/data/local-files/"
 
+_ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
+"""Label Studio refuses all files of a request if one of them has another ending."""
+
 
 @dataclass(frozen=True, slots=True)
 class SourceBox:
@@ -192,6 +195,9 @@ def _pages(images: Sequence[SourceImage]) -> Iterator[Sequence[SourceImage]]:
 def _ready(image: SourceImage, place: ImagePlace) -> _Ready | LeftOut:
     if place.folder is None:
         return _Ready(image, image.shape_hw)
+    if place.uploads and not image.file_name.lower().endswith(_ENDINGS):
+        ends = ", ".join(_ENDINGS)
+        return LeftOut(image.file_name, "no-image", f"Label Studio takes files that end in {ends}")
     try:
         file = (place.folder / image.file_name).read_bytes()
         shape_hw = image_size(file)

@@ -1,0 +1,70 @@
+"""`remask campaign create` refuses what it cannot begin from, before it asks anybody anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from remask_cli.main import app
+from remask_core.errors import InputError, NotFound
+from remask_rounds.label_studio import Connection
+from remask_rounds.source_boxes import LeftOut
+from remask_rounds.sources import ImagePlace, SourceBox, SourceImage, import_source
+
+
+def refused(tmp_path: Path, *arguments: str) -> Exception:
+    nowhere = ["--url", "http://127.0.0.1:9", "--api-key", "k", "--state", str(tmp_path)]
+    result = CliRunner().invoke(app, ["campaign", "create", "cats", *arguments, *nowhere])
+    assert isinstance(result.exception, Exception)
+    return result.exception
+
+
+def test_a_campaign_begins_from_one_source(tmp_path: Path) -> None:
+    for arguments in ([], ["--project", "3", "--coco", "a.json"]):
+        error = refused(tmp_path, *arguments)
+        assert isinstance(error, InputError)
+        assert "--open-images" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--truth"], "--truth"),
+        (["--min-size", "80"], "--min-size"),
+        (["--min-size", "80xx40"], "--min-size"),
+        (["--policy", "cat=/nowhere/cats.md"], "--policy"),
+    ],
+)
+def test_a_mistake_names_its_option(tmp_path: Path, arguments: list[str], named: str) -> None:
+    error = refused(tmp_path, "--project", "3", *arguments)
+    assert isinstance(error, InputError)
+    assert named in str(error)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    error = refused(tmp_path, "--coco", "/nowhere/boxes.json")
+    assert isinstance(error, NotFound)
+    assert "/nowhere/boxes.json" in str(error)
+
+
+class OneProject:
+    """A connection to a Label Studio with one empty project, where nothing may be uploaded."""
+
+    def projects_titled(self, title: str) -> list[int]:
+        return [1]
+
+    def task_data(self, project: int) -> list[tuple[int, dict[str, str]]]:
+        return []
+
+
+def test_files_that_label_studio_would_refuse_are_left_out(tmp_path: Path) -> None:
+    box = SourceBox("1", "cat", None)  # type: ignore[arg-type]
+    images = [SourceImage(name, None, (box,)) for name in ("a.tif", "b", "c.jpg")]
+    left: list[LeftOut] = []
+    connection: Connection = OneProject()  # type: ignore[assignment]
+    import_source(connection, "x", images, place=ImagePlace(tmp_path), left_out=left.append)
+    assert [("a.tif", "no-image"), ("b", "no-image"), ("c.jpg", "no-file")] == [
+        (one.name, one.reason) for one in left
+    ]
