@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from msgspec import structs
+
 from remask_bench.contestants import Contestant
 from remask_bench.datasets import Instance
 from remask_bench.pictures import LEGEND, album, before_and_after, by_key
@@ -119,6 +121,9 @@ def rclicks_page(
 
     Pictures are replayed, so the models run once more for these.
     """
+    # Rows of an earlier run may call the same weights by another name.
+    labels = {contestant.version: contestant.label for contestant in contestants}
+    rows = [structs.replace(row, model=labels[row.version]) for row in rows]
     summaries = summarise(rows)
     sections = [
         Section("Results", (_about(instances, crowd), *rclicks_tables(summaries))),
@@ -244,21 +249,19 @@ def _hardest(
     pictured: int,
 ) -> tuple[Block, ...]:
     found = by_key(instances)
-    # By version: rows of an earlier run may call the same weights by another name.
-    loaded = {contestant.version: contestant for contestant in contestants}
+    loaded = {contestant.label: contestant for contestant in contestants}
     blocks: list[Block] = [
         Text("The lowest mean IoU over clicks and groups: the least likely clicks beside the most.")
     ]
     for dataset, models in _parts(rows).items():
         for model, own in models.items():
-            contestant = loaded[own[0].version]
             names, curves, _ = per_object(own)
             order = areas(curves).mean(axis=(0, 1)).argsort(kind="stable")[:pictured]
             albums = [
                 tuple(
                     picture
                     for group in (1, crowd.groups)
-                    for picture in _pictures(found[f"{dataset}/{name}"], contestant, own, group)
+                    for picture in _pictures(found[f"{dataset}/{name}"], loaded[model], own, group)
                 )
                 for name in (names[index] for index in order)
             ]
