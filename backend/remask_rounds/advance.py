@@ -151,7 +151,7 @@ def close_round(
         shown = found.tasks.get(last.number, frozenset())
         raise Unanswered(
             f"round {last.number} of {name} must be answered before it is closed; "
-            f"{len(missing)} instances are not",
+            f"{len(missing)} instances are not{_by_others(store, name, last.number, missing)}",
             missing=missing,
             without_task=[one for one in missing if one.instance.id not in shown],
         )
@@ -193,6 +193,15 @@ def reopen(store: CampaignStore, name: str, instances: Collection[str]) -> int:
     number = _after(campaign, rounds)
     store.change_campaign(replace(campaign, reopened={**campaign.reopened, number: wanted}))
     return number
+
+
+def _by_others(store: CampaignStore, name: str, number: int, missing: Sequence[Standing]) -> str:
+    """Return how many of them Label Studio shows as done, by people who do not count."""
+    visits = store.visits(name)
+    done = sum(
+        any(visit.round == number for visit in visits.get(one.instance.id, ())) for one in missing
+    )
+    return f"; {done} of them only by annotators who have not passed the test" if done else ""
 
 
 def _next_round(

@@ -14,7 +14,7 @@ from fake_studio import SHAPE_HW, DiskMaker, FakeStudio, disk_mask, sample_insta
 from remask_core.errors import InputError, Unavailable, WrongState
 from remask_core.rle_coco import decode_coco_rle
 from remask_rounds.advance import Advanced, advance, close_round, reopen
-from remask_rounds.campaign import Campaign, CampaignInstance, PlacedClick
+from remask_rounds.campaign import Campaign, CampaignInstance, PlacedClick, Qualification
 from remask_rounds.campaign_store import CampaignStore
 from remask_rounds.described import read_description
 from remask_rounds.label_studio import BackendAddress
@@ -167,6 +167,14 @@ def test_unanswered_instances_keep_a_round_from_being_closed(kit: Kit) -> None:
     assert [one.instance.id for one in caught.value.missing] == ["i3"]
     assert caught.value.without_task == ()
     assert kit.store.rounds("cats")[-1].state == "open"
+
+
+def test_answers_that_do_not_count_are_told_from_no_answers(kit: Kit) -> None:
+    kit.advance()
+    kit.store.change_campaign(replace(CAMPAIGN, qualification=Qualification()))
+    kit.answer(1, lambda name: [] if name != "i3" else None)
+    with pytest.raises(Unanswered, match="5 instances are not; 4 of them only by annotators"):
+        kit.advance()
 
 
 def test_a_forced_close_carries_the_unanswered_on_as_they_are(kit: Kit) -> None:
