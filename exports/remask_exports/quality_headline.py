@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from remask_exports.quality_groups import by_class, by_person
@@ -51,6 +52,11 @@ class Headline:
     with_truth: int
     closed: int
 
+    def pace(self) -> str:
+        """Return the time on an instance in words; empty if no done one's is known."""
+        median = self.seconds.value
+        return f"{median:.0f} s on the median instance" if math.isfinite(median) else ""
+
     def sentence(self) -> str:
         """Return the state of the campaign in words."""
         if not self.instances:
@@ -61,19 +67,15 @@ class Headline:
             f"{self.done:,} of {self.instances:,} instances are done: {self.masks:,} with a mask, "
             f"{self.skipped:,} skipped."
         ]
-        if self.hours == self.hours:
-            words.append(
-                f"Annotators spent {hours_words(self.hours)} on them, {self.seconds.value:.0f} s "
-                "on the median instance."
-                if self.done
-                else f"Annotators have spent {hours_words(self.hours)} so far."
-            )
+        if math.isfinite(self.hours):
+            pace = f", {self.pace()}" if self.pace() else ""
+            words.append(f"Annotators have spent {hours_words(self.hours)}{pace}.")
         if self.with_truth:
             words.append(
                 f"The masks agree with the truth to a mean IoU of {self.true_iou.words(digits=2)}, "
                 f"known of {self.with_truth:,}."
             )
-        if self.predicted_iou.value == self.predicted_iou.value:
+        if math.isfinite(self.predicted_iou.value):
             words.append(f"The predicted mean IoU of all is {self.predicted_iou.value:.2f}.")
         elif not self.with_truth:
             words.append("How good the masks are is not known: no ranking and no truth is given.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -77,17 +78,11 @@ def _glance(quality: Quality, headline: Headline, ranking: Ranking | None) -> Se
             percent_words(done), "done", f"{headline.masks:,} masks, {headline.skipped:,} skipped"
         ),
     ]
-    if headline.hours == headline.hours:
-        facts.append(
-            Fact(
-                hours_words(headline.hours),
-                "of annotators' time",
-                f"{headline.seconds.value:.0f} s on the median instance" if headline.done else "",
-            )
-        )
+    if math.isfinite(headline.hours):
+        facts.append(Fact(hours_words(headline.hours), "of annotators' time", headline.pace()))
     if headline.clicks:
         facts.append(Fact(f"{headline.clicks:,}", "clicks", _per_instance(headline)))
-    if headline.predicted_iou.value == headline.predicted_iou.value:
+    if math.isfinite(headline.predicted_iou.value):
         ranked = 0 if ranking is None else ranking.ranked
         facts.append(
             Fact(f"{headline.predicted_iou.value:.2f}", "predicted mean IoU", f"{ranked:,} masks")
