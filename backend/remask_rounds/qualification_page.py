@@ -33,15 +33,16 @@ _AROUND = 0.25
 """Of the object's larger side: what a picture shows around it."""
 
 _ADVICE = {
-    "too large": "the mask reaches beyond the object: click beside it, as not the object",
-    "too small": "the mask ends before the object does: click on the rim that is missing",
-    "shifted": "the mask lies beside the object: one click on each side",
-    "missing part": "a part is missing: click in its middle",
-    "extra part": "something is in the mask that does not belong to the object: click on it",
+    "too large": "the mask reaches beyond the object: − on what is too much",
+    "too small": "the mask ends before the object does: + on what is missing",
+    "shifted": "the mask is moved: + on one side, − on the other",
+    "missing part": "a part is missing: + in its middle",
+    "extra part": "something else is in the mask: − in its middle",
     "rough": "the outline is rough: click where it strays farthest",
     "simplified": "the outline cuts corners: click in the largest of them",
-    "other": "the mask is of something else: click on the object",
+    "other": "the mask is of something else: + on the object, − on the rest",
 }
+"""What to do about each kind of error, with the signs of the page that people click on."""
 
 
 def verdict_page(
@@ -56,7 +57,7 @@ def verdict_page(
         image_of: The image of an instance, (H, W, 3) uint8 RGB.
         made_by: See `Page`.
     """
-    worst_first = sorted(verdict.answers, key=lambda one: one.iou)
+    worst_first = sorted(enumerate(verdict.answers, start=1), key=lambda one: one[1].iou)
     return Page(
         title=f"Test for {campaign}: {verdict.name}",
         summary=_summary(verdict, rules),
@@ -112,8 +113,10 @@ def _table(answers: Sequence[Graded]) -> Table:
     )
 
 
-def _gallery(answers: Sequence[Graded], image_of: ImageOf) -> Gallery:
-    pictures = [picture for one in answers for picture in _pair(one, image_of(one.instance))]
+def _gallery(answers: Sequence[tuple[int, Graded]], image_of: ImageOf) -> Gallery:
+    pictures = [
+        picture for number, one in answers for picture in _pair(number, one, image_of(one.instance))
+    ]
     return Gallery(
         tuple(pictures),
         caption="Left your mask with your clicks and the outline of the true mask in white, right "
@@ -122,7 +125,7 @@ def _gallery(answers: Sequence[Graded], image_of: ImageOf) -> Gallery:
     )
 
 
-def _pair(one: Graded, image: RgbImage) -> tuple[Picture, Picture]:
+def _pair(number: int, one: Graded, image: RgbImage) -> tuple[Picture, Picture]:
     truth = _pixels(one.truth, one.instance)
     mask = np.zeros_like(truth) if one.mask is None else _pixels(one.mask, one.instance)
     rows, columns = _window(mask | truth, one.instance)
@@ -134,7 +137,7 @@ def _pair(one: Graded, image: RgbImage) -> tuple[Picture, Picture]:
     ]
     seen, true = image[rows, columns], truth[rows, columns]
     mine = overlay(seen, mask[rows, columns], truth=true, clicks=clicks, box=drawn)
-    said = f"{one.instance.label}: IoU {one.iou:.2f}"
+    said = f"{number}. {one.instance.label}: IoU {one.iou:.2f}"
     if one.visit.outcome == "skipped":
         said += ", skipped, although it can be outlined"
     elif advice := _ADVICE.get(compare(mask, truth).kind):
