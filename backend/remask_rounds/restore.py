@@ -96,9 +96,6 @@ def _settings(projects: Mapping[str, _Project]) -> Campaign:
         campaign = replace(campaign, source_project=projects["boxes"].ref.id)
     if "masks" in projects:
         campaign = replace(campaign, results_project=projects["masks"].ref.id)
-    if "test" in projects and campaign.qualification is not None:
-        test = replace(campaign.qualification, project=projects["test"].ref.id)
-        campaign = replace(campaign, qualification=test)
     return campaign
 
 
