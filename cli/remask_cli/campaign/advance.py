@@ -191,8 +191,10 @@ def _worst(ranks: Path, percent: float) -> list[str]:
 
 def _show(done: Advanced, url: str, *, as_json: bool) -> None:
     _warn(done.unreadable)
-    for one in done.failed:
+    for one in done.failed[:_SHOWN]:
         typer.echo(f"no mask for {one.instance} after round {one.round}: {one.why}", err=True)
+    if len(done.failed) > _SHOWN:
+        typer.echo(f"and {len(done.failed) - _SHOWN} more without a mask", err=True)
     if as_json:
         print_json(done)
     elif done.round is not None:
