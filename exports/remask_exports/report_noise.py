@@ -6,7 +6,7 @@ from typing import Final
 
 from remask_exports.quality_noise import Agreement, KindFigures, agreement_of, kinds_of
 from remask_exports.quality_rows import InstanceRow, Quality
-from remask_exports.report_pictures import LEGEND, Album
+from remask_exports.report_pictures import Album
 from remask_reports.charts import BarChart, Series
 from remask_reports.estimate import Estimate
 from remask_reports.page import Block, Column, Figure, Gallery, Picture, Section, Table, Text
@@ -136,7 +136,9 @@ def _examples(quality: Quality, figures: list[KindFigures], album: Album) -> lis
             )
             if picture is not None:
                 pictures.append(picture)
-    return [Gallery(tuple(pictures), caption=f"Examples. {LEGEND}")] if pictures else []
+    white = "the truth" if quality.noise_by_truth else "what the mask became"
+    legend = f"Examples. Magenta: the mask. White line: {white}. Yellow: the box."
+    return [Gallery(tuple(pictures), caption=legend)] if pictures else []
 
 
 def _spread(names: tuple[str, ...]) -> tuple[str, ...]:

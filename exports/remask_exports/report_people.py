@@ -113,7 +113,8 @@ def _missing(figures: Sequence[ClassFigures]) -> tuple[Block, ...]:
         parts.append("no ranking was given")
     if all(math.isnan(one.true_iou.value) for one in figures):
         parts.append("no truth is known")
-    return (Text(f"Columns are missing where {' and '.join(parts)}."),) if parts else ()
+    words = " and ".join(parts).capitalize()
+    return (Text(f"{words}; such columns are left out."),) if parts else ()
 
 
 def _table(columns: Sequence[tuple[Column, Sequence[Cell]]]) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -54,7 +55,7 @@ class Album:
         Empty if it has no masks.
         """
         instance, visits, masks = self._known_of(row)
-        window = self._window(instance, masks.values())
+        scene = self._scene(instance, masks.values(), self._truth(instance))
         pictures = []
         shown = masks.get(0)
         for number, visit in sorted(visits.items()):
@@ -63,21 +64,26 @@ class Album:
             if visit.outcome == "corrected":
                 clicks = "1 click" if len(visit.clicks) == 1 else f"{len(visit.clicks)} clicks"
                 caption = f"shown in round {number}{_iou(row, number - 1)}; {clicks}"
-                pictures.append(Picture(self._draw(instance, shown, window, visit.clicks), caption))
+                pictures.append(Picture(scene.draw(shown, visit.clicks), caption))
             shown = masks.get(number, shown)
         if shown is not None:
             last = f"the mask{_iou(row, len(row.ious) - 1)}" if row.has_mask else "skipped"
-            pictures.append(Picture(self._draw(instance, shown, window), last))
+            pictures.append(Picture(scene.draw(shown), last))
         return tuple(pictures)
 
     def mask(self, row: InstanceRow, *, first: bool, caption: str) -> Picture | None:
-        """Return the mask from the box alone (`first`) or the last one; None if there is none."""
+        """Return the last mask with the truth, or the `first` one with what it became.
+
+        None if there is none.
+        """
         instance, _, masks = self._known_of(row)
         if not masks:
             return None
-        number = min(masks) if first else max(masks)
-        window = self._window(instance, [masks[number]])
-        return Picture(self._draw(instance, masks[number], window), caption)
+        last = masks[max(masks)]
+        mask = masks[min(masks)] if first else last
+        truth = last if first else self._truth(instance)
+        scene = self._scene(instance, [mask], truth)
+        return Picture(scene.draw(mask), caption)
 
     def _known_of(
         self, row: InstanceRow
@@ -92,45 +98,20 @@ class Album:
                 masks[number] = decoded(visit.painted, instance)
         return instance, standing.visits, masks
 
-    def _draw(
-        self,
-        instance: CampaignInstance,
-        mask: BoolMask,
-        window: tuple[slice, slice],
-        clicks: Sequence[PlacedClick] = (),
-    ) -> RgbImage:
-        truth = self._truth(instance)
-        rows, columns = window
-        x0, y0 = columns.start, rows.start
-        height, width = rows.stop - y0, columns.stop - x0
-        box = instance.box
-        return overlay(
-            np.ascontiguousarray(self._image(instance)[window]),
-            np.ascontiguousarray(mask[window]),
+    def _scene(
+        self, instance: CampaignInstance, masks: Iterable[BoolMask], truth: BoolMask | None
+    ) -> _Scene:
+        window = _window(instance, [*masks, *([] if truth is None else [truth])])
+        return _Scene(
+            image=np.ascontiguousarray(self._image(instance)[window]),
             truth=None if truth is None else np.ascontiguousarray(truth[window]),
-            clicks=[Click(one.x - x0 - 0.5, one.y - y0 - 0.5, one.positive) for one in clicks],
-            box=Box(box.x0 - x0, box.y0 - y0, box.x1 - x0, box.y1 - y0),
-            height_px=max(1, min(_HEIGHT_PX, round(_WIDTH_PX * height / width))),
+            box=instance.box,
+            window=window,
         )
 
     def _truth(self, instance: CampaignInstance) -> BoolMask | None:
         known = self._truths.get(instance.id)
         return None if known is None else decoded(known.counts, instance)
-
-    def _window(self, instance: CampaignInstance, masks: Iterable[BoolMask]) -> tuple[slice, slice]:
-        """Return the rows and columns around the object, with a margin, inside the image."""
-        height, width = instance.shape_hw
-        seen = [box_of_mask(mask) for mask in (*masks, self._truth(instance)) if mask is not None]
-        boxes = [instance.box, *(box for box in seen if box is not None)]
-        x0, y0 = min(box.x0 for box in boxes), min(box.y0 for box in boxes)
-        x1, y1 = max(box.x1 for box in boxes), max(box.y1 for box in boxes)
-        margin = _MARGIN * max(x1 - x0, y1 - y0)
-        left, top = (
-            int(max(0, min(x0 - margin, width - 1))),
-            int(max(0, min(y0 - margin, height - 1))),
-        )
-        right, bottom = int(min(width, x1 + margin)), int(min(height, y1 + margin))
-        return slice(top, max(top + 1, bottom)), slice(left, max(left + 1, right))
 
     def _image(self, instance: CampaignInstance) -> RgbImage:
         if self._image_of is not None:
@@ -143,6 +124,53 @@ class Album:
                     return image
                 self.missing.add(instance.image)
         return np.full((*instance.shape_hw, 3), _BLANK, np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """What lies around one instance, and stays the same in all of its pictures.
+
+    Attributes:
+        image: Of the window alone.
+        truth: Of the window alone; outlined in white.
+        box: In pixels of the whole image.
+        window: Rows and columns of the whole image.
+    """
+
+    image: RgbImage
+    truth: BoolMask | None
+    box: Box
+    window: tuple[slice, slice]
+
+    def draw(self, mask: BoolMask, clicks: Sequence[PlacedClick] = ()) -> RgbImage:
+        """Return a picture of a mask of the whole image, with the clicks that it got."""
+        x0, y0 = self.window[1].start, self.window[0].start
+        height, width = self.image.shape[:2]
+        box = self.box
+        return overlay(
+            self.image,
+            np.ascontiguousarray(mask[self.window]),
+            truth=self.truth,
+            clicks=[Click(one.x - x0 - 0.5, one.y - y0 - 0.5, one.positive) for one in clicks],
+            box=Box(box.x0 - x0, box.y0 - y0, box.x1 - x0, box.y1 - y0),
+            height_px=max(1, min(_HEIGHT_PX, round(_WIDTH_PX * height / width))),
+        )
+
+
+def _window(instance: CampaignInstance, masks: Iterable[BoolMask]) -> tuple[slice, slice]:
+    """Return the rows and columns around the object, with a margin, inside the image."""
+    height, width = instance.shape_hw
+    seen = [box_of_mask(mask) for mask in masks]
+    boxes = [instance.box, *(box for box in seen if box is not None)]
+    x0, y0 = min(box.x0 for box in boxes), min(box.y0 for box in boxes)
+    x1, y1 = max(box.x1 for box in boxes), max(box.y1 for box in boxes)
+    margin = _MARGIN * max(x1 - x0, y1 - y0)
+    left, top = (
+        int(max(0, min(x0 - margin, width - 1))),
+        int(max(0, min(y0 - margin, height - 1))),
+    )
+    right, bottom = int(min(width, x1 + margin)), int(min(height, y1 + margin))
+    return slice(top, max(top + 1, bottom)), slice(left, max(left + 1, right))
 
 
 def _iou(row: InstanceRow, number: int) -> str:

@@ -66,7 +66,7 @@ def place() -> Iterator[Path]:
         yield Path(folder)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     visits=st.lists(VISITS, max_size=14).map(
         lambda some: [replace(one, annotation=number) for number, one in enumerate(some)]
