@@ -55,6 +55,15 @@ class Ranked:
     uncertainty: float
     rank: int
 
+    @property
+    def training_weight(self) -> float:
+        """How much the mask should count where a model learns from it, in [0, 1].
+
+        The IoU that it has in all likelihood: one standard deviation below the prediction. So a
+        mask that the trees agree on counts more than one that they only hope for.
+        """
+        return min(max(self.predicted_iou - self.uncertainty, 0.0), 1.0)
+
 
 def fit_rows(rows: Sequence[Row], *, seed: int) -> Ranker:
     """Return a forest grown on those of `rows` whose true IoU is known; raises as `fit` does."""

@@ -12,7 +12,15 @@ from remask_ranking.judge import Ranked
 
 __all__ = ["RANK_COLUMNS", "write_ranks"]
 
-RANK_COLUMNS: Final = ("instance", "round", "predicted_iou", "uncertainty", "rank", "true_iou")
+RANK_COLUMNS: Final = (
+    "instance",
+    "round",
+    "predicted_iou",
+    "uncertainty",
+    "rank",
+    "true_iou",
+    "training_weight",
+)
 
 
 def write_ranks(ranked: Iterable[Ranked], path: Path) -> None:
@@ -27,7 +35,7 @@ def write_ranks(ranked: Iterable[Ranked], path: Path) -> None:
             writer.writerow(RANK_COLUMNS)
             for one in ranked:
                 said = (f"{one.predicted_iou:.6f}", f"{one.uncertainty:.6f}")
-                row = one.row
-                writer.writerow((row.instance, row.round, *said, one.rank, row.true_iou))
+                row, weight = one.row, f"{one.training_weight:.6f}"
+                writer.writerow((row.instance, row.round, *said, one.rank, row.true_iou, weight))
     except OSError as error:
         raise InputError(f"`{path}` must be writable: {error}") from error

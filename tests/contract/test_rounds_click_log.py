@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -9,8 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from remask_cli.log import app
 from remask_core.errors import InputError
+from remask_exports.click_rows import write_live_prompts
 from remask_rounds.click_log import AnnotationEvent, ClickLog, PromptRow
 from remask_rounds.store import Store
 
@@ -256,3 +260,28 @@ def test_two_processes_worth_of_writers_share_one_file(tmp_path: Path) -> None:
 def test_a_place_that_cannot_hold_a_store_is_refused_with_a_sentence(place: str) -> None:
     with pytest.raises(InputError, match="`state`"):
         Store.open(place)
+
+
+def test_the_prompts_leave_as_a_table_with_what_became_of_them(
+    store: Store, log: ClickLog, tmp_path: Path
+) -> None:
+    log.add([CLICK, replace(CLICK, project="3", prompt_id="other"), SUBMITTED])
+    log.flush()
+
+    assert write_live_prompts(store, tmp_path / "all.csv") == 2
+    assert write_live_prompts(store, tmp_path / "one.csv", project="2") == 1
+    [line] = csv.DictReader((tmp_path / "one.csv").read_text().splitlines())
+    assert (line["prompt_id"], line["positive"], line["x1"]) == ("ZbvQfKcKaR", "true", "")
+    assert (line["annotation_id"], line["completed_by"], line["lead_time_s"]) == ("31", "1", "12.3")
+
+
+def test_the_command_writes_what_was_pointed_at_live(
+    store: Store, log: ClickLog, tmp_path: Path
+) -> None:
+    log.add([CLICK])
+    log.flush()
+    out, state = tmp_path / "prompts.csv", tmp_path / "state"
+    arguments = ["export", "--live", "--project", "2", "--out", str(out), "--state", str(state)]
+
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert len(out.read_text().splitlines()) == 2

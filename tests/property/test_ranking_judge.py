@@ -5,7 +5,7 @@ import pytest
 
 from remask_core.errors import InputError
 from remask_ranking.forest import Ranker
-from remask_ranking.judge import Judgement, cross_predict, fit_rows, judge, rank_rows, worst
+from remask_ranking.judge import Judgement, Ranked, cross_predict, fit_rows, judge, rank_rows, worst
 from remask_ranking.report import ranking_page
 from remask_ranking.table import Row, last_rounds
 
@@ -130,3 +130,12 @@ def test_the_report_shows_the_curves_against_chance_and_oracle(
 
     for words in ("random order", "truth (oracle)", "On &lt;these&gt;.", "Spearman", "iou with"):
         assert words in html
+
+
+def test_a_mask_counts_for_training_as_far_as_the_trees_are_sure_of_it() -> None:
+    sure, unsure, poor = (
+        Ranked(row("a"), predicted, spread, 1).training_weight
+        for predicted, spread in ((0.9, 0.05), (0.9, 0.2), (0.1, 0.3))
+    )
+
+    assert 1 > sure > unsure > poor == 0
