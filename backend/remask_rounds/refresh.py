@@ -89,15 +89,17 @@ def _make(
     failed: list[NoMask] = []
     ready: list[Mask] = []
     told("masks", 0, len(missing))
-    for done, made in enumerate(make_masks(jobs()), start=1):
-        history = asked.pop((made.instance, made.round))
-        if isinstance(made, NoMask):
-            failed.append(made)
-        else:
-            ready.append(replace(made, history=history))
-        if len(ready) == _MASKS_PER_WRITE:
-            store.put_masks(campaign, ready)
-            ready = []
-        told("masks", done, len(missing))
-    store.put_masks(campaign, ready)
+    try:
+        for done, made in enumerate(make_masks(jobs()), start=1):
+            history = asked.pop((made.instance, made.round))
+            if isinstance(made, NoMask):
+                failed.append(made)
+            else:
+                ready.append(replace(made, history=history))
+            if len(ready) == _MASKS_PER_WRITE:
+                store.put_masks(campaign, ready)
+                ready = []
+            told("masks", done, len(missing))
+    finally:
+        store.put_masks(campaign, ready)
     return failed

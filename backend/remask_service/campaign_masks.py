@@ -33,6 +33,9 @@ _WINDOW = 32
 _ATTEMPTS = 5
 """For an image that cannot be had now, a second apart."""
 
+_UNREACHABLE = 5
+"""Images in a row that cannot be had now, after which it is not the images that are at fault."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
@@ -46,8 +49,8 @@ class EngineMasks:
     """A `MakeMasks` over an engine and an image source.
 
     Whatever goes wrong with one job, a missing image or a call that kills the model, is told in
-    that job's place. When there is no model to ask, iterating raises `Unavailable`: no other job
-    would fare better.
+    that job's place. When there is no model to ask, or one image after the other is out of reach,
+    iterating ends with `Unavailable`: no other job would fare better.
 
     Args:
         engine: Answers the calls.
@@ -71,17 +74,22 @@ class EngineMasks:
         self._patience_s = patience_s
         self._clock = clock
         self._wait = wait
-        self._attempts = _ATTEMPTS
+        self._unreachable: set[str] = set()
 
     def __call__(self, jobs: Iterable[MaskJob]) -> Iterator[Mask | NoMask]:
         """Yield a mask or the reason why there is none for each job, in order."""
+        self._unreachable.clear()
         running: deque[_Asked] = deque()
         for job in jobs:
             if len(running) >= _WINDOW:
                 yield self._told(running.popleft())
             running.append(self._ask(job))
+            if len(self._unreachable) >= _UNREACHABLE:
+                break
         while running:
             yield self._told(running.popleft())
+        if len(self._unreachable) >= _UNREACHABLE:
+            raise Unavailable(f"the images cannot be had, {min(self._unreachable)} for one")
 
     def _ask(self, job: MaskJob) -> _Asked:
         try:
@@ -96,18 +104,18 @@ class EngineMasks:
         While one image after the other cannot be had, each is asked for once only.
         """
         instance = job.instance
-        left = self._attempts
+        left = 1 if self._unreachable else _ATTEMPTS
         while True:
             left -= 1
             try:
                 image = self._images.fetch(instance.image, task_id=instance.source_task)
             except Unavailable as error:
                 if not left:
-                    self._attempts = 1
+                    self._unreachable.add(instance.image)
                     raise
                 self._wait(error.retry_after_s)
             else:
-                self._attempts = _ATTEMPTS
+                self._unreachable.clear()
                 return image
 
     def _call(self, job: MaskJob, image: StoredImage) -> Call:
