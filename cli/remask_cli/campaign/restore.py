@@ -51,7 +51,7 @@ def restore(
         open_image_source(state, url, api_key) as source,
         progress_bar() as told,
     ):
-        restore_campaign(
+        campaign = restore_campaign(
             store,
             connection,
             name,
@@ -73,6 +73,11 @@ def restore(
         f"{found['visits']} answers"
     )
     tell_left_out(left)
+    if campaign.qualification is not None and campaign.qualification.required:
+        typer.echo(
+            f"Nobody's answers count before `remask campaign qualify {name}`, with the same gold, "
+            f"and `remask campaign grade {name}`"
+        )
 
 
 @app.command(epilog="Example: `remask campaign truth cats --coco boxes.json`")
