@@ -27,6 +27,10 @@ class Estimate:
         """Whether both ends are known."""
         return math.isfinite(self.low) and math.isfinite(self.high)
 
+    def percent(self) -> Estimate:
+        """Return a share in [0, 1] in per cent."""
+        return Estimate(100.0 * self.value, 100.0 * self.low, 100.0 * self.high)
+
     def words(self, *, digits: int) -> str:
         """Return the number, and its range in brackets if it is known; a dash for nan."""
         if not math.isfinite(self.value):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 from remask_exports.quality_behaviour import Behaviour, behaviour_of
@@ -55,9 +56,9 @@ def _words(found: Behaviour) -> str:
 
 def _numbers(found: Behaviour) -> Table:
     rows = [
-        ("clicks on an error of their sign", _percent(found.on_error), None),
-        ("clicks on a region no larger than the click before", _percent(found.downhill), 60.0),
-        ("visits with several clicks, all from large to small", _percent(found.all_downhill), 30.0),
+        ("clicks on an error of their sign", found.on_error.percent(), None),
+        ("clicks on a region no larger than the click before", found.downhill.percent(), 60.0),
+        ("visits with several clicks, all from large to small", found.all_downhill.percent(), 30.0),
         ("pixels for one click, in regions clicked on", found.px_per_click, _THEIR_PX_PER_CLICK),
     ]
     return Table(
@@ -68,10 +69,6 @@ def _numbers(found: Behaviour) -> Table:
         ),
         rows=tuple(row for row in rows if math.isfinite(row[1].value)),
     )
-
-
-def _percent(share: Estimate) -> Estimate:
-    return Estimate(100.0 * share.value, 100.0 * share.low, 100.0 * share.high)
 
 
 def _clicks(found: Behaviour) -> Figure:
@@ -107,29 +104,29 @@ def _seconds_by_clicks(found: Behaviour) -> Figure:
 
 
 def _area_by_place(found: Behaviour) -> Figure:
-    places = [float(place + 1) for place in range(len(found.area_by_place))]
-    return Figure(
-        LineChart(
-            (Series.of_estimates("area", places, found.area_by_place),),
-            "place of the click in its visit",
-            "mean area of its region, px",
-            x_ticks=tuple(places),
-        ),
+    return _area_figure(
+        [float(place + 1) for place in range(len(found.area_by_place))],
+        found.area_by_place,
+        x_label="place of the click in its visit",
         caption="Which regions come first: falling, if large errors are mended before small ones.",
     )
 
 
 def _area_by_clicks(found: Behaviour) -> Figure:
-    places = [float(number) for number in range(len(found.area_by_clicks))]
-    return Figure(
-        LineChart(
-            (Series.of_estimates("area", places, found.area_by_clicks),),
-            "clicks that the region got in one visit",
-            "mean area of the region, px",
-            x_ticks=tuple(places),
-        ),
+    return _area_figure(
+        [float(number) for number in range(len(found.area_by_clicks))],
+        found.area_by_clicks,
+        x_label="clicks that the region got in one visit",
         caption="Which regions are clicked: rising, if larger errors get more clicks.",
     )
+
+
+def _area_figure(
+    xs: Sequence[float], areas_px: Sequence[Estimate], *, x_label: str, caption: str
+) -> Figure:
+    series = Series.of_estimates("area", xs, areas_px)
+    chart = LineChart((series,), x_label, "mean area of a region, px", x_ticks=tuple(xs))
+    return Figure(chart, caption=caption)
 
 
 def _seconds_by_area(found: Behaviour) -> Figure:

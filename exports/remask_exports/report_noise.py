@@ -8,7 +8,6 @@ from remask_exports.quality_noise import Agreement, KindFigures, agreement_of, k
 from remask_exports.quality_rows import InstanceRow, Quality
 from remask_exports.report_pictures import Album
 from remask_reports.charts import BarChart, Series
-from remask_reports.estimate import Estimate
 from remask_reports.page import Block, Column, Figure, Gallery, Picture, Section, Table, Text
 from remask_simulation.mask_errors import MaskError
 
@@ -86,10 +85,10 @@ def _agreement_table(rows: list[tuple[str, Agreement]]) -> Table:
 
 def _kinds_chart(quality: Quality, figures: list[KindFigures]) -> Figure:
     places = [float(place) for place in range(len(figures))]
-    series = [Series.of_estimates("from the boxes", places, [_percent(k.first) for k in figures])]
+    series = [Series.of_estimates("from the boxes", places, [k.first.percent() for k in figures])]
     if quality.noise_by_truth:
         series.append(
-            Series.of_estimates("to be delivered", places, [_percent(k.last) for k in figures])
+            Series.of_estimates("to be delivered", places, [k.last.percent() for k in figures])
         )
     return Figure(
         BarChart(
@@ -112,8 +111,8 @@ def _kinds_table(quality: Quality, figures: list[KindFigures]) -> Table:
         tuple(
             (
                 one.kind,
-                _percent(one.first),
-                *((_percent(one.last),) if quality.noise_by_truth else ()),
+                one.first.percent(),
+                *((one.last.percent(),) if quality.noise_by_truth else ()),
                 one.iou,
                 ", ".join(one.examples[:_EXAMPLES]) or None,
             )
@@ -148,7 +147,3 @@ def _spread(names: tuple[str, ...]) -> tuple[str, ...]:
 
 def _title(row: InstanceRow) -> str:
     return row.label if row.true_iou is None else f"{row.label}, IoU {row.true_iou:.2f}"
-
-
-def _percent(share: Estimate) -> Estimate:
-    return Estimate(100.0 * share.value, 100.0 * share.low, 100.0 * share.high)

@@ -36,7 +36,7 @@ def class_section(quality: Quality) -> Section:
         (Column("class"), [one.label for one in shown]),
         (Column("instances"), [one.instances for one in shown]),
         (Column("done"), [one.done for one in shown]),
-        (Column("skipped %", 1), [_percent(one.skipped) for one in shown]),
+        (Column("skipped %", 1), [one.skipped.percent() for one in shown]),
         (Column("clicks", 1, hint="mean, of done instances"), [one.clicks for one in shown]),
         (Column("seconds", 1, hint="mean, of done instances"), [one.seconds for one in shown]),
         (Column("predicted IoU", 2), [one.predicted_iou for one in shown]),
@@ -61,8 +61,8 @@ def person_section(quality: Quality) -> Section:
         (Column("visits"), [one.visits for one in figures]),
         (Column("s per visit", 1, hint="median"), [one.seconds for one in figures]),
         (Column("clicks", 2, hint="of a visit not skipped"), [one.clicks for one in figures]),
-        (Column("accepted %", 0), [_percent(one.accepted) for one in figures]),
-        (Column("skipped %", 0), [_percent(one.skipped) for one in figures]),
+        (Column("accepted %", 0), [one.accepted.percent() for one in figures]),
+        (Column("skipped %", 0), [one.skipped.percent() for one in figures]),
         (
             Column("mask kept", 2, hint="IoU of the masks before and after a correction"),
             [one.kept for one in figures],
@@ -72,7 +72,7 @@ def person_section(quality: Quality) -> Section:
         names,
         (
             Column("on an error %", 0, hint="clicks that lie on an error of their sign, by truth"),
-            [_percent(one.on_error) for one in figures],
+            [one.on_error.percent() for one in figures],
         ),
         (
             Column("IoU gained", 3, hint="mean of a corrected visit, by truth"),
@@ -82,7 +82,7 @@ def person_section(quality: Quality) -> Section:
         (Column("true IoU", 2, hint="last visit theirs"), [one.true_iou for one in figures]),
         (
             Column("agree %", 0, hint="with others on what to do, where two visited"),
-            [_percent(one.agreement) for one in figures],
+            [one.agreement.percent() for one in figures],
         ),
         (
             Column("painted IoU", 2, hint="with others, where both painted"),
@@ -101,10 +101,6 @@ def person_section(quality: Quality) -> Section:
     if len(_table(worth).columns) > 1:
         blocks.append(_table(worth))
     return Section("Annotators", tuple(blocks))
-
-
-def _percent(share: Estimate) -> Estimate:
-    return Estimate(100.0 * share.value, 100.0 * share.low, 100.0 * share.high)
 
 
 def _missing(figures: Sequence[ClassFigures]) -> tuple[Block, ...]:
