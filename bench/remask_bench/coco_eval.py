@@ -130,6 +130,8 @@ def evaluate_coco(
     # Their import takes a second of which no other command has the use.
     from faster_coco_eval import COCO, COCOeval_faster
 
+    from remask_bench.coco_eval_bands import BandedEval, with_bands
+
     # It writes into what it is given.
     truth = COCO({**scored.truth, "annotations": _copied(scored.truth["annotations"])})
     # Not its `loadRes`, which would read every mask once more for its area and its box.
@@ -141,13 +143,16 @@ def evaluate_coco(
     kinds: list[tuple[Kind, str]] = [("mask", "segm")]
     if boundary:
         kinds.append(("boundary", "boundary"))
+        with_bands(
+            [*truth.dataset["annotations"], *found.dataset["annotations"]],
+            dilation_ratio=_DILATION_RATIO,
+        )
     scores = []
     for kind, iou_type in kinds:
-        evaluation = COCOeval_faster(
+        evaluation = (BandedEval if kind == "boundary" else COCOeval_faster)(
             truth,
             found,
             iou_type,
-            boundary_dilation_ratio=_DILATION_RATIO,
             # Its threads wait for each other longer than they compute.
             rle_iou_max_workers=1,
         )

@@ -23,6 +23,7 @@ _Point: TypeAlias = list[int]
 
 _MIN_RING_POINTS = 4  # a closed ring: three distinct vertices and the first one again
 _FEW = 80  # so many vertices a plain loop sees through sooner than NumPy starts
+_LEAST = np.iinfo(np.int64).min
 
 
 def simplify_ring(
@@ -125,7 +126,7 @@ class _Outline:
         (ax, ay), (bx, by) = self._points[first], self._points[until]
         self._end[first] = until
         # Below everything: what was replaced is near to nothing.
-        self._high[:, first + 1 : until] = np.iinfo(np.int64).min
+        self._high[:, first + 1 : until] = _LEAST
         self._low[:, first] = min(ax, bx), min(ay, by)
         self._high[:, first] = max(ax, bx), max(ay, by)
 
