@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from remask_core.ordering import PERCENTS
+import numpy as np
+
+from remask_core.ordering import PERCENTS, spearman
 from remask_ranking.features import FEATURES
 from remask_ranking.forest import Ranker
 from remask_ranking.judge import Judgement
@@ -65,11 +67,22 @@ def _numbers(judgement: Judgement) -> Table:
             ),
             ("Spearman of the score", judgement.score_spearman, "of the model's own score"),
             ("mean error", judgement.mean_error, "between predicted and true IoU"),
+            (
+                "Spearman of the uncertainty",
+                _honesty(judgement),
+                "with the size of that error: 0 if it says nothing of it",
+            ),
             ("mIoU", judgement.miou, "of all"),
             ("mIoU, top 70 %", judgement.top_70, "what to deliver first"),
             ("mIoU, bottom 30 %", judgement.bottom_30, "what to send back"),
         ),
     )
+
+
+def _honesty(judgement: Judgement) -> float:
+    """Return how well the uncertainty foretells the size of the error."""
+    errors = np.abs(np.subtract(judgement.predicted, judgement.true))
+    return spearman(judgement.uncertainty, errors)
 
 
 def _curves(judgement: Judgement, *, best: bool) -> Figure:
