@@ -73,6 +73,7 @@ def report(
     from remask_core.errors import InputError
     from remask_exports.quality_headline import headline_of
     from remask_exports.quality_measure import measure
+    from remask_exports.quality_progress import paces
     from remask_exports.report_page import quality_page
     from remask_exports.selection import read_ranks
 
@@ -104,6 +105,9 @@ def report(
         typer.echo(msgspec.json.encode(headline))
         return
     typer.echo(headline.sentence())
+    for pace in paces(quality, by_truth=True):
+        after = f"round {pace.round}" if pace.round else "the box"
+        typer.echo(f"After {after}: mIoU {pace.iou.value:.3f}, {pace.seconds.value:.0f} s")
     typer.echo(f"Report: {out}")
 
 

@@ -17,7 +17,7 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     check: Annotated[
-        bool, typer.Option("--check", help="Try a box and a click through Label Studio, then stop.")
+        bool, typer.Option("--check", help="Try a box and a click too, then stop.")
     ] = False,
     model: Annotated[
         str | None,
@@ -37,9 +37,10 @@ def demo(
         typer.Option(help="The label-studio program; `make setup`'s, else the one on the PATH."),
     ] = None,
 ) -> None:
-    """Start Label Studio with the backend on real photos, until Ctrl+C.
+    """Run the main job on real photos, and leave Label Studio open until Ctrl+C.
 
-    The first start takes about a minute; later ones find project and work as they were left.
+    A campaign of three rounds is answered by simulated annotators, ranked, exported and reported;
+    a second one and a live project wait for you. Later starts find everything as it was left.
     """
     from remask_cli.demo.session import DemoOptions, run_demo
 

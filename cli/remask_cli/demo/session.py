@@ -14,6 +14,7 @@ from types import FrameType
 from rich.console import Console
 
 from remask_cli.demo.backend import default_model, start_backend
+from remask_cli.demo.campaign import Results, run_main_job
 from remask_cli.demo.check import check_project
 from remask_cli.demo.label_studio import (
     Account,
@@ -48,7 +49,7 @@ class DemoOptions:
 
 
 def run_demo(options: DemoOptions, *, check: bool) -> None:
-    """Run the demo until Ctrl+C or, with `check`, until a box and a click have been answered.
+    """Run the demo until Ctrl+C or, with `check`, until all of it has been done.
 
     Raises:
         RemaskError: Something did not start or, with `check`, an answer was missing or wrong.
@@ -114,8 +115,18 @@ def _start(
             f"[green]✓[/] A box got a mask of {checked.box_area_px} pixels; "
             f"a click changed {checked.changed_px} of them"
         )
-    else:
-        console.print(_welcome(url, project))
+    results = run_main_job(
+        options.folder / "results",
+        state=options.folder / "backend",
+        label_studio_url=url,
+        api_key=api_key,
+        backend=backend,
+        model=model,
+        console=console,
+    )
+    console.print(f"[green]✓[/] The campaign's report is {results.folder / 'report.html'}")
+    if not check:
+        console.print(_welcome(url, project, results))
     return [label_studio, serving]
 
 
@@ -129,14 +140,24 @@ def _start_label_studio(options: DemoOptions, port: int, console: Console) -> Pr
         )
 
 
-def _welcome(url: str, project: DemoProject) -> str:
+def _welcome(url: str, project: DemoProject, results: Results) -> str:
     return f"""
-[bold]Open {url}/projects/{project.project_id}/data?labeling=1[/]
-  user {ACCOUNT.email}   password {ACCOUNT.password}
+Log in with user [bold]{ACCOUNT.email}[/] and password [bold]{ACCOUNT.password}[/]
 
-Each photo comes with a mask for its boxes. At the bottom switch on [bold]Auto-Annotation[/] and
-[bold]Auto-Accept Suggestions[/]. The last tool of the toolbar is the wand: hold it down to choose
-between box and point, and choose the label after it. What to try:
+[bold]A campaign[/]: three rounds of clicks by simulated annotators, through Label Studio.
+  the report                   {results.folder / "report.html"}
+  exports and the click log    {results.folder}
+  the masks                    {url}/projects/{results.masks_project}/data
+
+[bold]Your turn[/]: {url}/projects/{results.round_project}/data?labeling=1
+The same photos in a first round. Click where the mask is wrong, key 1 for what is missing, key 2
+for what is too much, and submit; submit at once what is good. `remask campaign advance` goes on.
+
+[bold]Live[/]: {url}/projects/{project.project_id}/data?labeling=1
+Each photo comes with a mask for its boxes, and each click is answered at once. At the bottom
+switch on [bold]Auto-Annotation[/] and [bold]Auto-Accept Suggestions[/]. The last tool of the
+toolbar is the wand: hold it down to choose between box and point, and choose the label after it.
+What to try:
   a box around an object       a mask inside it
   Ctrl+click on a mask         the clicked part belongs to the object
   Ctrl+Alt+click on a mask     it does not
