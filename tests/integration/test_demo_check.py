@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -36,8 +38,8 @@ def run_demo(folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.timeout(1800)
-def test_the_demo_checks_itself_and_goes_on_where_it_was_left(tmp_path: Path) -> None:
-    """The first start makes the project, the second finds it; neither leaves a program behind."""
+def test_the_demo_does_the_whole_job_and_goes_on_where_it_was_left(tmp_path: Path) -> None:
+    """The first start does everything, the second finds it; neither leaves a program behind."""
     try:
         find_label_studio(None)
     except NotFound as error:
@@ -51,6 +53,20 @@ def test_the_demo_checks_itself_and_goes_on_where_it_was_left(tmp_path: Path) ->
     assert f"{len(live_photos())} photos, as you left it" in again.stdout
     for run in (first, again):
         assert "a click changed" in run.stdout
+    ious = [float(one) for one in re.findall(r"mIoU ([\d.]+), \d+ s", first.stdout)]
+    assert len(ious) == 4
+    assert ious == sorted(ious)
+    assert "$ remask campaign" not in again.stdout
+    results = tmp_path / "results"
+    assert "<svg" in (results / "report.html").read_text()
+    best = json.loads((results / "coco" / "instances.json").read_text())["annotations"]
+    everything = list(csv.DictReader((results / "openimages" / "segmentations.csv").open()))
+    assert 0.6 * len(everything) < len(best) < 0.8 * len(everything)
+    assert min(one["predicted_iou"] for one in best) > min(
+        float(row["PredictedIoU"]) for row in everything
+    )
+    clicks = list(csv.DictReader((results / "clicks.csv").open()))
+    assert {row["round"] for row in clicks} == {"1", "2", "3"}
     assert [process.pid for process in psutil.process_iter() if _holds(process, tmp_path)] == []
 
 
