@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from noise_shapes import write_shapes
 
 PAGE = Path(__file__).parents[2] / "docs/noise.md"
 EXAMPLES = re.findall(r"```console\n\$ (.*?)\n(.*?)```", PAGE.read_text(), re.DOTALL)
@@ -21,8 +22,9 @@ EXAMPLES = re.findall(r"```console\n\$ (.*?)\n(.*?)```", PAGE.read_text(), re.DO
 
 @pytest.fixture(scope="module")
 def folder(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the page takes for granted: truth and detections, and one photo with one object."""
+    """What the page takes for granted: truth and detections, one photo, and a set of shapes."""
     folder = tmp_path_factory.mktemp("noise")
+    write_shapes(folder)
     shutil.copy(shared / "golden/coco/gt.json", folder / "truth.json")
     shutil.copy(shared / "golden/coco/dt.json", folder / "detections.json")
     (folder / "photos").mkdir()
@@ -52,6 +54,7 @@ def test_every_example_answers_as_shown(folder: Path) -> None:
     assert {tuple(words[1:3]) for words in commands} == {
         ("noise", "apply"),
         ("noise", "weak"),
+        ("noise", "study"),
         ("noise", "estimate"),
         ("eval", "coco"),
     }

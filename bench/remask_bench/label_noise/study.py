@@ -69,14 +69,16 @@ class StudyConfig:
     images: int = 400
     classes: int = 8
     image_px: int = 384
-    seeds: tuple[int, ...] = (0, 1)
+    seeds: tuple[int, ...] = (0, 1, 2)
     levels: tuple[str, ...] = tuple(LEVELS)
     heads: HeadConfig = field(default_factory=HeadConfig)
 
 
 CONFIGS = {
     "default": StudyConfig(),
-    "quick": StudyConfig(images=90, classes=4, seeds=(0,), levels=("hard",)),
+    "quick": StudyConfig(
+        images=200, classes=4, seeds=(0,), levels=("hard",), heads=HeadConfig(mask_epochs=25)
+    ),
     "large": StudyConfig(
         images=20_000,
         classes=80,

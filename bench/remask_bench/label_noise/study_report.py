@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 
 import msgspec
@@ -18,6 +19,7 @@ from remask_simulation.noise import LEVELS
 __all__ = ["csv_of", "levels_chart", "page_of", "table_of"]
 
 _LOSS_NAMES = {"ce": "cross-entropy", "sce": "symmetric"}
+_LEAST_TOP = 0.01  # of an axis, where everything is 0
 _MEASURES = (("ap", "mask AP"), ("boundary_ap", "boundary AP"))
 
 
@@ -29,10 +31,9 @@ def table_of(summaries: Sequence[StudySummary]) -> Table:
         Column("loss", hint="Of the classes."),
         Column("wrong classes", digits=2, hint="Share of the objects trained on."),
         Column("IoU of masks", digits=2, hint="Of the masks trained on with the clean ones."),
-        Column("AP", best="max", hint="Mean over the seeds, with the smallest and the largest."),
+        Column("AP", hint="Mean over the seeds, with the smallest and the largest."),
         Column("AP kept", digits=2, hint="AP over that of clean training with the same loss."),
-        Column("AP .50"),
-        Column("boundary AP", best="max"),
+        Column("boundary AP"),
         Column("boundary AP kept", digits=2, hint="Boundary AP over that of clean training."),
         Column("foreground AP", hint="Of the likeliest class alone; any class matches any."),
     )
@@ -45,7 +46,6 @@ def table_of(summaries: Sequence[StudySummary]) -> Table:
             one.mask_iou,
             one.ap,
             one.kept,
-            one.ap50,
             one.boundary_ap,
             one.boundary_kept,
             one.foreground_ap,
@@ -68,12 +68,8 @@ def levels_chart(
     summaries: Sequence[StudySummary], measure: str, y_label: str, *, loss: str = "ce"
 ) -> LineChart:
     """Return a measure against the level of noise, one line per kind of it, whiskers over seeds."""
-    return LineChart(
-        tuple(_line(summaries, noise, noise, loss, measure) for noise in NOISES),
-        x_label=_axis(summaries),
-        y_label=y_label,
-        x_ticks=_ticks(summaries),
-    )
+    lines = tuple(_line(summaries, noise, noise, loss, measure) for noise in NOISES)
+    return _chart(lines, summaries, y_label)
 
 
 def page_of(summaries: Sequence[StudySummary], data: StudySet, *, made_by: str = "") -> Page:
@@ -138,10 +134,22 @@ def page_of(summaries: Sequence[StudySummary], data: StudySet, *, made_by: str =
 
 
 def _losses_chart(summaries: Sequence[StudySummary], noise: str) -> LineChart:
+    lines = (_line(summaries, noise, name, loss, "ap") for loss, name in _LOSS_NAMES.items())
+    return _chart(tuple(lines), summaries, "mask AP")
+
+
+def _chart(lines: tuple[Series, ...], summaries: Sequence[StudySummary], y_label: str) -> LineChart:
+    highest = max(
+        value
+        for line in lines
+        for value in (*line.ys, *(high for _, high in line.ranges))
+        if math.isfinite(value)
+    )
     return LineChart(
-        tuple(_line(summaries, noise, name, loss, "ap") for loss, name in _LOSS_NAMES.items()),
+        lines,
         x_label=_axis(summaries),
-        y_label="mask AP",
+        y_label=y_label,
+        y_range=(0.0, max(_LEAST_TOP, 1.05 * highest)),
         x_ticks=_ticks(summaries),
     )
 
