@@ -1,0 +1,178 @@
+"""Simulated annotators answer an open round as people would, on a Label Studio in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fake_studio import SHAPE_HW, DiskMaker, FakeStudio, sample_instances
+
+from remask_core.errors import InputError, WrongState
+from remask_core.overlap import iou
+from remask_core.rle_coco import decode_coco_rle, encode_coco_rle
+from remask_core.types import BoolMask
+from remask_rounds.advance import advance
+from remask_rounds.campaign import Campaign, CampaignInstance, Truth
+from remask_rounds.campaign_store import CampaignStore
+from remask_rounds.simulate import Person, Simulated, hire, simulate
+from remask_simulation.annotators import Annotator
+
+CAMPAIGN = Campaign("cats", 7, 1000.0, rounds=3)
+INSTANCES = sample_instances(6)
+CAREFUL = Annotator(
+    clicks_shares=(0, 0, 0, 0, 1), skip_share=0.0, min_area_px=4.0, in_order=1.0, noise_px=0.0
+)
+PEOPLE = [Person(5, "Careful", CAREFUL), Person(6, "Average", Annotator(min_area_px=4.0))]
+
+
+def truth_of(instance: CampaignInstance) -> BoolMask:
+    """A disk that its box holds and that sticks out of it a little on the right."""
+    rows, columns = np.mgrid[: SHAPE_HW[0], : SHAPE_HW[1]]
+    box = instance.box
+    centre = (box.x0 + box.x1) / 2 + 4
+    return np.asarray((columns - centre) ** 2 + (rows - 17) ** 2 <= 15**2)
+
+
+class Kit:
+    def __init__(self, folder: Path, campaign: Campaign = CAMPAIGN) -> None:
+        self.store = CampaignStore.open(folder / "campaigns.db")
+        self.store.add_campaign(campaign, INSTANCES)
+        self.studio = FakeStudio()
+        counts = {one.id: encode_coco_rle(truth_of(one))["counts"].encode() for one in INSTANCES}
+        self.truths = [Truth(name, some, "file") for name, some in counts.items()]
+        self.store.put_truths("cats", self.truths)
+
+    def advance(self) -> None:
+        advance(self.store, self.studio, "cats", DiskMaker(), now=lambda: 5.0)  # type: ignore[arg-type]
+
+    def simulate(self, people: list[Person] = PEOPLE, **more: Any) -> Simulated:
+        return simulate(self.store, self.studio, "cats", people, **more)  # type: ignore[arg-type]
+
+    def said(self, number: int) -> dict[str, tuple[Any, ...]]:
+        """What was answered in a round, by instance."""
+        said = {}
+        for task in self.studio.titled(f"cats · round {number}"):
+            for one in task["annotations"]:
+                name = task["data"]["remask"]["instances"][0]["id"]
+                said[name] = (
+                    one["completed_by"],
+                    one["was_cancelled"],
+                    one["lead_time"],
+                    [region["value"] for region in one["result"] if "x" in region["value"]],
+                )
+        return said
+
+
+@pytest.fixture
+def kit(tmp_path: Path) -> Iterator[Kit]:
+    kit = Kit(tmp_path)
+    yield kit
+    kit.store.close()
+
+
+def mean_iou(kit: Kit, number: int) -> float:
+    found = []
+    for name, masks in kit.store.masks("cats"):
+        last = masks[max(at for at in masks if at <= number)]
+        mask = decode_coco_rle({"size": list(SHAPE_HW), "counts": last.counts})
+        found.append(iou(mask, truth_of(next(one for one in INSTANCES if one.id == name))))
+    return float(np.mean(found))
+
+
+def test_masks_get_better_by_the_answers(kit: Kit) -> None:
+    kit.advance()
+    for _ in range(3):
+        assert kit.simulate(PEOPLE[:1]).clicks > 0
+        kit.advance()
+    before, after = mean_iou(kit, 0), mean_iou(kit, 3)
+    assert after > before
+    visits = [one for some in kit.store.visits("cats").values() for one in some]
+    assert {one.annotator for one in visits} == {5}
+    assert all(one.lead_time_s for one in visits)
+
+
+def test_whoever_has_an_answer_is_left_alone(kit: Kit) -> None:
+    kit.advance()
+    first = kit.simulate()
+    before = kit.said(1)
+    again = kit.simulate()
+    assert (first.answered, first.already) == (6, 0)
+    assert (again.answered, again.already, again.clicks) == (0, 6, 0)
+    assert kit.said(1) == before
+
+
+def test_an_interrupted_run_is_finished_as_it_would_have_been(tmp_path: Path) -> None:
+    whole, broken = Kit(_folder(tmp_path / "a")), Kit(_folder(tmp_path / "b"))
+    whole.advance()
+    broken.advance()
+    whole.simulate()
+
+    def stop(what: str, done: int, total: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        broken.simulate(told=stop)
+    assert len(broken.said(1)) == 2
+    broken.simulate()
+    assert broken.said(1) == whole.said(1)
+    for one in (whole, broken):
+        one.store.close()
+
+
+def test_other_seeds_give_other_clicks(kit: Kit, tmp_path: Path) -> None:
+    other = Kit(_folder(tmp_path / "other"))
+    for one, seed in ((kit, 0), (other, 1)):
+        one.advance()
+        one.simulate(seed=seed)
+    assert kit.said(1) != other.said(1)
+    other.store.close()
+
+
+def test_instances_without_truth_wait_for_people(tmp_path: Path) -> None:
+    kit = Kit(_folder(tmp_path / "some"))
+    with kit.store.store.writing() as connection:
+        connection.exec_driver_sql("DELETE FROM truths WHERE instance = 'i3'")
+    kit.advance()
+    done = kit.simulate()
+    assert (done.answered, done.without_truth) == (5, 1)
+    assert "i3" not in kit.said(1)
+    kit.store.close()
+
+
+def test_a_round_must_be_open_and_the_campaign_a_batch_one(kit: Kit, tmp_path: Path) -> None:
+    with pytest.raises(WrongState, match="no open round"):
+        kit.simulate()
+    live = Kit(_folder(tmp_path / "live"), replace(CAMPAIGN, mode="live"))
+    with pytest.raises(InputError, match="batch campaign"):
+        live.simulate()
+    live.store.close()
+
+
+def test_the_same_people_are_hired_again() -> None:
+    class Users:
+        def __init__(self) -> None:
+            self.known: dict[str, int] = {}
+
+        def users(self) -> dict[str, int]:
+            return dict(self.known)
+
+        def add_user(self, address: str, *, name: str) -> int:
+            self.known[address] = len(self.known) + 1
+            return self.known[address]
+
+    studio = Users()
+    first = hire(studio, 3, seed=4)  # type: ignore[arg-type]
+    assert hire(studio, 3, seed=4) == first  # type: ignore[arg-type]
+    assert len(studio.known) == len({one.habits for one in first}) == 3
+    with pytest.raises(InputError, match="count"):
+        hire(studio, 0, seed=4)  # type: ignore[arg-type]
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir()
+    return path
