@@ -1,0 +1,132 @@
+"""The stores on a real PostgreSQL: what SQLite keeps, it keeps, and twice is once there, too."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fake_studio import DiskMaker, FakeStudio, sample_instances
+
+from remask_cli.demo.programs import choose_port
+from remask_core.errors import InputError
+from remask_rounds.advance import advance
+from remask_rounds.campaign import Campaign, PlacedClick
+from remask_rounds.campaign_store import CampaignStore
+from remask_rounds.click_log import AnnotationEvent, ClickLog, PromptRow
+from remask_rounds.round_tasks import answer_of
+from remask_rounds.store import Store
+
+OWNER = "postgres"
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A cluster of its own, on the loopback only, stopped at the end."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    on_path = shutil.which("initdb")
+    if not found and on_path is None:
+        pytest.skip("needs PostgreSQL's programs (Debian's package postgresql)")
+    programs = found[-1].parent if found else Path(str(on_path)).parent
+    # PostgreSQL refuses to run as root, and its owner must reach the folder.
+    owner = OWNER if os.geteuid() == 0 else None
+    folder = tmp_path_factory.mktemp("postgresql")
+    data = folder / "data"
+    if owner is not None:
+        for one in (folder, *folder.parents[:2]):
+            one.chmod(0o755)
+        shutil.chown(folder, owner)
+    port = choose_port(None, preferred=22500, option="")
+
+    def run(*command: str | Path) -> None:
+        subprocess.run(
+            [str(word) for word in command], check=True, capture_output=True, user=owner, cwd=folder
+        )
+
+    run(programs / "initdb", "-D", data, "-A", "trust", "-U", "remask", "--no-sync")
+    options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder}"
+    run(programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start")
+    yield f"postgresql+psycopg://remask@127.0.0.1:{port}/postgres"
+    run(programs / "pg_ctl", "-D", data, "-w", "-m", "fast", "stop")
+
+
+def test_a_campaign_goes_through_its_rounds(url: str) -> None:
+    store = CampaignStore.open(url)
+    studio = FakeStudio()
+    store.add_campaign(Campaign("cats", 7, 1000.0, rounds=2), sample_instances(4))
+    for number in (1, 2):
+        advance(store, studio, "cats", DiskMaker(), now=lambda: 5.0)  # type: ignore[arg-type]
+        for task in studio.titled(f"cats · round {number}"):
+            clicks = [PlacedClick(f"k{number}", 40.5, 20.5, positive=True)]
+            studio.annotate(task["id"], result=answer_of(task, clicks), user=3)
+    done = advance(store, studio, "cats", DiskMaker(), now=lambda: 5.0)  # type: ignore[arg-type]
+    assert done.results_project is not None
+
+    visits = store.visits("cats")
+    assert {len(some) for some in visits.values()} == {2}
+    masks = dict(store.masks("cats"))
+    assert {tuple(some) for some in masks.values()} == {(0, 1, 2)}
+    store.close()
+    again = CampaignStore.open(url)
+    assert again.visits("cats") == visits
+    assert dict(again.masks("cats")) == masks
+    again.close()
+
+
+def test_the_click_log_takes_everything_twice(url: str) -> None:
+    click = PromptRow(
+        project="2",
+        task=33,
+        prompt_id="k1",
+        kind="click",
+        positive=True,
+        x=160.0,
+        y=168.0,
+        x1=None,
+        y1=None,
+        label="cat",
+        item_index=None,
+        position=0,
+        step=0,
+        lane="click",
+        arrived_at=1795198636.36,
+        region_id="mask_1",
+        outcome="answered",
+        error_code=None,
+        model_version="toy@0",
+        score=0.5,
+        latency_ms=12.0,
+        model_ms=10.0,
+    )
+    event = AnnotationEvent(
+        annotation_id=31,
+        project="2",
+        task=33,
+        outcome="submitted",
+        completed_by=1,
+        lead_time_s=12.3,
+        updated_at=1795198646.0,
+        received_at=1795198646.1,
+        regions=(("mask_1", "brushlabels"), ("k1", "keypointlabels")),
+    )
+    store = Store.open(url)
+    log = ClickLog(store)
+    for _ in range(2):
+        log.add([click, event])
+    assert log.flush()
+    (joined,) = log.prompts()
+    assert joined.prompt == click
+    assert (joined.annotation_id, joined.completed_by) == (31, 1)
+    assert log.state().lost == 0
+    log.close()
+    store.close()
+
+
+def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
+    port = choose_port(None, preferred=22590, option="")
+    with pytest.raises(InputError, match="state") as refused:
+        Store.open(f"postgresql+psycopg://remask:secret@127.0.0.1:{port}/none")
+    assert "secret" not in str(refused.value)
