@@ -102,14 +102,15 @@ class Settings:
     state_dir: Path = _setting(
         "REMASK_STATE_DIR",
         lambda: user_state_path("remask", appauthor=False),
-        "Folder of the click log (`sessions.db`) and of the image cache.",
+        "Folder of the click log (`sessions.db`), campaigns (`campaigns.db`) and the image cache.",
         shown="the user's state folder",
     )
     state_url: str | None = _setting(
         "REMASK_STATE_URL",
         None,
-        "Database for the click log when several machines serve: SQLite in `REMASK_STATE_DIR` "
-        "suffices for one, and its write-ahead log works on one machine only.",
+        "Database for click log and campaigns when several machines serve, such as "
+        "`postgresql+psycopg://user@host/remask` (extra `postgresql`): SQLite in "
+        "`REMASK_STATE_DIR` suffices for one, and its write-ahead log works on one machine only.",
         secret=True,
     )
     cache_mb: int = _setting(
