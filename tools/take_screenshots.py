@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from playwright.sync_api import sync_playwright
 
 from remask_cli.demo.backend import default_model, start_backend
@@ -18,26 +21,27 @@ from remask_cli.demo.label_studio import (
     log_in,
     start_label_studio,
 )
-from remask_cli.demo.photos import FILES_ROOT, FOLDER
+from remask_cli.demo.photos import ANNOTATIONS, FILES_ROOT, FOLDER, Photo
 from remask_cli.demo.programs import HOST, choose_port
-from remask_cli.demo.project import DemoProject, open_project
+from remask_cli.demo.project import open_project
 from remask_cli.demo.session import ACCOUNT
-from remask_core.rle_coco import encode_coco_rle
+from remask_core.rle_coco import decode_coco_segmentation, encode_coco_rle
 from remask_core.rle_ls import decode_ls_rle
+from remask_core.types import BoolMask
 from remask_label_config.round_page import write_round_config
 from remask_rounds.campaign import Campaign, CampaignInstance, Mask
 from remask_rounds.label_studio import BackendAddress, Connection, connect
 from remask_rounds.round_tasks import task_of
+from remask_simulation.clicks import baseline_click, region_clicks
 
 ROOT = Path(__file__).parent.parent
 IMAGES = ROOT / "docs" / "images"
 SIZE = (1500, 950)
-# What is clicked in the demo's first photo: x, y in its pixels, and the sign. The trunk belongs to
-# the elephant; the cloth on its back and the road between its legs do not.
-CLICKS = ((185, 350, True), (83, 243, False), (104, 390, False))
+# One animal, of whose first mask much is wrong: a click has something to do.
+PHOTO = "000000000599.jpg"
 POLICIES = {
-    "elephant": "### elephant\n* Tusks, trunk and tail belong to it.\n"
-    "* Riders, saddles and cloths do **not**.",
+    "cat": "### cat\n* The tail belongs to it, single whiskers do **not**.\n"
+    "* A collar belongs to it, a leash does **not**.",
     "": "### Every class\n* What other objects hide does not belong to it.\n"
     "* Thin gaps, as between spokes or bars, stay filled.",
 }
@@ -75,7 +79,8 @@ def main() -> None:
         )
         connection = stack.enter_context(connect(url, api_key))
         project = open_project(connection, backend, progress=lambda done, total: None)
-        label = project.tasks[0][1].objects[0].label
+        task_id, photo = next(one for one in project.tasks if one[1].file == PHOTO)
+        label, truth = photo.objects[0].label, _truth()
 
         playwright = stack.enter_context(sync_playwright())
         chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
@@ -83,36 +88,59 @@ def main() -> None:
             executable_path=chromium, args=list(CHROMIUM_ARGUMENTS)
         )
         editor = Editor(browser, url, ACCOUNT, size=SIZE)
-        editor.open_stream(project.project_id)
+        shown = _shown(connection, project.project_id, task_id)
+        editor.open_task(project.project_id, task_id)
         editor.switch(auto_accept=True)
-        for x, y, positive in CLICKS:
-            editor.click(x, y, label, positive=positive)
+        region = shown
+        for _ in range(3):
+            click = baseline_click(truth, _pixels(region))
+            answered = editor.click(click.x, click.y, label, positive=click.positive).answered
+            region = next(one for one in answered if one["type"] == "brushlabels")
         editor.screenshot(IMAGES / "labelling.png")
-        editor.open_stream(_open_round(connection, project))
-        for x, y, positive in CLICKS:
-            editor.press_key("1" if positive else "2")
-            editor.point(x, y)
+
+        editor.open_stream(_open_round(connection, photo, shown))
+        for click in region_clicks(truth, _pixels(shown), 3, rng=np.random.default_rng(1)):
+            editor.press_key("1" if click.positive else "2")
+            editor.point(click.x, click.y)
         editor.screenshot(IMAGES / "campaign-page.png")
         browser.close()
     print("wrote docs/images/labelling.png and docs/images/campaign-page.png")
 
 
-def _open_round(connection: Connection, project: DemoProject) -> int:
-    """Return the project of a campaign's round that shows the demo's first object."""
-    photo = project.tasks[0][1]
-    (task,), _ = connection.task_page(project.project_id, page=1, page_size=1)
-    (prediction,) = task["predictions"]
-    shown = next(one for one in prediction["result"] if one["type"] == "brushlabels")
-    pixels = decode_ls_rle(shown["value"]["rle"], shape_hw=photo.shape_hw)
-    item, image = photo.objects[0], task["data"]["image"]
-    campaign = Campaign("pictured", project.project_id, created_at=0.0, policies=POLICIES)
-    instance = CampaignInstance(
-        "pictured", image, photo.shape_hw, item.label, item.box, task["id"], shown["id"]
+def _truth() -> BoolMask:
+    """Return the true mask of the pictured object."""
+    content = json.loads(ANNOTATIONS.read_text(encoding="utf-8"))
+    image = next(one for one in content["images"] if one["file_name"] == PHOTO)
+    true = next(one for one in content["annotations"] if one["image_id"] == image["id"])
+    shape_hw = image["height"], image["width"]
+    return decode_coco_segmentation(true["segmentation"], shape_hw=shape_hw)
+
+
+def _shown(connection: Connection, project_id: int, task_id: int) -> dict[str, Any]:
+    """Return the mask that the model drew for the object's box, as Label Studio holds it."""
+    tasks, _ = connection.task_page(project_id, page=1, page_size=100)
+    (prediction,) = next(task for task in tasks if task["id"] == task_id)["predictions"]
+    region: dict[str, Any] = next(
+        one for one in prediction["result"] if one["type"] == "brushlabels"
     )
-    counts = encode_coco_rle(pixels)["counts"].encode("ascii")
-    mask = Mask("pictured", 0, counts, shown["score"], prediction["model_version"])
-    title, page = "pictured · round 1", write_round_config([item.label])
-    project_id = connection.create_project(title, label_config=page)
+    return region
+
+
+def _pixels(region: dict[str, Any]) -> BoolMask:
+    shape_hw = region["original_height"], region["original_width"]
+    return decode_ls_rle(region["value"]["rle"], shape_hw=shape_hw)
+
+
+def _open_round(connection: Connection, photo: Photo, shown: dict[str, Any]) -> int:
+    """Return the project of a campaign's round that shows the photo's object."""
+    item, image = photo.objects[0], f"/data/local-files/?d={FOLDER.name}/{photo.file}"
+    campaign = Campaign("pictured", source_project=1, created_at=0.0, policies=POLICIES)
+    instance = CampaignInstance("it", image, photo.shape_hw, item.label, item.box, 1, shown["id"])
+    counts = encode_coco_rle(_pixels(shown))["counts"].encode("ascii")
+    mask = Mask(instance.id, 0, counts, shown["score"], shown["meta"]["model_version"])
+    project_id = connection.create_project(
+        "pictured · round 1", label_config=write_round_config([item.label])
+    )
     connection.serve_folder(project_id, FOLDER)
     connection.import_whole_tasks(
         project_id, [task_of(campaign, 1, [instance], {instance.id: mask})]
