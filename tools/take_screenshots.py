@@ -80,7 +80,8 @@ def main() -> None:
         connection = stack.enter_context(connect(url, api_key))
         project = open_project(connection, backend, progress=lambda done, total: None)
         task_id, photo = next(one for one in project.tasks if one[1].file == PHOTO)
-        label, truth = photo.objects[0].label, _truth()
+        label = photo.objects[0].label
+        truth = _truth(label)
 
         playwright = stack.enter_context(sync_playwright())
         chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
@@ -99,19 +100,27 @@ def main() -> None:
         editor.screenshot(IMAGES / "labelling.png")
 
         editor.open_stream(_open_round(connection, photo, shown))
+        positive = True
         for click in region_clicks(truth, _pixels(shown), 3, rng=np.random.default_rng(1)):
-            editor.press_key("1" if click.positive else "2")
+            if click.positive != positive:
+                # Pressed once more, the key would take the sign away.
+                editor.press_key("1" if click.positive else "2")
+                positive = click.positive
             editor.point(click.x, click.y)
         editor.screenshot(IMAGES / "campaign-page.png")
         browser.close()
     print("wrote docs/images/labelling.png and docs/images/campaign-page.png")
 
 
-def _truth() -> BoolMask:
+def _truth(label: str) -> BoolMask:
     """Return the true mask of the pictured object."""
     content = json.loads(ANNOTATIONS.read_text(encoding="utf-8"))
     image = next(one for one in content["images"] if one["file_name"] == PHOTO)
-    true = next(one for one in content["annotations"] if one["image_id"] == image["id"])
+    kind = next(one for one in content["categories"] if one["name"] == label)
+    sought = image["id"], kind["id"]
+    true = next(
+        one for one in content["annotations"] if (one["image_id"], one["category_id"]) == sought
+    )
     shape_hw = image["height"], image["width"]
     return decode_coco_segmentation(true["segmentation"], shape_hw=shape_hw)
 
