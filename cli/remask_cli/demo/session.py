@@ -159,11 +159,11 @@ switch on [bold]Auto-Annotation[/] and [bold]Auto-Accept Suggestions[/]. The las
 toolbar is the wand: hold it down to choose between box and point, and choose the label after it.
 What to try:
   a box around an object       a mask inside it
-  Ctrl+click on a mask         the clicked part belongs to the object
-  Ctrl+Alt+click on a mask     it does not
+  a click, on a mask or off    the clicked part belongs to the object
+  Alt+click                    it does not
   Ctrl+Z                       takes the last click back
   Submit                       keeps masks, boxes and clicks
-On a Mac Cmd stands for Ctrl. Ctrl+C here stops everything; your work is kept.
+Ctrl+C here stops everything; your work is kept.
 """
 
 
