@@ -332,7 +332,7 @@ def time_campaign(
     import tempfile
 
     from remask_bench.campaign import measure_campaign, table_of
-    from remask_cli.campaign.common import progress_bar
+    from remask_cli.campaign.options import progress_bar
     from remask_rounds.label_studio import connect
 
     with (

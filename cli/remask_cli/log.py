@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from remask_cli.campaign.common import Json, State, open_campaigns, settings_with
+from remask_cli.campaign.options import Json, State, open_campaigns, settings_with
 from remask_core.errors import InputError
 
 __all__ = ["app"]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from remask_cli.campaign.common import ApiKey, Name, State, Url, open_campaigns, progress_bar
 from remask_cli.campaign.images import open_image_source
+from remask_cli.campaign.options import ApiKey, Name, State, Url, open_campaigns, progress_bar
 
 if TYPE_CHECKING:
     from remask_exports.report_pictures import ImageOf

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from remask_cli.campaign.common import (
+from remask_cli.campaign.masks import Device, Model, Weights, open_masks
+from remask_cli.campaign.options import (
     ApiKey,
     Json,
     Name,
@@ -23,7 +24,6 @@ from remask_cli.campaign.common import (
     progress_bar,
     settings_with,
 )
-from remask_cli.campaign.masks import Device, Model, Weights, open_masks
 from remask_cli.held import held
 from remask_cli.printing import print_json
 from remask_core.errors import InputError

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from remask_cli.campaign.common import (
+from remask_cli.campaign.images import open_image_source
+from remask_cli.campaign.left_out import counted, tell_left_out
+from remask_cli.campaign.options import (
     ApiKey,
     Json,
     Name,
@@ -19,8 +21,6 @@ from remask_cli.campaign.common import (
     open_campaigns,
     progress_bar,
 )
-from remask_cli.campaign.images import open_image_source
-from remask_cli.campaign.left_out import counted, tell_left_out
 from remask_core.errors import InputError, WrongState
 
 if TYPE_CHECKING:

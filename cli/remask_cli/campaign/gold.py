@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from remask_cli.campaign.common import (
+from remask_cli.campaign.options import (
     ApiKey,
     Json,
     Name,

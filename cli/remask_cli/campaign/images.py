@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from remask_cli.campaign.common import settings_with
+from remask_cli.campaign.options import settings_with
 
 if TYPE_CHECKING:
     from remask_service.sources import ImageSource

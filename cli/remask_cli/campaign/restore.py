@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from remask_cli.campaign.common import (
+from remask_cli.campaign.images import open_image_source
+from remask_cli.campaign.left_out import counted, tell_left_out
+from remask_cli.campaign.options import (
     ApiKey,
     Json,
     Name,
@@ -17,8 +19,6 @@ from remask_cli.campaign.common import (
     open_campaigns,
     progress_bar,
 )
-from remask_cli.campaign.images import open_image_source
-from remask_cli.campaign.left_out import counted, tell_left_out
 
 if TYPE_CHECKING:
     from remask_rounds.source_boxes import LeftOut

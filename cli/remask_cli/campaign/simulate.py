@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from remask_cli.campaign.common import ApiKey, Json, Name, State, Url, app, open_campaigns
+from remask_cli.campaign.options import ApiKey, Json, Name, State, Url, app, open_campaigns
 
 __all__ = ["simulate"]
 
@@ -30,7 +30,7 @@ def simulate(
     """
     import msgspec
 
-    from remask_cli.campaign.common import progress_bar
+    from remask_cli.campaign.options import progress_bar
     from remask_rounds.label_studio import connect
     from remask_rounds.simulate import hire
     from remask_rounds.simulate import simulate as answer

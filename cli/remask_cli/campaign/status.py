@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from remask_cli.campaign.common import Json, Name, State, app, open_campaigns
+from remask_cli.campaign.options import Json, Name, State, app, open_campaigns
 from remask_cli.printing import print_json, print_table
 
 if TYPE_CHECKING:
