@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -31,6 +31,11 @@ from remask_training.samples import read_folder
 from remask_training.start import HELD_OUT, initial_network, mixed
 
 __all__ = ["ENCODINGS", "Outcome", "Redrawn", "compare_encodings", "distance_to_click"]
+
+# Small crops, and an average that forgets soon: what a run of a few minutes can afford.
+_SHORT: Mapping[str, Any] = MappingProxyType(
+    {"sides": (128,), "batch": 8, "warm_up": 20, "ema": 0.99}
+)
 
 _Plane: TypeAlias = npt.NDArray[np.float32]
 
@@ -140,7 +145,7 @@ def compare_encodings(
     pool, kept = load_pool(folders)
     checks = {HELD_OUT: mixed(kept)} if kept else {}
     checks |= {folder.name: mixed(read_folder(folder)) for folder in find_folders(val)}
-    config = replace(CONFIGS["small"], steps=steps, check_every=steps)
+    config = replace(CONFIGS["small"], **_SHORT, steps=steps, check_every=steps)
     outcomes = []
     for encoding in ENCODINGS:
         torch.manual_seed(seed)

@@ -190,7 +190,7 @@ def encodings(
         list[Path] | None, typer.Option(help="More folders to measure on at the end.")
     ] = None,
     steps: Annotated[
-        int, typer.Option(min=1, help="Batches of each run; 200 are four minutes of one core.")
+        int, typer.Option(min=1, help="Batches of each run; 200 are two minutes of one core.")
     ] = 200,
     seed: Annotated[int, typer.Option(help="Seed of every draw.")] = 0,
     device: Device = "cpu",

@@ -187,6 +187,7 @@ def test_encodings_are_compared_from_one_start_and_not_trained_twice(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(encodings, "CONFIGS", {"small": TINY})
+    monkeypatch.setattr(encodings, "_SHORT", {})
     begun: list[str] = []
 
     def compare() -> list[encodings.Outcome]:
