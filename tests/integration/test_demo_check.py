@@ -60,14 +60,19 @@ def test_the_demo_does_the_whole_job_and_goes_on_where_it_was_left(tmp_path: Pat
     results = tmp_path / "results"
     assert "<svg" in (results / "report.html").read_text()
     best = json.loads((results / "coco" / "instances.json").read_text())["annotations"]
-    everything = list(csv.DictReader((results / "openimages" / "segmentations.csv").open()))
+    everything = _table(results / "openimages" / "segmentations.csv")
     assert 0.6 * len(everything) < len(best) < 0.8 * len(everything)
     assert min(one["predicted_iou"] for one in best) > min(
         float(row["PredictedIoU"]) for row in everything
     )
-    clicks = list(csv.DictReader((results / "clicks.csv").open()))
+    clicks = _table(results / "clicks.csv")
     assert {row["round"] for row in clicks} == {"1", "2", "3"}
     assert [process.pid for process in psutil.process_iter() if _holds(process, tmp_path)] == []
+
+
+def _table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def _holds(process: psutil.Process, folder: Path) -> bool:

@@ -23,7 +23,7 @@ from remask_cli.demo.label_studio import (
 from remask_cli.demo.programs import HOST, choose_port
 from remask_core.errors import NotFound, Unavailable
 from remask_core.rle_coco import decode_coco_rle
-from remask_exports.coco import CocoWriter
+from remask_exports.coco import COCO
 from remask_exports.export import export
 from remask_exports.fetch import fetch
 from remask_label_config.write import write_labelling_config
@@ -110,9 +110,7 @@ def test_a_fetched_project_is_exported_pixel_by_pixel(
 ) -> None:
     fetch(connection, project, out=tmp_path / "export.json")
     now = datetime(2026, 11, 21, tzinfo=timezone.utc)
-    manifest = export(
-        tmp_path / "export.json", CocoWriter, out=tmp_path / "coco", form="coco", now=now
-    )
+    manifest = export(tmp_path / "export.json", COCO, out=tmp_path / "coco", now=now)
     rows = json.loads((tmp_path / "coco" / "instances.json").read_text())["annotations"]
 
     assert manifest.left_out == {"not-annotated": 1}

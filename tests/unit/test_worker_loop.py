@@ -182,11 +182,13 @@ def test_batch_work_gets_its_share_however_many_clicks_come(tmp_path: Path) -> N
             scene.submit(9, click(next(positions) / 100), box()) for _ in range(40)
         ]
         batch = scene.submit(1, box(), lane=Lane.BATCH)
+        # Asked as the batch is answered: a moment later the clicks may be answered, too.
+        unanswered: list[int] = []
+        batch.add_done_callback(lambda _: unanswered.append(scene.loop.stats().queued["click"]))
         batch.result(WAIT_S)
-        unanswered = scene.loop.stats().queued["click"]
         scene.finish()
 
-    assert unanswered > 0
+    assert unanswered[0] > 0
 
 
 def test_a_stampede_on_one_image_is_one_embedding(tmp_path: Path) -> None:
