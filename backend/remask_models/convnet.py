@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from remask_core.errors import InputError
 from remask_core.types import Segmenter
 from remask_models.convnet_file import read_header, read_weights
-from remask_models.convnet_memory import keep_memory
 from remask_models.convnet_score import ScoreCurve
+from remask_models.cuda_driver import has_cuda_driver
 from remask_models.weights import BUNDLED_CONVNET, digest, stamp
 
 if TYPE_CHECKING:
     from remask_models.convnet_net import ConvNet
+    from remask_models.convnet_segmenter import Network
 
 __all__ = ["WEIGHTS", "load_convnet", "load_network"]
 
@@ -44,7 +47,7 @@ def load_network(weights: Path) -> ConvNet:
 
 
 def load_convnet(weights: Path | None, *, device: str) -> Segmenter:
-    """Return the bundled model, ready to answer; see `keep_memory` for what it does to the process.
+    """Return the bundled model, ready to answer; on the CPU without torch.
 
     Args:
         weights: Weights file as `remask train convnet` writes it; None takes the bundled one.
@@ -55,13 +58,37 @@ def load_convnet(weights: Path | None, *, device: str) -> Segmenter:
         InputError: It is no weights file of this network, or the device is not there.
     """
     from remask_models.convnet_segmenter import ConvNetSegmenter
-    from remask_models.device import resolve_device
 
-    keep_memory()
     path = weights or WEIGHTS
     return ConvNetSegmenter(
-        load_network(path),
+        _network(path, device),
         version=stamp("convnet", digest(path)),
-        device=resolve_device(device),
         curve=ScoreCurve.of(read_header(path)),
     )
+
+
+def _network(weights: Path, device: str) -> Network:
+    # To ask torch for a GPU takes half a gigabyte; without the driver there is none.
+    if device == "auto" and not has_cuda_driver():
+        device = "cpu"
+    if device != "cpu":
+        from remask_models.device import resolve_device
+
+        where = resolve_device(device)
+        if where.type != "cpu":
+            from remask_models.convnet_torch import TorchNetwork
+
+            return TorchNetwork(load_network(weights), where)
+    from remask_models.convnet_onnx import OnnxNetwork
+
+    _, arrays = read_weights(weights)
+    return OnnxNetwork(arrays, threads=_threads(os.environ))
+
+
+def _threads(environ: Mapping[str, str]) -> int:
+    """Return what `OMP_NUM_THREADS` asks for, 0 if nothing.
+
+    torch's libraries read it themselves, ONNX Runtime does not; a user sets one thing for both.
+    """
+    first = environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(first) if first.isdecimal() else 0

@@ -45,7 +45,7 @@ def colour_evidence(rgb: Tensor, weight: Tensor, inside: Tensor) -> Tensor:
         inside: (N, 1, H, W); 1 on the image, 0 beyond its border.
     """
     n, _, h, w = rgb.shape
-    level = ((rgb + 1) * (_BINS / 2)).clamp(0, _BINS - 1e-3).long()
+    level = ((rgb + 1) * (_BINS / 2)).clamp(0.0, _BINS - 1e-3).long()
     bins = ((level[:, 0] * _BINS + level[:, 1]) * _BINS + level[:, 2]).flatten(1)
     votes = torch.stack([weight * inside, (1 - weight) * inside], 1).reshape(n, 2, h * w)
     both = bins[:, None].expand(n, 2, h * w)
@@ -156,6 +156,10 @@ class ConvNet(nn.Module):
         self.up2 = nn.Sequential(_Join(c4 + c2 + drawn, c2, kernel=1), _Join(c2, c2))
         self.out = nn.Conv2d(c2, 1, 3, padding=1)
         self.judge = nn.Sequential(nn.Linear(2 * c16 + 4, 64), nn.ReLU(), nn.Linear(64, 1))
+
+    def forward(self, image: Tensor, prompts: Tensor) -> tuple[Tensor, Tensor]:
+        """Return `decode` of what `encode` makes of `image`."""
+        return self.decode(self.encode(image), prompts)
 
     def encode(self, image: Tensor, pause: Callable[[], None] | None = None) -> Features:
         """Return the features of `image`, (N, 3, S, S) in [-1, 1], S a multiple of 32."""

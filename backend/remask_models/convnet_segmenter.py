@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from remask_core.types import (
     BoolMask,
@@ -21,7 +21,6 @@ from remask_core.types import (
     check_image,
     no_pause,
 )
-from remask_models.convnet_net import ConvNet
 from remask_models.convnet_obey import obey
 from remask_models.convnet_prompts import (
     HAS_PRIOR,
@@ -47,7 +46,7 @@ from remask_models.convnet_windows import (
 )
 from remask_models.prompts import check_prompt
 
-__all__ = ["ConvNetSegmenter", "Manner"]
+__all__ = ["ConvNetSegmenter", "Manner", "Network"]
 
 _Floats = npt.NDArray[np.float32]
 
@@ -66,7 +65,6 @@ class Manner:
         mask_context: Same as `box_context` for a mask that takes the place of a box.
         close_in_below: A first answer to clicks alone is looked at again more closely if the
             closer window is smaller than this share of the first one; 0 never does.
-        mirror: Look at the mirrored crop as well and take the mean.
     """
 
     size: int = 192
@@ -76,7 +74,21 @@ class Manner:
     box_grow: float = 0.03
     mask_context: float = 1.8
     close_in_below: float = 0.8
-    mirror: bool = True
+
+
+class Network(Protocol):
+    """The network itself, whatever computes it."""
+
+    def look(self, image: _Floats, prompts: _Floats) -> tuple[_Floats, _Floats]:
+        """Return mask logits and the logit of their IoU.
+
+        Args:
+            image: (2, 3, S, S) float32 in [-1, 1], S a multiple of 32: a crop and its mirror image.
+            prompts: (2, 6, S/2, S/2) float32 in [0, 1]; see `convnet_prompts`.
+
+        Returns:
+            (2, 1, S/2, S/2) and (2,) float32.
+        """
 
 
 class ConvNetSegmenter:
@@ -86,17 +98,15 @@ class ConvNetSegmenter:
 
     def __init__(
         self,
-        net: ConvNet,
+        network: Network,
         *,
         version: str,
-        device: torch.device,
         manner: Manner | None = None,
         curve: ScoreCurve | None = None,
     ) -> None:
         self.version = version
         self._curve = curve or ScoreCurve()
-        self._net = net.eval().to(device)
-        self._device = device
+        self._network = network
         self._manner = manner or Manner()
 
     def embed(self, image: RgbImage, *, pause: Pause = no_pause) -> Embedding:
@@ -149,23 +159,18 @@ class ConvNetSegmenter:
         closer = cover(window_around(box, context=self._manner.mask_context), prompt.clicks)
         return closer if closer.side < self._manner.close_in_below * window.side else None
 
-    @torch.inference_mode()
     def _look(
         self, image: RgbImage, prompt: Prompt, prior: _Prior | None, window: Window
     ) -> tuple[Logits, float]:
         """Return the network's logits in the window, (size/2, size/2), and its IoU estimate."""
         manner = self._manner
         size = manner.fine_size if len(prompt.clicks) >= manner.fine_from else manner.size
-        crop = torch.from_numpy(crop_image(image, window, size=size)).to(self._device)
-        seen = crop.permute(2, 0, 1)[None].float().div(127.5).sub(1)
-        drawn = torch.from_numpy(_draw(prompt, prior, window, image.shape[:2], size=size // 2))
-        prompts = drawn[None].to(self._device)
-        if self._manner.mirror:
-            seen, prompts = torch.cat([seen, seen.flip(3)]), torch.cat([prompts, prompts.flip(3)])
-        logits, judged = self._net.decode(self._net.encode(seen), prompts)
-        if self._manner.mirror:
-            logits = (logits[:1] + logits[1:].flip(3)) / 2
-        return logits[0, 0].float().cpu().numpy(), float(torch.sigmoid(judged).mean())
+        crop = crop_image(image, window, size=size).transpose(2, 0, 1)
+        seen = crop.astype(np.float32) / 127.5 - 1
+        drawn = _draw(prompt, prior, window, image.shape[:2], size=size // 2)
+        logits, judged = self._network.look(_with_mirror(seen), _with_mirror(drawn))
+        both = (logits[0, 0] + logits[1, 0, :, ::-1]) / 2
+        return both, float(_sigmoid(judged).mean())
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +255,11 @@ def _roomier(prompt: Prompt, *, share: float) -> Prompt:
         return prompt
     dx, dy = share * box.width, share * box.height
     return replace(prompt, box=Box(box.x0 - dx, box.y0 - dy, box.x1 + dx, box.y1 + dy))
+
+
+def _with_mirror(planes: _Floats) -> _Floats:
+    """Return (C, H, W) and its mirror image as (2, C, H, W)."""
+    return np.stack([planes, planes[:, :, ::-1]])
 
 
 def _narrower(one: Window, other: Window) -> Window:

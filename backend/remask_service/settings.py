@@ -115,8 +115,9 @@ class Settings:
     )
     cache_mb: int = _setting(
         "REMASK_CACHE_MB",
-        1024,
-        "Embeddings kept in the worker's memory: about 250 images of Segment Anything at 4 MiB.",
+        256,
+        "Embeddings kept in the worker's memory: 64 images of Segment Anything at 4 MiB, or for "
+        "`convnet` the pixels of some 250 photographs of a megapixel or less.",
         unit="MiB",
     )
     spill_mb: int = _setting(

@@ -24,6 +24,7 @@ from remask_models.convnet import load_network
 from remask_models.convnet_file import read_weights, write_weights
 from remask_models.convnet_score import ScoreCurve, logit
 from remask_models.convnet_segmenter import ConvNetSegmenter
+from remask_models.convnet_torch import TorchNetwork
 from remask_simulation.boxes import jittered_box
 from remask_simulation.clicks import baseline_click, region_clicks
 from remask_training.reliability import reliability
@@ -151,7 +152,8 @@ def calibrate(
     samples = [sample for part in chosen.values() for sample in part]
     if not samples:
         raise NotFound("`data` must hold held-out instances to calibrate on; there is none")
-    segmenter = ConvNetSegmenter(load_network(weights), version="uncalibrated", device=device)
+    network = TorchNetwork(load_network(weights), device)
+    segmenter = ConvNetSegmenter(network, version="uncalibrated")
     answers: list[Answer] = []
     for number, sample in enumerate(samples, 1):
         answers += play(segmenter, sample, rng=np.random.default_rng([seed, number]))

@@ -38,7 +38,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     model_dir: str | None = None
     device: str = "cpu"
     threads: int | None = None
-    cache_bytes: int = 1 << 30
+    cache_bytes: int = 256 << 20
     logits_bytes: int = 64 << 20
     answers_bytes: int = 16 << 20
     spill_dir: str | None = None
