@@ -149,6 +149,7 @@ class Editor:
         before = len(self.regions())
         self._press(x, y, [])
         self._wait_for(f"annotation.regions.length === {before + 1}")
+        self._settle()
 
     def take_click_wand(self) -> None:
         """Take the point tool that asks the backend, as its button does."""
@@ -170,10 +171,12 @@ class Editor:
         before = self._read(_STROKES)
         self._drag(box)
         self._wait_for(f"{_STROKES} === {before + 1}")
+        self._settle()
 
     def press_key(self, key: str) -> None:
         """Press a key of the editor's own."""
         self.page.keyboard.press(key)
+        self._settle()
 
     def choose_region(self, region_id: str) -> None:
         """Choose a region in the list beside the image."""
@@ -322,10 +325,23 @@ class Editor:
     def _wait_for(self, condition: str) -> None:
         self.page.wait_for_function(f"() => {{ {_HEAD} return {condition}; }}")
 
+    def _settle(self) -> None:
+        """Wait for what the editor has put off: it lets go of labels and regions in timers.
+
+        A key pressed before that is undone again: a label chosen too soon is let go of with the
+        region that was chosen before it. Timers run in the order they were set, so the second of
+        two that are set now, the one from within the other, comes after all that are due.
+        """
+        self.page.evaluate(
+            "() => new Promise(done => requestAnimationFrame("
+            "() => setTimeout(() => setTimeout(done))))"
+        )
+
     def _wait_until_open(self) -> None:
         self.page.wait_for_selector(".konvajs-content canvas")
         self._wait_for("store && annotation && image && !store.isLoading")
         self._wait_for("image.naturalWidth > 1 && image.imageIsLoaded !== false")
+        self._settle()
 
 
 def _exchange(request: Request) -> Exchange:
