@@ -10,6 +10,7 @@ and the masks follow from the clicks.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2s
@@ -32,6 +33,7 @@ __all__ = [
     "Truth",
     "Visit",
     "VisitOutcome",
+    "Whole",
     "classes_of",
     "instance_id",
     "outcome_of",
@@ -89,6 +91,8 @@ class Campaign:
         per_task: Most instances of one image that share a task.
         policies: Class to Markdown shown beside the image; under the empty class what holds for
             every class.
+        crop: Objects of large images are shown in crops whose sides are this many times as long as
+            the longer side of the box; None: always in the whole image.
         qualification: The test, if there is one.
         results_project: Label Studio's project with the final masks; None before the last round
             is closed.
@@ -107,6 +111,7 @@ class Campaign:
     model: str = "convnet"
     per_task: int = 1
     policies: Mapping[str, str] = field(default_factory=dict)
+    crop: float | None = None
     qualification: Qualification | None = None
     results_project: int | None = None
     reopened: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
@@ -117,6 +122,8 @@ class Campaign:
         for name in ("rounds", "clicks_per_round", "per_task"):
             if getattr(self, name) < 1:
                 raise InputError(f"`{name}` must be at least 1; got {getattr(self, name)}")
+        if self.crop is not None and not 1 <= self.crop < math.inf:
+            raise InputError(f"`crop` must be a finite number of at least 1; got {self.crop}")
 
     def wants(self, box: Box) -> bool:
         """Whether an object with this box is large enough."""
@@ -125,18 +132,39 @@ class Campaign:
 
 
 @dataclass(frozen=True, slots=True)
+class Whole:
+    """The image that a crop was cut from, and where.
+
+    Attributes:
+        address: Of the image, as the source task has it.
+        shape_hw: Its height and width in pixels, EXIF applied.
+        x0: Column of the crop's first pixel.
+        y0: Row of the crop's first pixel.
+    """
+
+    address: str
+    shape_hw: tuple[int, int]
+    x0: int
+    y0: int
+
+
+@dataclass(frozen=True, slots=True)
 class CampaignInstance:
-    """One object of one image.
+    """One object of one image, or of a crop of it.
+
+    Box, clicks and masks of an instance are in pixels of what annotators are shown: the image, or
+    the crop. Only what leaves a campaign is brought back to the whole image, by `crops`.
 
     Attributes:
         id: Unique in the campaign; also the id of its mask region in Label Studio.
-        image: Address of the image, as the source task has it.
-        shape_hw: Height and width of the image in pixels, EXIF applied.
+        image: Address of the image, as the source task has it, or of the crop.
+        shape_hw: Height and width of that image in pixels, EXIF applied.
         label: Its class.
         box: The box it started from, in pixels.
         source_task: Label Studio's task that the box came from.
         source_id: The box's name where it came from: region id, COCO annotation id or Open
             Images' BoxID.
+        whole: What the crop was cut from; None where the image is whole.
     """
 
     id: str
@@ -146,6 +174,12 @@ class CampaignInstance:
     box: Box
     source_task: int
     source_id: str
+    whole: Whole | None = None
+
+    @property
+    def whole_image(self) -> str:
+        """Address of the image that was not cut."""
+        return self.image if self.whole is None else self.whole.address
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,22 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    ColumnElement,
-    Connection,
-    Float,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    delete,
-    select,
-)
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Column, ColumnElement, Connection, Table, delete, select
 
 from remask_core.errors import NotFound, WrongState
 from remask_core.types import Box
@@ -36,109 +21,24 @@ from remask_rounds.campaign import (
     Round,
     Truth,
     Visit,
+    Whole,
+)
+from remask_rounds.campaign_tables import (
+    add_later_columns,
+    campaigns_table,
+    clicks_table,
+    instances_table,
+    masks_table,
+    metadata,
+    people_table,
+    rounds_table,
+    truths_table,
+    upsert,
+    visits_table,
 )
 from remask_rounds.store import Store
 
 __all__ = ["CampaignStore"]
-
-metadata = MetaData()
-
-
-def _key(name: str, kind: Any = String) -> Column[Any]:
-    return Column(name, kind, primary_key=True, autoincrement=False)
-
-
-_campaigns = Table("campaigns", metadata, _key("name"), Column("settings", LargeBinary))
-
-_instances = Table(
-    "instances",
-    metadata,
-    _key("campaign"),
-    _key("id"),
-    Column("position", Integer, nullable=False),
-    Column("image", String, nullable=False),
-    Column("height", Integer, nullable=False),
-    Column("width", Integer, nullable=False),
-    Column("label", String, nullable=False),
-    Column("x0", Float, nullable=False),
-    Column("y0", Float, nullable=False),
-    Column("x1", Float, nullable=False),
-    Column("y1", Float, nullable=False),
-    Column("source_task", BigInteger, nullable=False),
-    Column("source_id", String, nullable=False),
-)
-
-_rounds = Table(
-    "rounds",
-    metadata,
-    _key("campaign"),
-    _key("number", Integer),
-    Column("state", String, nullable=False),
-    Column("project", BigInteger, index=True),
-    Column("model_version", String),
-    Column("opened_at", Float),
-    Column("closed_at", Float),
-)
-
-_visits = Table(
-    "visits",
-    metadata,
-    _key("campaign"),
-    _key("instance"),
-    _key("round", Integer),
-    _key("annotation", BigInteger),
-    Column("task", BigInteger, nullable=False),
-    Column("outcome", String, nullable=False),
-    Column("annotator", BigInteger),
-    Column("lead_time_s", Float),
-    Column("updated_at", Float, nullable=False),
-    Column("painted", LargeBinary),
-)
-
-_clicks = Table(
-    "clicks",
-    metadata,
-    _key("campaign"),
-    _key("instance"),
-    _key("round", Integer),
-    _key("annotation", BigInteger),
-    _key("position", Integer),
-    Column("id", String, nullable=False),
-    Column("x", Float, nullable=False),
-    Column("y", Float, nullable=False),
-    Column("positive", Boolean, nullable=False),
-    Column("at", Float),
-)
-
-_masks = Table(
-    "masks",
-    metadata,
-    _key("campaign"),
-    _key("instance"),
-    _key("round", Integer),
-    Column("counts", LargeBinary, nullable=False),
-    Column("score", Float),
-    Column("model_version", String, nullable=False),
-    Column("history", String, nullable=False),
-)
-
-_truths = Table(
-    "truths",
-    metadata,
-    _key("campaign"),
-    _key("instance"),
-    _key("source"),
-    Column("counts", LargeBinary, nullable=False),
-)
-
-_people = Table(
-    "people",
-    metadata,
-    _key("campaign"),
-    _key("annotator", BigInteger),
-    Column("name", String, nullable=False),
-    Column("qualified", Boolean),
-)
 
 
 class CampaignStore:
@@ -151,10 +51,15 @@ class CampaignStore:
     def open(cls, place: str | Path) -> CampaignStore:
         """Return the store at `place`, a path or a URL as for `Store.open`.
 
+        One that an earlier version made is brought up to date.
+
         Raises:
             InputError: As `Store.open`.
         """
-        return cls(Store.open(place, metadata=metadata))
+        store = Store.open(place, metadata=metadata)
+        with store.writing() as connection:
+            add_later_columns(connection)
+        return cls(store)
 
     def close(self) -> None:
         """Close every connection."""
@@ -165,7 +70,9 @@ class CampaignStore:
     def campaigns(self) -> list[Campaign]:
         """Return all campaigns, by name."""
         with self.store.reading() as connection:
-            rows = connection.execute(select(_campaigns.c.settings).order_by(_campaigns.c.name))
+            rows = connection.execute(
+                select(campaigns_table.c.settings).order_by(campaigns_table.c.name)
+            )
             return [msgspec.json.decode(row.settings, type=Campaign) for row in rows]
 
     def campaign(self, name: str) -> Campaign:
@@ -182,13 +89,13 @@ class CampaignStore:
             WrongState: There is one of that name already.
         """
         with self.store.writing() as connection:
-            taken = select(_campaigns.c.name).where(_campaigns.c.name == campaign.name)
+            taken = select(campaigns_table.c.name).where(campaigns_table.c.name == campaign.name)
             if connection.execute(taken).first() is not None:
                 raise WrongState(f"`name` must be new; there is a campaign {campaign.name!r}")
-            _upsert(connection, _campaigns, [_campaign_row(campaign)])
-            _upsert(
+            upsert(connection, campaigns_table, [_campaign_row(campaign)])
+            upsert(
                 connection,
-                _instances,
+                instances_table,
                 [
                     _instance_row(campaign.name, position, instance)
                     for position, instance in enumerate(instances)
@@ -198,22 +105,28 @@ class CampaignStore:
     def change_campaign(self, campaign: Campaign) -> None:
         """Store what has changed of a campaign that is there."""
         with self.store.writing() as connection:
-            _upsert(connection, _campaigns, [_campaign_row(campaign)])
+            upsert(connection, campaigns_table, [_campaign_row(campaign)])
 
     def rounds(self, campaign: str) -> list[Round]:
         """Return the campaign's rounds so far, in order."""
-        query = select(_rounds).where(_rounds.c.campaign == campaign).order_by(_rounds.c.number)
+        query = (
+            select(rounds_table)
+            .where(rounds_table.c.campaign == campaign)
+            .order_by(rounds_table.c.number)
+        )
         with self.store.reading() as connection:
             return [Round(**_fields(row)) for row in connection.execute(query).mappings()]
 
     def put_round(self, campaign: str, one: Round) -> None:
         """Store a round, or what has changed of it."""
         with self.store.writing() as connection:
-            _upsert(connection, _rounds, [{"campaign": campaign, **asdict(one)}])
+            upsert(connection, rounds_table, [{"campaign": campaign, **asdict(one)}])
 
     def round_of_project(self, project: int) -> tuple[str, int] | None:
         """Return campaign and round number of one of Label Studio's projects; None if neither."""
-        query = select(_rounds.c.campaign, _rounds.c.number).where(_rounds.c.project == project)
+        query = select(rounds_table.c.campaign, rounds_table.c.number).where(
+            rounds_table.c.project == project
+        )
         with self.store.reading() as connection:
             row = connection.execute(query).first()
             return None if row is None else (row.campaign, row.number)
@@ -223,9 +136,9 @@ class CampaignStore:
     def instances(self, campaign: str) -> list[CampaignInstance]:
         """Return the campaign's instances in the order they were given."""
         query = (
-            select(_instances)
-            .where(_instances.c.campaign == campaign)
-            .order_by(_instances.c.position)
+            select(instances_table)
+            .where(instances_table.c.campaign == campaign)
+            .order_by(instances_table.c.position)
         )
         with self.store.reading() as connection:
             return [_instance(row) for row in connection.execute(query).mappings()]
@@ -233,26 +146,28 @@ class CampaignStore:
     def put_masks(self, campaign: str, masks: Iterable[Mask]) -> None:
         """Store masks; one of the same instance and round is replaced."""
         with self.store.writing() as connection:
-            _upsert(connection, _masks, [{"campaign": campaign, **asdict(one)} for one in masks])
+            upsert(
+                connection, masks_table, [{"campaign": campaign, **asdict(one)} for one in masks]
+            )
 
     def drop_masks(self, campaign: str, keys: Iterable[tuple[str, int]]) -> None:
         """Remove the masks of these instances and rounds."""
         with self.store.writing() as connection:
             for instance, number in keys:
                 connection.execute(
-                    delete(_masks).where(
-                        _masks.c.campaign == campaign,
-                        _masks.c.instance == instance,
-                        _masks.c.round == number,
+                    delete(masks_table).where(
+                        masks_table.c.campaign == campaign,
+                        masks_table.c.instance == instance,
+                        masks_table.c.round == number,
                     )
                 )
 
     def mask(self, campaign: str, instance: str, number: int) -> Mask | None:
         """Return the mask of an instance after a round; None if there is none."""
-        query = select(_masks).where(
-            _masks.c.campaign == campaign,
-            _masks.c.instance == instance,
-            _masks.c.round == number,
+        query = select(masks_table).where(
+            masks_table.c.campaign == campaign,
+            masks_table.c.instance == instance,
+            masks_table.c.round == number,
         )
         with self.store.reading() as connection:
             row = connection.execute(query).mappings().first()
@@ -268,9 +183,9 @@ class CampaignStore:
             of: Only these instances; None: all.
         """
         query = (
-            select(_masks)
-            .where(*_within(_masks, campaign, of))
-            .order_by(_masks.c.instance, _masks.c.round)
+            select(masks_table)
+            .where(*_within(masks_table, campaign, of))
+            .order_by(masks_table.c.instance, masks_table.c.round)
         )
         with self.store.reading() as connection:
             rows = connection.execution_options(yield_per=500).execute(query).mappings()
@@ -279,17 +194,17 @@ class CampaignStore:
 
     def rounds_masked(self, campaign: str) -> dict[str, dict[int, str]]:
         """Return instance to round to the model version of its mask, without the masks."""
-        return self._masks_named(campaign, _masks.c.model_version)
+        return self._masks_named(campaign, masks_table.c.model_version)
 
     def mask_histories(self, campaign: str) -> dict[str, dict[int, str]]:
         """Return instance to round to `Mask.history`, without the masks."""
-        return self._masks_named(campaign, _masks.c.history)
+        return self._masks_named(campaign, masks_table.c.history)
 
     def _masks_named(self, campaign: str, name: Column[str]) -> dict[str, dict[int, str]]:
         found: dict[str, dict[int, str]] = {}
-        query = select(_masks.c.instance, _masks.c.round, name)
+        query = select(masks_table.c.instance, masks_table.c.round, name)
         with self.store.reading() as connection:
-            rows = connection.execute(query.where(_masks.c.campaign == campaign))
+            rows = connection.execute(query.where(masks_table.c.campaign == campaign))
             for instance, number, value in rows:
                 found.setdefault(instance, {})[number] = value
         return found
@@ -304,9 +219,9 @@ class CampaignStore:
         What an annotator has withdrawn or deleted is thereby gone.
         """
         with self.store.writing() as connection:
-            here = [_visits.c.campaign == campaign, _visits.c.round == number]
+            here = [visits_table.c.campaign == campaign, visits_table.c.round == number]
             if tasks is not None:
-                here.append(_visits.c.task.in_(list(tasks)))
+                here.append(visits_table.c.task.in_(list(tasks)))
             _remove_visits(connection, here)
             for visit in visits:
                 _put_visit(connection, campaign, visit)
@@ -317,12 +232,12 @@ class CampaignStore:
         """Make `visits` all that one annotation says, unless something newer is known of it."""
         newest = max((visit.updated_at for visit in visits), default=float("inf"))
         here = [
-            _visits.c.campaign == campaign,
-            _visits.c.round == number,
-            _visits.c.annotation == annotation,
+            visits_table.c.campaign == campaign,
+            visits_table.c.round == number,
+            visits_table.c.annotation == annotation,
         ]
         with self.store.writing() as connection:
-            newer = select(_visits.c.instance).where(*here, _visits.c.updated_at > newest)
+            newer = select(visits_table.c.instance).where(*here, visits_table.c.updated_at > newest)
             if connection.execute(newer.limit(1)).first() is not None:
                 return
             _remove_visits(connection, here)
@@ -336,18 +251,18 @@ class CampaignStore:
             campaign: Its name.
             of: Only of these instances; None: all.
         """
-        order = (_visits.c.instance, _visits.c.round, _visits.c.annotation)
+        order = (visits_table.c.instance, visits_table.c.round, visits_table.c.annotation)
         clicks: dict[tuple[str, int, int], list[PlacedClick]] = {}
         found: dict[str, list[Visit]] = {}
         with self.store.reading() as connection:
-            query = select(_clicks).where(*_within(_clicks, campaign, of))
-            for row in connection.execute(query.order_by(_clicks.c.position)).mappings():
+            query = select(clicks_table).where(*_within(clicks_table, campaign, of))
+            for row in connection.execute(query.order_by(clicks_table.c.position)).mappings():
                 place = row["instance"], row["round"], row["annotation"]
                 clicks.setdefault(place, []).append(
                     PlacedClick(row["id"], row["x"], row["y"], row["positive"], row["at"])
                 )
             rows = connection.execute(
-                select(_visits).where(*_within(_visits, campaign, of)).order_by(*order)
+                select(visits_table).where(*_within(visits_table, campaign, of)).order_by(*order)
             ).mappings()
             for row in rows:
                 place = row["instance"], row["round"], row["annotation"]
@@ -360,7 +275,9 @@ class CampaignStore:
     def put_truths(self, campaign: str, truths: Iterable[Truth]) -> None:
         """Store truths; one of the same instance and source is replaced."""
         with self.store.writing() as connection:
-            _upsert(connection, _truths, [{"campaign": campaign, **asdict(one)} for one in truths])
+            upsert(
+                connection, truths_table, [{"campaign": campaign, **asdict(one)} for one in truths]
+            )
 
     def truths(self, campaign: str) -> dict[str, Truth]:
         """Return the truth of each instance that has one; painted by hand before a file's."""
@@ -372,7 +289,7 @@ class CampaignStore:
         """Return every truth there is, by instance and source."""
         found: dict[str, dict[str, Truth]] = {}
         with self.store.reading() as connection:
-            query = select(_truths).where(_truths.c.campaign == campaign)
+            query = select(truths_table).where(truths_table.c.campaign == campaign)
             for row in connection.execute(query).mappings():
                 found.setdefault(row["instance"], {})[row["source"]] = Truth(**_fields(row))
         return found
@@ -388,11 +305,11 @@ class CampaignStore:
             "qualified": qualified,
         }
         with self.store.writing() as connection:
-            _upsert(connection, _people, [row])
+            upsert(connection, people_table, [row])
 
     def people(self, campaign: str) -> dict[int, tuple[str, bool | None]]:
         """Return name and verdict of each annotator, by Label Studio's id."""
-        query = select(_people).where(_people.c.campaign == campaign)
+        query = select(people_table).where(people_table.c.campaign == campaign)
         with self.store.reading() as connection:
             return {
                 row["annotator"]: (row["name"], row["qualified"])
@@ -424,10 +341,12 @@ def _instance_row(campaign: str, position: int, one: CampaignInstance) -> dict[s
         "y1": one.box.y1,
         "source_task": one.source_task,
         "source_id": one.source_id,
+        "whole": None if one.whole is None else msgspec.json.encode(one.whole),
     }
 
 
 def _instance(row: Any) -> CampaignInstance:
+    whole = row["whole"]
     return CampaignInstance(
         id=row["id"],
         image=row["image"],
@@ -436,6 +355,7 @@ def _instance(row: Any) -> CampaignInstance:
         box=Box(row["x0"], row["y0"], row["x1"], row["y1"]),
         source_task=row["source_task"],
         source_id=row["source_id"],
+        whole=None if whole is None else msgspec.json.decode(whole, type=Whole),
     )
 
 
@@ -445,49 +365,39 @@ def _fields(row: Any) -> dict[str, Any]:
 
 def _remove_visits(connection: Connection, here: Sequence[ColumnElement[bool]]) -> None:
     """Remove the visits that the conditions name, with their clicks."""
-    keys = [_visits.c.campaign, _visits.c.instance, _visits.c.round, _visits.c.annotation]
+    keys = [
+        visits_table.c.campaign,
+        visits_table.c.instance,
+        visits_table.c.round,
+        visits_table.c.annotation,
+    ]
     gone = connection.execute(select(*keys).where(*here)).all()
     for campaign, instance, number, annotation in gone:
         connection.execute(
-            delete(_clicks).where(
-                _clicks.c.campaign == campaign,
-                _clicks.c.instance == instance,
-                _clicks.c.round == number,
-                _clicks.c.annotation == annotation,
+            delete(clicks_table).where(
+                clicks_table.c.campaign == campaign,
+                clicks_table.c.instance == instance,
+                clicks_table.c.round == number,
+                clicks_table.c.annotation == annotation,
             )
         )
-    connection.execute(delete(_visits).where(*here))
+    connection.execute(delete(visits_table).where(*here))
 
 
 def _put_visit(connection: Connection, campaign: str, visit: Visit) -> None:
     row = {name: value for name, value in asdict(visit).items() if name != "clicks"}
-    _upsert(connection, _visits, [{"campaign": campaign, **row}])
+    upsert(connection, visits_table, [{"campaign": campaign, **row}])
     place = {
         "campaign": campaign,
         "instance": visit.instance,
         "round": visit.round,
         "annotation": visit.annotation,
     }
-    _upsert(
+    upsert(
         connection,
-        _clicks,
+        clicks_table,
         [
             {**place, "position": position, **asdict(click)}
             for position, click in enumerate(visit.clicks)
         ],
     )
-
-
-def _upsert(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-    """Insert rows; one whose key is there is replaced."""
-    if not rows:
-        return
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table)
-    keys = [column.name for column in table.primary_key]
-    others = {
-        column.name: statement.excluded[column.name]
-        for column in table.columns
-        if column.name not in keys
-    }
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=others), rows)

@@ -9,6 +9,7 @@ from remask_core.errors import InputError, WrongState
 from remask_label_config.config import parse_image_tags
 from remask_rounds.campaign import Campaign, CampaignInstance
 from remask_rounds.campaign_store import CampaignStore
+from remask_rounds.crop_images import PixelsOf, crop_instances
 from remask_rounds.label_studio import Connection
 from remask_rounds.progress import Told, nobody
 from remask_rounds.source_boxes import LeftOut, ShapeOf, instances_of
@@ -24,6 +25,7 @@ def create_campaign(
     campaign: Campaign,
     *,
     shape_of: ShapeOf | None = None,
+    pixels_of: PixelsOf | None = None,
     told: Told = nobody,
     left_out: Callable[[LeftOut], None] = lambda _one: None,
 ) -> list[CampaignInstance]:
@@ -36,13 +38,15 @@ def create_campaign(
         connection: To the Label Studio that has the source project.
         campaign: Its settings.
         shape_of: As for `instances_of`.
-        told: Of the tasks that have been read.
+        pixels_of: As for `crop_instances`; needed if the campaign has crops.
+        told: Of the tasks that have been read, and the crops made.
         left_out: Called with each thing that does not become an instance.
 
     Raises:
         WrongState: There is a campaign of that name; nothing has been read.
         NotFound: There is no such project.
-        InputError: The project has no image tag, or none of its boxes can be used.
+        InputError: The project has no image tag, none of its boxes can be used, or there is nobody
+            to ask for the pixels of crops.
         Unavailable: Label Studio, or an image whose size is needed, cannot be reached.
     """
     if any(known.name == campaign.name for known in store.campaigns()):
@@ -50,6 +54,12 @@ def create_campaign(
     instances = instances_of_source(
         connection, campaign, shape_of=shape_of, told=told, left_out=left_out
     )
+    if campaign.crop is not None:
+        if pixels_of is None:
+            raise InputError("`pixels_of` must be given where `crop` is set")
+        instances = crop_instances(
+            connection, campaign, instances, pixels_of=pixels_of, told=told, left_out=left_out
+        )
     if not instances:
         raise InputError(
             f"`source_project` must have boxes of at least {campaign.long_side_px} x "

@@ -16,7 +16,7 @@ from remask_rounds.label_studio import Connection
 __all__ = ["Described", "ProjectKind", "describe", "note_settings", "read_description", "title_of"]
 
 ProjectKind = str
-"""What a project is to its campaign: `boxes`, `round 2`, `masks`, `gold` or `gold twice`."""
+"""What a project is to its campaign: `boxes`, `crops`, `round 2`, `masks`, `gold`, `gold twice`."""
 
 _MARK = "Settings, for `remask campaign restore`: "
 

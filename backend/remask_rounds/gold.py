@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-import msgspec
-
 from remask_core.errors import InputError, NotFound
 from remask_core.overlap import boundary_f, iou
 from remask_core.rle_coco import decode_coco_rle
@@ -27,7 +25,7 @@ from remask_rounds.described import describe, title_of
 from remask_rounds.gold_instances import sample
 from remask_rounds.label_studio import Connection
 from remask_rounds.progress import Told, nobody
-from remask_rounds.round_tasks import RoundData, ShownInstance, instances_in, policy_of
+from remask_rounds.round_tasks import data_of, instances_in, policy_of
 
 __all__ = ["Agreement", "GoldRead", "open_gold", "read_gold"]
 
@@ -204,30 +202,13 @@ def _fill(
 
 
 def _task(campaign: Campaign, instance: CampaignInstance) -> Mapping[str, Any]:
-    box = instance.box
-    shown = ShownInstance(
-        id=instance.id,
-        label=instance.label,
-        box=(float(box.x0), float(box.y0), float(box.x1), float(box.y1)),
-        source_task=instance.source_task,
-        source_id=instance.source_id,
-        # No mask is shown, so any mask that comes back was painted.
-        shown="",
-    )
-    data = RoundData(
-        campaign=campaign.name,
-        round=_ROUND,
-        shape_hw=instance.shape_hw,
-        image=instance.image,
-        instances=(shown,),
-    )
-    frame = frame_region(box, instance=instance.id, shape_hw=instance.shape_hw)
+    frame = frame_region(instance.box, instance=instance.id, shape_hw=instance.shape_hw)
     return {
         "data": {
             "image": instance.image,
             "heading": f"Paint: {instance.label}",
             "policy": policy_of(campaign, [instance]),
-            "remask": msgspec.to_builtins(data),
+            "remask": data_of(campaign, _ROUND, [instance]),
         },
         "predictions": [{"model_version": _BOXES, "score": 0.0, "result": [frame]}],
     }

@@ -9,6 +9,7 @@ from remask_core.errors import NotFound, WrongState
 from remask_rounds.campaign import Campaign, CampaignInstance, Round
 from remask_rounds.campaign_store import CampaignStore
 from remask_rounds.create import instances_of_source
+from remask_rounds.crop_images import known_crops
 from remask_rounds.described import Described, read_description, title_of
 from remask_rounds.label_studio import Connection, ProjectRef
 from remask_rounds.progress import Told, nobody
@@ -66,7 +67,8 @@ def restore_campaign(
         boxes = instances_of_source(
             connection, campaign, shape_of=shape_of, told=told, left_out=left_out
         )
-        instances = {**{one.id: one for one in boxes}, **instances}
+        begun = known_crops(connection, campaign, boxes)
+        instances = {**{one.id: one for one in begun}, **instances}
     store.add_campaign(campaign, list(instances.values()))
     for one in rounds:
         store.put_round(name, one)

@@ -14,14 +14,14 @@ import msgspec
 
 from remask_core.rle_coco import decode_coco_rle
 from remask_core.rle_ls import encode_ls_rle_bytes
-from remask_core.types import Box
 from remask_label_config.bodies import Region, Value
 from remask_label_config.compose import JsonRegion, echo_regions, mask_regions
 from remask_label_config.config import ImageControls, parse_labelling_config
 from remask_label_config.prompts import Echo, Mark, PercentBox
 from remask_label_config.write import write_labelling_config
-from remask_rounds.campaign import Campaign, Mask, PlacedClick, classes_of
+from remask_rounds.campaign import Campaign, CampaignInstance, Mask, PlacedClick, classes_of
 from remask_rounds.campaign_store import CampaignStore
+from remask_rounds.crops import paste_mask, whole_clicks, whole_instance
 from remask_rounds.described import describe, title_of
 from remask_rounds.label_studio import Connection
 from remask_rounds.progress import Told, nobody
@@ -73,7 +73,7 @@ def publish_results(
         if digest in present:
             superfluous.append(task_id)
         present.setdefault(digest, task_id)
-    groups = by_image(standings)
+    groups = by_image(standings, whole=True)
     page: list[_Json] = []
     for done, some in enumerate(groups, start=1):
         names = [one.instance.id for one in some]
@@ -103,11 +103,11 @@ def result_task(
 
     Args:
         campaign: Whose results they are.
-        standings: Of the image's instances, at least one.
+        standings: Of the image's instances, at least one; those in crops are brought back to it.
         masks: The final mask of each instance that has one, by id.
         controls: The tags of the project's labelling config.
     """
-    image = standings[0].instance
+    image = whole_instance(standings[0].instance)
     regions: list[JsonRegion] = []
     for one in standings:
         mask = masks.get(one.instance.id)
@@ -134,7 +134,8 @@ def _digest(campaign: Campaign, standings: Sequence[Standing], masks: Mapping[st
 
 
 def _instance(one: Standing) -> _Json:
-    instance, box = one.instance, one.instance.box
+    instance = whole_instance(one.instance)
+    box = instance.box
     return {
         "id": instance.id,
         "label": instance.label,
@@ -146,9 +147,13 @@ def _instance(one: Standing) -> _Json:
 
 
 def _regions(one: Standing, mask: Mask, controls: ImageControls) -> list[JsonRegion]:
-    instance = one.instance
+    instance = whole_instance(one.instance)
     last = max(one.visits, default=0)
-    clicks = [(at, click) for at in sorted(one.visits) for click in one.visits[at].clicks]
+    clicks = [
+        (at, click)
+        for at in sorted(one.visits)
+        for click in whole_clicks(one.visits[at].clicks, one.instance)
+    ]
     meta: _Json = {
         "instance": instance.id,
         "round": last,
@@ -158,10 +163,10 @@ def _regions(one: Standing, mask: Mask, controls: ImageControls) -> list[JsonReg
         "annotator": one.visits[last].annotator if last else None,
         "score": mask.score,
     }
-    pixels = decode_coco_rle({"size": list(instance.shape_hw), "counts": mask.counts})
+    pixels = decode_coco_rle({"size": list(one.instance.shape_hw), "counts": mask.counts})
     regions = mask_regions(
         controls,
-        encode_ls_rle_bytes(pixels),
+        encode_ls_rle_bytes(paste_mask(pixels, one.instance)),
         rid=instance.id,
         labels=[instance.label],
         shape_hw=instance.shape_hw,
@@ -171,7 +176,7 @@ def _regions(one: Standing, mask: Mask, controls: ImageControls) -> list[JsonReg
     for region in regions:
         if mask.score is None:
             region.pop("score", None)
-    box = _box_mark(instance.id, instance.box, instance.label, instance.shape_hw)
+    box = _box_mark(instance)
     anchor = Echo(rid=instance.id, n=0, step=0, box=box.box)
     regions += echo_regions(controls, box, anchor, shape_hw=instance.shape_hw)
     steps: list[int] = []
@@ -184,16 +189,10 @@ def _regions(one: Standing, mask: Mask, controls: ImageControls) -> list[JsonReg
     return regions
 
 
-def _box_mark(instance: str, box: Box, label: str, shape_hw: tuple[int, int]) -> Mark:
-    height, width = shape_hw
-    drawn = PercentBox(
-        x=100 * box.x0 / width,
-        y=100 * box.y0 / height,
-        width=100 * box.width / width,
-        height=100 * box.height / height,
-    )
-    region = Region(id=instance, type="rectanglelabels", value=Value(), meta={"round": 0})
-    return Mark(region, (label,), drawn, Echo())
+def _box_mark(instance: CampaignInstance) -> Mark:
+    drawn = PercentBox.of_box(instance.box, instance.shape_hw)
+    region = Region(id=instance.id, type="rectanglelabels", value=Value(), meta={"round": 0})
+    return Mark(region, (instance.label,), drawn, Echo())
 
 
 def _click_mark(

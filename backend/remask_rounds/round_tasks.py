@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from hashlib import blake2s
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import msgspec
@@ -19,12 +20,13 @@ from remask_label_config.round_regions import (
     frame_region,
     shown_mask_region,
 )
-from remask_rounds.campaign import Campaign, CampaignInstance, Mask, PlacedClick
+from remask_rounds.campaign import Campaign, CampaignInstance, Mask, PlacedClick, Whole
 
 __all__ = [
     "RoundData",
     "ShownInstance",
     "answer_of",
+    "data_of",
     "digest_of",
     "instances_in",
     "policy_of",
@@ -44,7 +46,8 @@ class ShownInstance(msgspec.Struct, frozen=True, kw_only=True):
         box: x0, y0, x1, y1 in pixels.
         source_task: As in `CampaignInstance`.
         source_id: As in `CampaignInstance`.
-        shown: `digest_of` the mask that is shown, by which a painted one is known.
+        shown: `digest_of` the mask that is shown, by which a painted one is known; empty where
+            none is.
     """
 
     id: str
@@ -63,6 +66,7 @@ class RoundData(msgspec.Struct, frozen=True, kw_only=True):
     shape_hw: tuple[int, int]
     image: str
     instances: tuple[ShownInstance, ...]
+    whole: Whole | None = None
 
 
 def task_of(
@@ -107,17 +111,7 @@ def task_of(
             "policy": policy_of(campaign, instances),
             LABELS: class_choices(_labels(instances)),
             "round": number,
-            "remask": msgspec.to_builtins(
-                RoundData(
-                    campaign=campaign.name,
-                    round=number,
-                    shape_hw=shape_hw,
-                    image=image,
-                    instances=tuple(
-                        _shown(one, mask) for one, mask in zip(instances, shown, strict=True)
-                    ),
-                )
-            ),
+            "remask": data_of(campaign, number, instances, masks),
         },
         "predictions": [
             {
@@ -127,6 +121,33 @@ def task_of(
             }
         ],
     }
+
+
+def data_of(
+    campaign: Campaign,
+    number: int,
+    instances: Sequence[CampaignInstance],
+    masks: Mapping[str, Mask] = MappingProxyType({}),
+) -> _Json:
+    """Return what a task's data says under `remask`, as `RoundData` and `instances_in` read it.
+
+    Args:
+        campaign: Whose task it is.
+        number: Of the round; 0 for a task outside the rounds.
+        instances: Of one image, at least one.
+        masks: Those that are shown, by instance; none where any mask that comes back was painted.
+    """
+    first = instances[0]
+    data = RoundData(
+        campaign=campaign.name,
+        round=number,
+        shape_hw=first.shape_hw,
+        image=first.image,
+        instances=tuple(_shown(one, masks.get(one.id)) for one in instances),
+        whole=first.whole,
+    )
+    told: _Json = msgspec.to_builtins(data)
+    return told
 
 
 def round_data(task_data: Mapping[str, Any]) -> RoundData:
@@ -157,6 +178,7 @@ def instances_in(task_data: Mapping[str, Any]) -> list[CampaignInstance]:
             box=Box(*one.box),
             source_task=one.source_task,
             source_id=one.source_id,
+            whole=data.whole,
         )
         for one in data.instances
     ]
@@ -190,7 +212,7 @@ def answer_of(
     return result
 
 
-def _shown(instance: CampaignInstance, mask: Mask) -> ShownInstance:
+def _shown(instance: CampaignInstance, mask: Mask | None) -> ShownInstance:
     box = instance.box
     return ShownInstance(
         id=instance.id,
@@ -198,7 +220,7 @@ def _shown(instance: CampaignInstance, mask: Mask) -> ShownInstance:
         box=(float(box.x0), float(box.y0), float(box.x1), float(box.y1)),
         source_task=instance.source_task,
         source_id=instance.source_id,
-        shown=digest_of(mask.counts),
+        shown="" if mask is None else digest_of(mask.counts),
     )
 
 

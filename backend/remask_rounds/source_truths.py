@@ -10,6 +10,7 @@ from remask_core.errors import InputError
 from remask_core.rle_coco import decode_coco_segmentation, encode_coco_rle
 from remask_rounds.campaign import CampaignInstance, Truth
 from remask_rounds.campaign_store import CampaignStore
+from remask_rounds.crops import cut_mask, whole_shape
 from remask_rounds.label_studio import Connection
 from remask_rounds.source_boxes import LeftOut
 from remask_rounds.sources import SourceImage, file_names_of
@@ -61,6 +62,8 @@ def truths_of(
 ) -> Iterator[Truth]:
     """Yield the truth of each instance whose box comes from an annotation with a segmentation.
 
+    Where the instance is shown in a crop, what lies beside the crop is cut off.
+
     Args:
         images: As they were imported.
         instances: Of the campaign.
@@ -79,14 +82,14 @@ def truths_of(
         if image is None or segmentation is None:
             continue
         try:
+            shape_hw = whole_shape(instance)
             mask = decode_coco_segmentation(
-                msgspec.json.decode(segmentation), shape_hw=image.shape_hw or instance.shape_hw
+                msgspec.json.decode(segmentation), shape_hw=image.shape_hw or shape_hw
             )
-            if mask.shape != instance.shape_hw:
-                raise InputError(
-                    f"the truth must be of {instance.shape_hw} pixels; it is of {mask.shape}"
-                )
+            if mask.shape != shape_hw:
+                raise InputError(f"the truth must be of {shape_hw} pixels; it is of {mask.shape}")
         except InputError as error:
             left_out(LeftOut(f"{file_name}/{instance.source_id}", "no-truth", str(error)))
         else:
-            yield Truth(instance.id, encode_coco_rle(mask)["counts"].encode("ascii"), "file")
+            counts = encode_coco_rle(cut_mask(mask, instance))["counts"]
+            yield Truth(instance.id, counts.encode("ascii"), "file")

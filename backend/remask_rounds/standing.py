@@ -125,13 +125,21 @@ def _until_done(
     return {at: visit for at, visit in standing.items() if at <= last or at in again}
 
 
-def by_image(standings: Iterable[Standing]) -> list[list[Standing]]:
+def by_image(standings: Iterable[Standing], *, whole: bool = False) -> list[list[Standing]]:
     """Return the instances grouped by image, images in the order of their first instance.
 
     Whatever is done image by image needs each image only once.
+
+    Args:
+        standings: To be grouped.
+        whole: Crops of the same image go together with it.
     """
+
+    def image_of(one: Standing) -> str:
+        return one.instance.whole_image if whole else one.instance.image
+
     first: dict[str, int] = {}
     for one in standings:
-        first.setdefault(one.instance.image, len(first))
-    ordered = sorted(standings, key=lambda one: first[one.instance.image])
-    return [list(some) for _, some in groupby(ordered, key=lambda one: one.instance.image)]
+        first.setdefault(image_of(one), len(first))
+    ordered = sorted(standings, key=lambda one: first[image_of(one)])
+    return [list(some) for _, some in groupby(ordered, key=image_of)]

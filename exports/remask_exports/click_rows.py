@@ -1,4 +1,7 @@
-"""The click log of a campaign as rows: each click with its visit and what it changed."""
+"""The click log of a campaign as rows: each click with its visit and what it changed.
+
+Places and masks are those of the whole image, also where annotators were shown a crop of it.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,10 @@ from remask_core.processes import map_in_order
 from remask_core.rle_coco import decode_coco_rle
 from remask_core.types import BoolMask
 from remask_exports.tables import columns_of, write_table
-from remask_rounds.campaign import Mask, PlacedClick, Truth
+from remask_rounds.campaign import CampaignInstance, Mask, PlacedClick, Truth
 from remask_rounds.campaign_store import CampaignStore
 from remask_rounds.click_log import JoinedPrompt, PromptRow, joined_prompts
+from remask_rounds.crops import paste_counts, whole_clicks, whole_instance
 from remask_rounds.journal import Entry, journal
 from remask_rounds.store import Store
 from remask_simulation.regions import Region, error_regions
@@ -34,7 +38,7 @@ class ClickRow:
     Attributes:
         campaign: Name of the campaign.
         instance: As rankings and exports call it.
-        image: Address of the image.
+        image: Address of the image; of the whole one where a crop was shown.
         label: Class of the instance.
         source_id: What the box was called where it came from.
         round: From 1.
@@ -46,10 +50,10 @@ class ClickRow:
         position: Place of the click in its visit, from 0.
         click_id: Label Studio's region id.
         positive: Whether the place belongs to the object.
-        x: Column in pixels of the image, not rounded.
+        x: Column in pixels of the image, not rounded; of the whole one where a crop was shown.
         y: Row.
         at: When the server heard of it, Unix seconds.
-        height: Of the image and its masks.
+        height: Of the image and its masks; of the whole ones where a crop was shown.
         width: The same.
         mask_before: Packed COCO RLE counts of the mask that was clicked on.
         mask_after: The same of the mask after the round.
@@ -158,12 +162,15 @@ def _rows_of(campaign: str, entries: Sequence[Entry]) -> list[ClickRow]:
 
 
 def _rows(campaign: str, entry: Entry) -> Iterator[ClickRow]:
-    instance, visit = entry.instance, entry.visit
-    size = instance.shape_hw
+    visit, size = entry.visit, entry.instance.shape_hw
     before, after, truth = (_decoded(one, size) for one in (entry.before, entry.after, entry.truth))
     errors = None if before is None or truth is None else error_regions(truth, before)
     changed, iou_before, iou_after = _iou(before, after), _iou(before, truth), _iou(after, truth)
-    for position, click in enumerate(visit.clicks):
+    areas = [None if errors is None else _area_under(one, errors) for one in visit.clicks]
+    instance = whole_instance(entry.instance)
+    shown, made = (_text(one, entry.instance) for one in (entry.before, entry.after))
+    clicks = whole_clicks(visit.clicks, entry.instance)
+    for position, (click, area) in enumerate(zip(clicks, areas, strict=True)):
         yield ClickRow(
             campaign=campaign,
             instance=instance.id,
@@ -182,12 +189,12 @@ def _rows(campaign: str, entry: Entry) -> Iterator[ClickRow]:
             x=click.x,
             y=click.y,
             at=click.at,
-            height=size[0],
-            width=size[1],
-            mask_before=_text(entry.before),
-            mask_after=_text(entry.after),
+            height=instance.shape_hw[0],
+            width=instance.shape_hw[1],
+            mask_before=shown,
+            mask_after=made,
             iou_with_previous=changed,
-            error_area_px=None if errors is None else _area_under(click, errors),
+            error_area_px=area,
             true_iou_before=iou_before,
             true_iou_after=iou_after,
         )
@@ -197,8 +204,8 @@ def _decoded(mask: Mask | Truth | None, size: _Size) -> BoolMask | None:
     return None if mask is None else decode_coco_rle({"size": list(size), "counts": mask.counts})
 
 
-def _text(mask: Mask | None) -> str | None:
-    return None if mask is None else mask.counts.decode("ascii")
+def _text(mask: Mask | None, instance: CampaignInstance) -> str | None:
+    return None if mask is None else paste_counts(mask.counts, instance).decode("ascii")
 
 
 def _iou(a: BoolMask | None, b: BoolMask | None) -> float | None:

@@ -43,6 +43,17 @@ class PercentBox(msgspec.Struct, frozen=True, kw_only=True):
     height: float
     rotation: float = 0.0
 
+    @classmethod
+    def of_box(cls, box: Box, shape_hw: tuple[int, int]) -> PercentBox:
+        """Return an upright box in pixels as Label Studio stores it."""
+        height, width = shape_hw
+        return cls(
+            x=100 * box.x0 / width,
+            y=100 * box.y0 / height,
+            width=100 * box.width / width,
+            height=100 * box.height / height,
+        )
+
     def to_box(self, shape_hw: tuple[int, int]) -> Box:
         """Return the upright box that encloses the rectangle, cut to the image, in pixels.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from remask_cli.campaign.images import open_image_source
+from remask_cli.campaign.images import open_image_source, pixels_from
 from remask_cli.campaign.left_out import counted, tell_left_out
 from remask_cli.campaign.options import (
     ApiKey,
@@ -78,6 +78,14 @@ def create(
     per_task: Annotated[
         int, typer.Option(min=1, help="Most instances of an image on one page.")
     ] = 1,
+    crop: Annotated[
+        float | None,
+        typer.Option(
+            min=1,
+            help="Show each object of a large image in a crop, whose sides are so many times as "
+            "long as the longer side of the box; 2 is a good choice.",
+        ),
+    ] = None,
     policy: Annotated[
         list[str] | None,
         typer.Option(
@@ -126,6 +134,7 @@ def create(
         model=model,
         per_task=per_task,
         policies=_policies(policy or ()),
+        crop=crop,
     )
     with (
         open_campaigns(state) as store,
@@ -143,6 +152,7 @@ def create(
             connection,
             settings,
             shape_of=lambda image: source.fetch(image, task_id=None).shape_hw,
+            pixels_of=pixels_from(source),
             told=told,
             left_out=left.append,
         )
@@ -233,13 +243,15 @@ def _show(
     from remask_rounds.campaign import classes_of
 
     classes = classes_of(instances)
-    images = len({one.image for one in instances})
+    images = len({one.whole_image for one in instances})
+    crops = sum(one.whole is not None for one in instances)
     if as_json:
         answer = {
             "campaign": campaign.name,
             "source_project": campaign.source_project,
             "instances": len(instances),
             "images": images,
+            "crops": crops,
             "classes": classes,
             "truths": truths,
             "left_out": counted(left),
@@ -250,6 +262,8 @@ def _show(
         f"Campaign {campaign.name}: {len(instances)} instances of {len(classes)} classes on "
         f"{images} images, from project {campaign.source_project}"
     )
+    if crops:
+        typer.echo(f"Shown in a crop: {crops}")
     if truths:
         typer.echo(f"Truths: {truths}")
     tell_left_out(left)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 from remask_cli.campaign.options import settings_with
 
 if TYPE_CHECKING:
+    from remask_core.types import RgbImage
+    from remask_rounds.campaign import CampaignInstance
     from remask_service.sources import ImageSource
 
-__all__ = ["open_image_source"]
+__all__ = ["open_image_source", "pixels_from"]
 
 
 @contextmanager
@@ -41,3 +43,14 @@ def open_image_source(
         follow_redirects=False, trust_env=False, verify=httpx.create_ssl_context()
     ) as client:
         yield open_images(settings, client=client, log=make_log("WARNING"))
+
+
+def pixels_from(source: ImageSource) -> Callable[[CampaignInstance], RgbImage]:
+    """Return what gives the pixels of an instance's image, as a browser shows it."""
+    from remask_core.images import decode_image
+
+    def pixels_of(instance: CampaignInstance) -> RgbImage:
+        file = source.fetch(instance.image, task_id=instance.source_task).path
+        return decode_image(file.read_bytes())
+
+    return pixels_of

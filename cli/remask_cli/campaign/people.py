@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from remask_cli.campaign.images import open_image_source
+from remask_cli.campaign.images import open_image_source, pixels_from
 from remask_cli.campaign.left_out import tell_left_out
 from remask_cli.campaign.masks import Device, Model, Weights, open_masks
 from remask_cli.campaign.options import (
@@ -25,8 +25,7 @@ from remask_cli.campaign.options import (
 from remask_core.errors import InputError
 
 if TYPE_CHECKING:
-    from remask_core.types import RgbImage
-    from remask_rounds.campaign import Campaign, CampaignInstance, Qualification
+    from remask_rounds.campaign import Campaign, Qualification
     from remask_rounds.campaign_store import CampaignStore
     from remask_rounds.gold_instances import Gold
     from remask_rounds.label_studio import Connection
@@ -242,11 +241,7 @@ def _write_pages(
     campaign: str,
     source: ImageSource,
 ) -> None:
-    from remask_core.images import decode_image
     from remask_rounds.qualification_page import verdict_page
-
-    def image_of(instance: CampaignInstance) -> RgbImage:
-        return decode_image(source.fetch(instance.image, task_id=None).path.read_bytes())
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -255,7 +250,7 @@ def _write_pages(
                 one,
                 rules,
                 campaign=campaign,
-                image_of=image_of,
+                image_of=pixels_from(source),
                 made_by=f"Made by: remask campaign grade {campaign}",
             )
             file = re.sub(r"[^\w.@-]+", "_", one.name) + ".html"
