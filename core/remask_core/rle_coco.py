@@ -56,7 +56,9 @@ def encode_coco_rle(mask: BoolMask, *, box: Box | None = None) -> CocoRle:
     """
     check_mask(mask, name="mask")
     height, width = mask.shape
-    return pack_coco_runs(np.diff(_run_ends(mask, box), prepend=0), shape_hw=(height, width))
+    runs = _run_ends(mask, box)
+    runs[1:] -= runs[:-1]
+    return pack_coco_runs(runs, shape_hw=(height, width))
 
 
 def _run_ends(mask: BoolMask, box: Box | None) -> _Ints:
@@ -69,13 +71,14 @@ def _run_ends(mask: BoolMask, box: Box | None) -> _Ints:
     if box is None:
         return np.array([mask.size])
     x0, y0, x1, y1 = (int(edge) for edge in (box.x0, box.y0, box.x1, box.y1))
-    window = np.ascontiguousarray(mask[y0:y1, x0:x1]).view(np.uint8)
     # A row of zeros below parts the columns; one zero more in front of the first.
     tall = y1 - y0 + 1
     flat = np.zeros((x1 - x0) * tall + 1, np.uint8)
-    flat[1:].reshape(-1, tall)[:, :-1] = cv2.transpose(window)
-    column, row = np.divmod(np.flatnonzero(flat[1:] != flat[:-1]), tall)
-    ends: _Ints = (x0 + column) * mask.shape[0] + y0 + row
+    columns = flat[1:].reshape(-1, tall)[:, :-1]
+    cv2.transpose(mask[y0:y1, x0:x1].view(np.uint8), columns)
+    changes = np.flatnonzero(flat[1:] != flat[:-1])
+    height = mask.shape[0]
+    ends: _Ints = changes + changes // tall * (height - tall) + (x0 * height + y0)
     # A run that goes on from the foot of a column to the head of the next has not ended there.
     goes_on = np.flatnonzero(ends[1:] == ends[:-1])
     if goes_on.size:

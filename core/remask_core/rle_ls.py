@@ -334,5 +334,7 @@ def _paint(stream: bytes, starts: _Ints, *, widths: _Widths, n_values: int) -> B
     octets = np.frombuffer(stream, np.uint8)
     on = (octets[value_at >> 3] >> (7 - (value_at & 7)).astype(np.uint8) & 1).astype(np.bool_)
     # Alpha is every fourth value, so ends // 4 pixels have their alpha before `ends`.
-    mask: BoolMask = np.repeat(on, np.diff(ends // 4, prepend=0))
+    pixels = ends // 4
+    pixels[1:] -= pixels[:-1]
+    mask: BoolMask = np.repeat(on, pixels)
     return mask

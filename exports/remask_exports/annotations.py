@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import msgspec
 
 from remask_core.errors import InputError
+from remask_core.geometry import box_of_mask
 from remask_core.types import Box
 from remask_exports.instances import ImageRef, Instance, Outcome, PlacedClick
 from remask_label_config.bodies import Region, WebhookAnnotation
@@ -88,7 +89,8 @@ class Found:
             InputError: The mask is malformed, of another size than it says, or empty.
         """
         mask = mask_of_region(self.region, shape_hw=self.image.shape_hw)
-        if not mask.any():
+        tight = box_of_mask(mask)
+        if tight is None:
             raise InputError(f"`value` of region `{self.region.id}` must hold a mask; it is empty")
         marks = self.marks
         boxes = [mark.box for mark in marks if mark.box is not None]
@@ -97,6 +99,7 @@ class Found:
             image=self.image,
             label=self.label,
             mask=mask,
+            tight=tight,
             box=_box(boxes[-1].to_box(self.image.shape_hw)) if boxes else None,
             clicks=tuple(self._clicks(marks)),
             score=_score(self.region),

@@ -125,11 +125,10 @@ class _CocoFile(msgspec.Struct):
 
 
 def _annotation(instance: Instance) -> dict[str, Any]:
-    tight, area = instance.measure()
-    drawn = instance.box
+    tight, drawn = instance.tight, instance.box
     return {
         "segmentation": encode_coco_rle(instance.mask, box=tight),
-        "area": area,
+        "area": instance.area,
         "bbox": [tight.x0, tight.y0, tight.width, tight.height],
         "iscrowd": 0,
         "instance": instance.name,

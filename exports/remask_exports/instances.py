@@ -8,7 +8,6 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from remask_core.geometry import box_of_mask
 from remask_core.types import BoolMask, Box
 from remask_label_config.bodies import Region
 
@@ -70,6 +69,7 @@ class Instance:
         image: The image it lies on.
         label: Its class.
         mask: (H, W) bool, never empty.
+        tight: The half-open box around its pixels.
         box: The box it was drawn with, in pixels, half-open; None without one.
         clicks: In order.
         score: The model's own estimate of the IoU; None for a mask painted by hand.
@@ -85,6 +85,7 @@ class Instance:
     image: ImageRef
     label: str
     mask: BoolMask
+    tight: Box
     box: Box | None = None
     clicks: tuple[PlacedClick, ...] = ()
     score: float | None = None
@@ -95,9 +96,9 @@ class Instance:
     annotator: int | None = None
     regions: tuple[Region, ...] = field(default=(), compare=False, repr=False)
 
-    def measure(self) -> tuple[Box, int]:
-        """Return the tight half-open box around the mask, and the number of its pixels."""
-        box = box_of_mask(self.mask)
-        assert box is not None
+    @property
+    def area(self) -> int:
+        """The number of the mask's pixels."""
+        box = self.tight
         x0, y0, x1, y1 = (int(edge) for edge in (box.x0, box.y0, box.x1, box.y1))
-        return box, int(np.count_nonzero(self.mask[y0:y1, x0:x1]))
+        return int(np.count_nonzero(self.mask[y0:y1, x0:x1]))

@@ -165,7 +165,7 @@ def read_label_names(path: Path) -> dict[str, str]:
 
 def _encoded(instance: Instance) -> EncodedMask:
     height, width = shape_hw = instance.image.shape_hw
-    box = instance.box or instance.measure()[0]
+    box = instance.box or instance.tight
     places = (box.x0 / width, box.x1 / width, box.y0 / height, box.y1 / height)
     predicted = instance.predicted_iou
     return EncodedMask(

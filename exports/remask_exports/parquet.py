@@ -105,7 +105,7 @@ PARQUET: Final = Format("parquet", encode, ParquetWriter)
 
 def _line(instance: Instance) -> InstanceLine:
     image = instance.image
-    tight, area = instance.measure()
+    tight = instance.tight
     return InstanceLine(
         instance=instance.name,
         task=image.task,
@@ -115,7 +115,7 @@ def _line(instance: Instance) -> InstanceLine:
         width=image.shape_hw[1],
         label=instance.label,
         box=tight,
-        area=area,
+        area=instance.area,
         drawn_box=instance.box,
         counts=encode_coco_rle(instance.mask, box=tight)["counts"],
         predicted_iou=instance.predicted_iou,

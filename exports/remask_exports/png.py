@@ -122,14 +122,14 @@ def _label_map(instances: Sequence[Instance]) -> EncodedMap:
 
 def _row(instance: Instance, *, value: int) -> tuple[object, ...]:
     """Return a row of the index without the name of the picture."""
-    box, area = instance.measure()
+    box = instance.tight
     return (
         instance.image.file_name,
         value,
         instance.label,
         *instance.image.shape_hw,
         *(int(edge) for edge in (box.x0, box.y0, box.x1, box.y1)),
-        area,
+        instance.area,
         instance.name,
         instance.predicted_iou,
         instance.rank,
