@@ -15,6 +15,16 @@ TESTS = Path(__file__).parent
 SHARED = TESTS.parent.parent / "shared"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--browser-slowdown",
+        type=float,
+        default=1.0,
+        metavar="FACTOR",
+        help="run the browser of the e2e tests as on a machine slower by this factor",
+    )
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         tier = item.path.relative_to(TESTS).parts[0]

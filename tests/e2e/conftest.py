@@ -91,10 +91,26 @@ def _backend(
 
 
 @pytest.fixture(scope="session")
-def editor(browser: Browser, studio: Studio) -> Iterator[Editor]:
-    driven = Editor(browser, studio.url, ACCOUNT)
+def editor(browser: Browser, studio: Studio, slowdown: float) -> Iterator[Editor]:
+    """One browser tab for all tests that do not mind what others have done in it."""
+    driven = Editor(browser, studio.url, ACCOUNT, slowdown=slowdown)
     yield driven
     driven.close()
+
+
+@pytest.fixture
+def annotator(browser: Browser, studio: Studio, slowdown: float) -> Iterator[Editor]:
+    """Somebody whose browser has not seen the page before."""
+    driven = Editor(browser, studio.url, ACCOUNT, slowdown=slowdown)
+    yield driven
+    driven.close()
+
+
+@pytest.fixture(scope="session")
+def slowdown(pytestconfig: pytest.Config) -> float:
+    """How many times slower than this machine the browser's machine shall be."""
+    factor: float = pytestconfig.getoption("--browser-slowdown")
+    return factor
 
 
 @pytest.fixture

@@ -1,16 +1,20 @@
 """Label Studio's labelling page in a real browser, driven as an annotator would.
 
-Places are pixels of the image. Every step waits for what it causes, never for time to pass.
+Places are pixels of the image. Every step waits for what it causes, never for time to pass, and
+then until the editor is at rest: what it puts off to a later turn of the browser would otherwise
+undo the next step.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Page, Request
 
@@ -35,6 +39,26 @@ const store = window.dataManager?.lsf?.lsf;
 const annotation = store?.annotationStore?.selected;
 const image = annotation?.objects?.find(o => o.type === 'image');
 """
+
+# A timer set after another of the same delay fires after it, so two turns see a timer's timer.
+_SETTLED = f"""async patience => {{
+  const end = performance.now() + patience;
+  const turn = () => new Promise(done => requestAnimationFrame(() => setTimeout(done)));
+  const state = () => {{ {_HEAD}
+    const stage = document.querySelector('.konvajs-content')?.getBoundingClientRect();
+    const busy = !image || !stage || store.isLoading || annotation.isDrawing
+      || annotation.history.isFrozen;
+    return busy ? null : JSON.stringify([annotation.id, stage, image.stageScale,
+      image.zoomingPositionX, image.zoomingPositionY, annotation.history.undoIdx]);
+  }};
+  for (let before = null, now = null; now === null || now !== before;) {{
+    if (performance.now() > end) throw new Error('the editor does not come to rest');
+    before = now;
+    await turn();
+    await turn();
+    now = state();
+  }}
+}}"""
 
 _STROKES = "annotation.regions.reduce((n, r) => n + (r.touches?.length ?? 0), 0)"
 
@@ -70,12 +94,22 @@ class Editor:
     """One browser tab, logged in to Label Studio."""
 
     def __init__(
-        self, browser: Browser, url: str, account: Account, *, size: tuple[int, int] = (1500, 950)
+        self,
+        browser: Browser,
+        url: str,
+        account: Account,
+        *,
+        size: tuple[int, int] = (1500, 950),
+        slowdown: float = 1,
     ) -> None:
         self.url = url
         context = browser.new_context(viewport={"width": size[0], "height": size[1]})
         self.page: Page = context.new_page()
-        self.page.set_default_timeout(PATIENCE_MS)
+        self._patience_ms = PATIENCE_MS * slowdown
+        self.page.set_default_timeout(self._patience_ms)
+        if slowdown != 1:
+            session = context.new_cdp_session(self.page)
+            session.send("Emulation.setCPUThrottlingRate", {"rate": slowdown})
         self.page.on("dialog", lambda dialog: dialog.accept())
         self.page.goto(f"{url}/user/login/")
         self.page.fill("input[name=email]", account.email)
@@ -107,20 +141,26 @@ class Editor:
         """The id of the task that is open."""
         return int(self._read("store.task.id"))
 
+    def task_data(self) -> dict[str, Any]:
+        """The data of the task that is open."""
+        data: dict[str, Any] = json.loads(self._read("JSON.stringify(store.task.dataObj)"))
+        return data
+
     # ------------------------------------------------------------------ switches
 
     def switch(self, *, auto_annotation: bool = True, auto_accept: bool) -> None:
         """Set the two switches of the bottom bar; accepting exists only while annotating."""
-        self._toggle("bottombar-auto-annotation-toggle", auto_annotation)
+        self._toggle("bottombar-auto-annotation-toggle", "autoAnnotation", auto_annotation)
         if auto_annotation:
-            self._toggle("bottombar-auto-accept-toggle", auto_accept)
+            self._toggle("bottombar-auto-accept-toggle", "autoAcceptSuggestions", auto_accept)
 
-    def _toggle(self, test_id: str, on: bool) -> None:
+    def _toggle(self, test_id: str, setting: str, on: bool) -> None:
         box = self.page.locator(f"[data-testid={test_id}]")
         box.wait_for(state="attached")
-        if box.is_checked() != on:
+        if self._read(f"store.{setting}") != on:
             # The box itself is hidden behind its picture.
             box.evaluate("element => element.click()")
+        self._caused(f"store.{setting} === {json.dumps(on)}")
 
     # ------------------------------------------------------------------ pointing
 
@@ -148,7 +188,11 @@ class Editor:
         """Click with the tool in hand, no key held, and wait for the point that it makes."""
         before = len(self.regions())
         self._press(x, y, [])
-        self._wait_for(f"annotation.regions.length === {before + 1}")
+        self._caused(f"annotation.regions.length === {before + 1}")
+
+    def press(self, x: float, y: float) -> None:
+        """Press the mouse, which may or may not cause anything."""
+        self._press(x, y, [])
         self._settle()
 
     def take_click_wand(self) -> None:
@@ -170,25 +214,43 @@ class Editor:
         """Draw a stroke across a box with the brush or eraser in hand."""
         before = self._read(_STROKES)
         self._drag(box)
-        self._wait_for(f"{_STROKES} === {before + 1}")
-        self._settle()
+        self._caused(f"{_STROKES} === {before + 1}")
 
-    def press_key(self, key: str) -> None:
-        """Press a key of the editor's own."""
+    def take_label(self, key: str, label: str) -> None:
+        """Press the key of a label, named by its alias if it has one, and so have it in hand."""
         self.page.keyboard.press(key)
-        self._settle()
+        self._caused(
+            "[...annotation.names.values()].flatMap(control => control.selectedLabels ?? [])"
+            f".some(chip => (chip.alias || chip.value) === {json.dumps(label)})"
+        )
+
+    def take_tool(self, key: str, tool: str) -> None:
+        """Press the key of a tool, called as the editor calls it, and so have it in hand."""
+        self.page.keyboard.press(key)
+        self._caused(
+            "window.ToolManager.allInstances()"
+            f".some(manager => manager.findSelectedTool()?.fullName === {json.dumps(tool)})"
+        )
+
+    def let_go(self) -> None:
+        """Press Escape: no region is chosen afterwards, and no label."""
+        self.page.keyboard.press("Escape")
+        self._caused(
+            "annotation.selectedRegions.length === 0"
+            " && [...annotation.names.values()].every(control => !control.selectedLabels?.length)"
+        )
 
     def choose_region(self, region_id: str) -> None:
         """Choose a region in the list beside the image."""
         place = [region.id for region in self.regions()].index(region_id)
         self.page.locator(".lsf-outliner-item").nth(place).click()
-        self._wait_for(f"annotation.selectedRegions[0]?.cleanId === '{region_id}'")
+        self._caused(f"annotation.selectedRegions[0]?.cleanId === '{region_id}'")
 
     def delete_region(self, region_id: str) -> None:
         """Delete a region, chosen in the list, with the key for that."""
         self.choose_region(region_id)
         self.page.keyboard.press("Backspace")
-        self._wait_for(f"!annotation.regions.some(r => r.cleanId === '{region_id}')")
+        self._caused(f"!annotation.regions.some(r => r.cleanId === '{region_id}')")
 
     def _choose(self, tool: Tool, label: str) -> None:
         """Take the wand of a tool, then the label: the other order takes the plain tool."""
@@ -220,25 +282,28 @@ class Editor:
             self.page.keyboard.up(key)
 
     def _drag(self, box: tuple[float, float, float, float]) -> None:
-        self.page.mouse.move(*self._on_page(box[0], box[1]))
+        start, end = self._on_page(box[0], box[1]), self._on_page(box[2], box[3])
+        self.page.mouse.move(*start)
         self.page.mouse.down()
-        self.page.mouse.move(*self._on_page(box[2], box[3]), steps=8)
+        self.page.mouse.move(*end, steps=8)
         self.page.mouse.up()
 
     def _on_page(self, x: float, y: float) -> tuple[float, float]:
-        """Where a place of the image lies in the window."""
-        place = self.page.evaluate(
+        """Where a place of the image lies in the window, once nothing covers it."""
+        found = self.page.wait_for_function(
             f"""([x, y]) => {{ {_HEAD}
               const stage = document.querySelector('.konvajs-content').getBoundingClientRect();
               const offset = image.alignmentOffset ?? {{x: 0, y: 0}};
               const zoom = image.stageScale || image.zoomScale || 1;
               const px = image.internalToCanvasX(100 * x / image.naturalWidth);
               const py = image.internalToCanvasY(100 * y / image.naturalHeight);
-              return [stage.x + offset.x + image.zoomingPositionX + px * zoom,
-                      stage.y + offset.y + image.zoomingPositionY + py * zoom];
+              const place = [stage.x + offset.x + image.zoomingPositionX + px * zoom,
+                             stage.y + offset.y + image.zoomingPositionY + py * zoom];
+              return document.elementFromPoint(...place)?.closest('.konvajs-content') && place;
             }}""",
-            [x, y],
+            arg=[x, y],
         )
+        place = found.json_value()
         return place[0], place[1]
 
     @contextmanager
@@ -251,7 +316,7 @@ class Editor:
         with self.page.expect_request_finished(lambda sent: INTERACTIVE in sent.url) as finished:
             yield exchange
         exchange.append(_exchange(finished.value))
-        self._wait_for(
+        self._caused(
             "!store.awaitingSuggestions"
             " && (!store.autoAcceptSuggestions || annotation.suggestions.size === 0)"
         )
@@ -262,34 +327,50 @@ class Editor:
         """Press Ctrl+Z and wait until something has been taken back."""
         before = self._read("annotation.history.undoIdx")
         self.page.keyboard.press("Control+z")
-        self._wait_for(f"annotation.history.undoIdx !== {before}")
+        self._caused(f"annotation.history.undoIdx !== {before}")
 
     def redo(self) -> None:
         """Press Ctrl+Shift+Z and wait until something has been done again."""
         before = self._read("annotation.history.undoIdx")
         self.page.keyboard.press("Control+Shift+z")
-        self._wait_for(f"annotation.history.undoIdx !== {before}")
+        self._caused(f"annotation.history.undoIdx !== {before}")
 
     def accept(self) -> None:
         """Accept what is suggested, in the bottom bar."""
         self.page.click("[data-testid=bottombar-accept-suggestions-button]")
-        self._wait_for("annotation.suggestions.size === 0")
+        self._caused("annotation.suggestions.size === 0")
 
     def submit(self) -> None:
         """Submit, or update what was submitted before, and wait until it is stored."""
-        button = "[data-testid=bottombar-submit-button], [data-testid=bottombar-update-button]"
-        with self.page.expect_response(_stores_annotation):
-            self.page.click(button)
+        self._leave("[data-testid=bottombar-submit-button], [data-testid=bottombar-update-button]")
+
+    def submit_and_go_on(self) -> None:
+        """Submit and wait until the next task of the stream is ready to be worked on."""
+        done = self.task_id()
+        self.submit()
+        self._wait_for(f"store.task && Number(store.task.id) !== {done}")
+        self._wait_until_open()
 
     def skip(self) -> None:
         """Skip the task and wait until that is stored."""
+        self._leave("[data-testid=bottombar-skip-button]")
+
+    def _leave(self, button: str) -> None:
+        # The editor drops its draft when it submits, but not one that is on its way to the server:
+        # that one would be found beside the annotation when the task is opened again.
+        self._wait_for("(annotation.autosave?.cancel(), !annotation.isDraftSaving)")
         with self.page.expect_response(_stores_annotation):
-            self.page.click("[data-testid=bottombar-skip-button]")
+            self.page.click(button)
 
     def save_draft(self) -> None:
-        """Wait until the editor has stored the work in hand as a draft."""
-        self.page.evaluate(f"() => {{ {_HEAD} annotation.saveDraftImmediately(); }}")
-        self._wait_for("annotation.draftId > 0 && !annotation.isDraftSaving")
+        """Have the editor store the work in hand as a draft, and wait until it is stored."""
+        self.page.evaluate(
+            f"""async () => {{ {_HEAD}
+              while (annotation.isDraftSaving) await new Promise(done => setTimeout(done));
+              await annotation.saveDraftImmediatelyWithResults();
+            }}"""
+        )
+        assert self._read("annotation.draftId > 0"), "no draft was stored"
 
     # ------------------------------------------------------------------ looking
 
@@ -325,23 +406,22 @@ class Editor:
     def _wait_for(self, condition: str) -> None:
         self.page.wait_for_function(f"() => {{ {_HEAD} return {condition}; }}")
 
-    def _settle(self) -> None:
-        """Wait for what the editor has put off: it lets go of labels and regions in timers.
+    def _caused(self, condition: str) -> None:
+        """Wait for what a step causes, and for what follows from it."""
+        self._wait_for(condition)
+        self._settle()
 
-        A key pressed before that is undone again: a label chosen too soon is let go of with the
-        region that was chosen before it. Timers run in the order they were set, so the second of
-        two that are set now, the one from within the other, comes after all that are due.
+    def _settle(self) -> None:
+        """Wait until nothing is put off, nothing is being drawn and the picture stays in place.
+
+        For one: a region that gets chosen gets its labels chosen by a timer, which lets go of
+        whatever label has been taken in the meantime.
         """
-        self.page.evaluate(
-            "() => new Promise(done => requestAnimationFrame("
-            "() => setTimeout(() => setTimeout(done))))"
-        )
+        self.page.evaluate(_SETTLED, self._patience_ms)
 
     def _wait_until_open(self) -> None:
-        self.page.wait_for_selector(".konvajs-content canvas")
         self._wait_for("store && annotation && image && !store.isLoading")
-        self._wait_for("image.naturalWidth > 1 && image.imageIsLoaded !== false")
-        self._settle()
+        self._caused("image.naturalWidth > 1 && image.imageIsLoaded && image.isReady")
 
 
 def _exchange(request: Request) -> Exchange:
@@ -355,4 +435,7 @@ def _exchange(request: Request) -> Exchange:
 
 def _stores_annotation(response: Any) -> bool:
     asked = response.request
-    return asked.method in ("POST", "PATCH") and "/annotations" in asked.url and response.ok
+    # A draft of an annotation is stored below it.
+    path = urlsplit(asked.url).path.rstrip("/")
+    stored = re.search(r"/annotations(/\d+)?$", path)
+    return asked.method in ("POST", "PATCH") and stored is not None and response.ok

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pytest
-from e2e.editor import Editor
 from e2e.results import assert_near, mask_of, masks_in
 from fakes import toy_mask
-from studio import ACCOUNT, Studio
+from studio import Studio
 
 from remask_core.rle_coco import decode_coco_rle, encode_coco_rle
 from remask_core.types import BoolMask, Box, Click, Prompt
@@ -45,14 +44,6 @@ class OpenRound:
         """What the only annotation says of its only instance."""
         (visit,) = self.visits()
         return visit
-
-
-@pytest.fixture
-def annotator(browser, studio: Studio) -> Iterator[Editor]:
-    """Somebody whose browser has not seen the page before."""
-    editor = Editor(browser, studio.url, ACCOUNT)
-    yield editor
-    editor.close()
 
 
 @pytest.fixture
@@ -119,7 +110,7 @@ def test_a_click_is_one_action_on_the_mask_and_beside_it(annotator, open_round, 
     annotator.open_stream(work.project_id)
 
     annotator.point(*BESIDE_CAT)
-    annotator.press_key("2")
+    annotator.take_label("2", "-")
     annotator.point(*ON_CAT)
     annotator.point(200, 150)
     annotator.submit()
@@ -154,7 +145,7 @@ def test_the_next_task_is_ready_for_clicks_at_once(annotator, open_round, pictur
     """The positive sign is chosen again, whatever was chosen last."""
     work = open_round(picture, [{"cat": CAT}, {"dog": DOG}])
     annotator.open_stream(work.project_id)
-    annotator.press_key("2")
+    annotator.take_label("2", "-")
     annotator.point(*ON_CAT)
     annotator.submit()
     annotator.open_stream(work.project_id)
@@ -173,9 +164,9 @@ def test_painting_by_hand_is_final(annotator, open_round, picture) -> None:
     annotator.open_stream(work.project_id)
 
     annotator.choose_region("cat_0")
-    annotator.press_key("b")
+    annotator.take_tool("b", "BrushTool")
     annotator.paint((340, 200, 420, 200))
-    annotator.press_key("e")
+    annotator.take_tool("e", "EraserTool")
     annotator.paint((200, 210, 260, 210))
     annotator.submit()
 
@@ -191,10 +182,10 @@ def test_clicks_work_again_after_painting(annotator, open_round, picture) -> Non
     work = open_round(picture)
     annotator.open_stream(work.project_id)
     annotator.choose_region("cat_0")
-    annotator.press_key("b")
+    annotator.take_tool("b", "BrushTool")
     annotator.paint((340, 200, 420, 200))
-    annotator.press_key("Escape")
-    annotator.press_key("k")
+    annotator.let_go()
+    annotator.take_tool("k", "KeyPointTool")
 
     annotator.point(*ON_CAT)
     annotator.submit()
@@ -240,7 +231,7 @@ def test_of_several_instances_each_has_its_own_answer(annotator, open_round, pic
     annotator.open_stream(work.project_id)
 
     annotator.delete_region("dog_0")
-    annotator.press_key("2")
+    annotator.take_label("2", "-")
     annotator.point(*ON_CAT)
     annotator.submit()
 
@@ -259,7 +250,7 @@ def test_clicks_go_to_the_instance_that_they_change(annotator, open_round, pictu
     annotator.open_stream(work.project_id)
 
     annotator.point(*BESIDE_CAT)
-    annotator.press_key("2")
+    annotator.take_label("2", "-")
     annotator.point(*ON_DOG)
     annotator.submit()
 

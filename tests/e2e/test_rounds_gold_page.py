@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pytest
 from e2e.editor import Editor
-from playwright.sync_api import Browser
-from studio import ACCOUNT, Studio
+from studio import Studio
 
 from remask_core.rle_coco import decode_coco_rle
 from remask_core.types import Box, RgbImage
@@ -20,16 +17,8 @@ from remask_rounds.gold import open_gold, read_gold
 CAMPAIGN = Campaign("painted by hand", 1, 0.0, policies={"": "With the **tail**."})
 
 
-@pytest.fixture
-def painter(browser: Browser, studio: Studio) -> Iterator[Editor]:
-    """Somebody whose browser has not seen the page before."""
-    editor = Editor(browser, studio.url, ACCOUNT)
-    yield editor
-    editor.close()
-
-
 def test_a_stroke_of_the_brush_is_the_truth_without_choosing_anything_first(
-    painter: Editor, studio: Studio, picture: tuple[str, RgbImage], tmp_path: Path
+    annotator: Editor, studio: Studio, picture: tuple[str, RgbImage], tmp_path: Path
 ) -> None:
     name, image = picture
     shape_hw = (image.shape[0], image.shape[1])
@@ -42,13 +31,13 @@ def test_a_stroke_of_the_brush_is_the_truth_without_choosing_anything_first(
     (project,) = open_gold(store, connection, CAMPAIGN.name, count=1, double=0).values()
     connection.serve_folder(project, studio.files_root / "images")
 
-    painter.open_stream(project)
-    painter.paint((180, 200, 320, 200))
+    annotator.open_stream(project)
+    annotator.paint((180, 200, 320, 200))
     # A stroke begun anew, after everything was let go of, belongs to the same object.
-    painter.press_key("Escape")
-    painter.press_key("1")
-    painter.paint((250, 150, 250, 280))
-    painter.submit()
+    annotator.let_go()
+    annotator.take_label("1", "Object")
+    annotator.paint((250, 150, 250, 280))
+    annotator.submit()
     found = read_gold(store, connection, CAMPAIGN.name)
 
     assert (1, 1) == (found.instances, found.painted)

@@ -6,6 +6,7 @@ import io
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ from fakes import ToySegmenter
 from PIL import Image
 from werkzeug.serving import make_server
 
+from remask_cli.demo.programs import HOST
 from remask_core.errors import NotFound
 from remask_label_config.config import parse_labelling_config
 from remask_label_config.write import write_labelling_config
@@ -26,7 +28,6 @@ from remask_service.service import Service
 from remask_service.settings import Settings
 from remask_worker.thread_engine import ThreadEngine
 
-HOST, PORT = "127.0.0.1", 21060
 USER, PASSWORD = "label-studio", "known to both"
 CONFIG = write_labelling_config(["cat"])
 
@@ -66,18 +67,26 @@ def settings_for(studio: Studio, folder: Path) -> Settings:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """The application, and where it listens."""
+
+    service: Service
+    url: str
+
+
 @pytest.fixture
-def service(studio: Studio, tmp_path: Path) -> Iterator[Service]:
+def served(studio: Studio, tmp_path: Path) -> Iterator[Served]:
     """The application on a port of its own."""
     app = create_app(
         settings_for(studio, tmp_path),
         engine=ThreadEngine(ToySegmenter()),
         log=make_log("ERROR", stream=io.StringIO()),
     )
-    server = make_server(HOST, PORT, app, threaded=True)
+    server = make_server(HOST, 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
-    yield service_of(app)
+    yield Served(service_of(app), f"http://{HOST}:{server.port}")
     server.shutdown()
     thread.join()
     server.server_close()
@@ -102,12 +111,12 @@ def only_task(api: httpx.Client, project_id: int) -> dict[str, Any]:
     return dict(task)
 
 
-def add_backend(api: httpx.Client, project_id: int) -> httpx.Response:
+def add_backend(api: httpx.Client, project_id: int, url: str) -> httpx.Response:
     return api.post(
         "/api/ml",
         json={
             "project": project_id,
-            "url": f"http://{HOST}:{PORT}",
+            "url": url,
             "title": "remask",
             "is_interactive": True,
             "auth_method": "BASIC_AUTH",
@@ -146,27 +155,27 @@ def test_uploads_and_local_files_are_fetched_with_a_personal_token(
 
 
 def test_a_wrong_config_is_told_where_people_look(
-    studio: Studio, api: httpx.Client, service: Service
+    studio: Studio, api: httpx.Client, served: Served
 ) -> None:
     config = (
         '<View><Image name="image" value="$image"/><Choices name="c" toName="image">'
         '<Choice value="a"/></Choices></View>'
     )
 
-    refused = add_backend(api, make_project(api, studio, config))
+    refused = add_backend(api, make_project(api, studio, config), served.url)
 
     assert refused.status_code == 400
     assert "no <BrushLabels>" in str(refused.json())
 
 
 def test_a_submitted_annotation_joins_its_clicks(
-    studio: Studio, api: httpx.Client, image_url: str, service: Service
+    studio: Studio, api: httpx.Client, image_url: str, served: Served
 ) -> None:
     """The webhook that Label Studio registers carries no credentials until it is given them."""
     project_id = make_project(api, studio, CONFIG)
     post(api, f"/api/projects/{project_id}/import", [{"image": image_url}])
     task = only_task(api, project_id)
-    backend = BackendAddress(f"http://{HOST}:{PORT}", user=USER, password=PASSWORD)
+    backend = BackendAddress(served.url, user=USER, password=PASSWORD)
     with connect(studio.url, studio.api_key) as connection:
         backend_id = connection.add_backend(project_id, backend)
     [controls] = parse_labelling_config(CONFIG).images
@@ -192,11 +201,14 @@ def test_a_submitted_annotation_joins_its_clicks(
         f"/api/tasks/{task['id']}/annotations/",
         {"result": answered["data"]["result"], "lead_time": 3.5},
     )
-    until = time.monotonic() + 30
-    while not (joined := service.click_log.prompts())[0].annotation_id:
+    until = time.monotonic() + 60
+    joined = None
+    while joined is None or joined.annotation_id is None:
         assert time.monotonic() < until, "the webhook did not come"
         time.sleep(0.05)
+        # The log is written behind the answer's back.
+        joined = next(iter(served.service.click_log.prompts()), None)
 
-    assert joined[0].prompt.prompt_id == "one"
-    assert joined[0].annotation_id == annotation["id"]
-    assert joined[0].lead_time_s == 3.5
+    assert joined.prompt.prompt_id == "one"
+    assert joined.annotation_id == annotation["id"]
+    assert joined.lead_time_s == 3.5
