@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, sync_playwright
+from rich.console import Console
 
 from remask_cli.demo.backend import default_model, start_backend
+from remask_cli.demo.campaign import run_main_job
 from remask_cli.demo.label_studio import (
     create_access_token,
     find_label_studio,
@@ -27,7 +29,7 @@ from remask_cli.demo.project import open_project
 from remask_cli.demo.session import ACCOUNT
 from remask_core.rle_coco import decode_coco_segmentation, encode_coco_rle
 from remask_core.rle_ls import decode_ls_rle
-from remask_core.types import BoolMask
+from remask_core.types import BoolMask, Click
 from remask_label_config.round_page import write_round_config
 from remask_rounds.campaign import Campaign, CampaignInstance, Mask
 from remask_rounds.label_studio import BackendAddress, Connection, connect
@@ -37,6 +39,7 @@ from remask_simulation.clicks import baseline_click, region_clicks
 ROOT = Path(__file__).parent.parent
 IMAGES = ROOT / "docs" / "images"
 SIZE = (1500, 950)
+REPORT_SIZE = (1120, 1290)  # down to the end of the first two parts
 # One animal, of whose first mask much is wrong: a click has something to do.
 PHOTO = "000000000599.jpg"
 POLICIES = {
@@ -68,10 +71,11 @@ def main() -> None:
         )
         api_key = create_access_token(stack.enter_context(log_in(url, ACCOUNT)))
         backend = BackendAddress(f"http://{HOST}:{choose_port(None, preferred=9090, option='')}")
+        model = default_model()
         stack.enter_context(
             start_backend(
                 backend,
-                model=default_model(),
+                model=model,
                 state_dir=folder / "backend",
                 label_studio_url=url,
                 api_key=api_key,
@@ -101,15 +105,35 @@ def main() -> None:
 
         editor.open_stream(_open_round(connection, photo, shown))
         positive = True
-        for click in region_clicks(truth, _pixels(shown), 3, rng=np.random.default_rng(1)):
+        for click in _clicks(truth, _pixels(shown)):
             if click.positive != positive:
                 # Pressed once more, the key would take the sign away.
-                editor.press_key("1" if click.positive else "2")
+                editor.take_label(*(("1", "+") if click.positive else ("2", "-")))
                 positive = click.positive
             editor.point(click.x, click.y)
         editor.screenshot(IMAGES / "campaign-page.png")
+
+        done = run_main_job(
+            folder / "results",
+            state=folder / "backend",
+            label_studio_url=url,
+            api_key=api_key,
+            backend=backend,
+            model=model,
+            console=Console(),
+        )
+        _picture_report(browser, done.folder / "report.html")
         browser.close()
-    print("wrote docs/images/labelling.png and docs/images/campaign-page.png")
+    print("wrote labelling.png, campaign-page.png and report.png in docs/images")
+
+
+def _picture_report(browser: Browser, page: Path) -> None:
+    """Write a picture of the upper part of the report at `page`."""
+    width, height = REPORT_SIZE
+    tab = browser.new_page(viewport={"width": width, "height": height}, color_scheme="light")
+    tab.goto(page.as_uri())
+    tab.screenshot(path=IMAGES / "report.png")
+    tab.close()
 
 
 def _truth(label: str) -> BoolMask:
@@ -138,6 +162,12 @@ def _shown(connection: Connection, project_id: int, task_id: int) -> dict[str, A
 def _pixels(region: dict[str, Any]) -> BoolMask:
     shape_hw = region["original_height"], region["original_width"]
     return decode_ls_rle(region["value"]["rle"], shape_hw=shape_hw)
+
+
+def _clicks(truth: BoolMask, shown: BoolMask) -> list[Click]:
+    """Return clicks of both signs: on the worst of what is too much, and of what is missing."""
+    too_much = region_clicks(truth, shown | truth, 2, rng=np.random.default_rng(0))
+    return [*too_much, baseline_click(truth, shown & truth)]
 
 
 def _open_round(connection: Connection, photo: Photo, shown: dict[str, Any]) -> int:
