@@ -19,6 +19,7 @@ from remask_core.history import prompts_of
 from remask_core.rle_coco import decode_coco_rle, encode_coco_rle
 from remask_core.types import Box
 from remask_rounds.campaign import CampaignInstance, Mask
+from remask_rounds.label_studio import ProjectRef
 from remask_rounds.mask_jobs import MaskJob, NoMask
 
 SHAPE_HW = (40, 50)
@@ -36,6 +37,7 @@ class FakeStudio:
         kill_at: The call that is the last: None for never.
         kill_after: Whether that call is still carried out.
         events: Bodies of the webhooks that were sent, in order.
+        files: What was uploaded, by address.
     """
 
     def __init__(self) -> None:
@@ -45,6 +47,7 @@ class FakeStudio:
         self.kill_at: int | None = None
         self.kill_after = False
         self.events: list[bytes] = []
+        self.files: dict[str, bytes] = {}
         self._next = 0
         self._now = datetime(2026, 11, 21, tzinfo=timezone.utc)
 
@@ -52,6 +55,19 @@ class FakeStudio:
 
     def projects_titled(self, title: str) -> list[int]:
         return sorted(n for n, one in self.projects.items() if one["title"] == title)
+
+    def projects_beginning(self, title: str) -> list[ProjectRef]:
+        return [
+            ProjectRef(n, one["title"], one["description"], one["model_version"], float(n))
+            for n, one in sorted(self.projects.items())
+            if one["title"].startswith(title)
+        ]
+
+    def label_config(self, project_id: int) -> str:
+        return self.projects[project_id]["label_config"]
+
+    def describe_project(self, project_id: int, description: str) -> None:
+        self._changing(lambda: self.projects[project_id].update(description=description))
 
     def create_project(self, title: str, *, label_config: str, description: str = "") -> int:
         def make() -> int:
@@ -70,6 +86,16 @@ class FakeStudio:
 
     def import_whole_tasks(self, project_id: int, tasks: Sequence[Mapping[str, Any]]) -> list[int]:
         return self._changing(lambda: [self._task(project_id, one) for one in tasks])
+
+    def upload_files(self, project_id: int, files: Sequence[tuple[str, bytes]]) -> list[str]:
+        def keep() -> list[str]:
+            named = {
+                f"/data/upload/{project_id}/{self._new()}-{name}": file for name, file in files
+            }
+            self.files |= named
+            return list(named)
+
+        return self._changing(keep)
 
     def task_data(self, project_id: int) -> Iterator[tuple[int, dict[str, Any]]]:
         for task in self._of(project_id):

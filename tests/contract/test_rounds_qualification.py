@@ -17,7 +17,6 @@ from remask_rounds.campaign import Campaign, PlacedClick, Qualification, Truth, 
 from remask_rounds.campaign_store import CampaignStore
 from remask_rounds.described import describe, read_description
 from remask_rounds.gold_instances import gold_of_campaign, sample
-from remask_rounds.label_studio import ProjectRef
 from remask_rounds.mask_jobs import job_of
 from remask_rounds.qualification import Verdict, grade_test, name_of_test, open_test
 from remask_rounds.qualification_page import verdict_page
@@ -30,7 +29,7 @@ ADA, BOB, EVE = 1, 2, 3
 
 
 class Studio(FakeStudio):
-    """With people, and projects that can be described anew."""
+    """With people, and tasks that several of them answer."""
 
     def create_project(self, title: str, *, maximum_annotations: int = 1, **more: Any) -> int:
         number = super().create_project(title, **more)
@@ -39,16 +38,6 @@ class Studio(FakeStudio):
 
     def users(self) -> dict[str, int]:
         return {"ada@example.com": ADA, "bob@example.com": BOB, "eve@example.com": EVE}
-
-    def projects_beginning(self, title: str) -> list[ProjectRef]:
-        return [
-            ProjectRef(number, one["title"], one["description"], one["model_version"], 0.0)
-            for number, one in self.projects.items()
-            if one["title"].startswith(title)
-        ]
-
-    def describe_project(self, project_id: int, description: str) -> None:
-        self.projects[project_id]["description"] = description
 
 
 class Kit:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from remask_core.errors import NotFound, WrongState
+from remask_core.errors import InputError, NotFound, WrongState
 from remask_core.types import Box
 from remask_rounds.campaign import (
     Campaign,
@@ -19,6 +19,7 @@ from remask_rounds.campaign import (
     Round,
     Truth,
     Visit,
+    Whole,
     instance_id,
     outcome_of,
     standing_visits,
@@ -118,3 +119,34 @@ def test_the_history_is_the_box_and_the_clicks_of_each_round() -> None:
     assert [len(step.clicks) for step in steps] == [0, 2]
     assert steps[0].box == INSTANCES[0].box
     assert (steps[1].clicks[0].x, steps[1].clicks[1].positive) == (3.0, False)
+
+
+def test_a_crop_comes_back_with_its_whole(store: CampaignStore) -> None:
+    crops = [replace(one, whole=Whole("/big.jpg", (3000, 4000), 17, 0)) for one in INSTANCES]
+    store.add_campaign(Campaign("crops", 7, 1000.0, crop=2.0), crops)
+    assert store.instances("crops") == crops
+    assert store.campaign("crops").crop == 2.0
+
+
+def test_a_database_made_before_there_were_crops_opens(tmp_path: Path) -> None:
+    place = tmp_path / "campaigns.db"
+    store = CampaignStore.open(place)
+    store.add_campaign(CAMPAIGN, INSTANCES)
+    with store.store.writing() as connection:
+        connection.exec_driver_sql("ALTER TABLE instances DROP COLUMN whole")
+        settings = connection.exec_driver_sql("SELECT settings FROM campaigns").scalar_one()
+        assert b'"crop":null' in settings
+        without = settings.replace(b'"crop":null,', b"")
+        connection.exec_driver_sql("UPDATE campaigns SET settings = ?", (without,))
+    store.close()
+    for _ in range(2):
+        store = CampaignStore.open(place)
+        assert store.campaign("cats") == CAMPAIGN
+        assert store.instances("cats") == INSTANCES
+        store.close()
+
+
+@pytest.mark.parametrize("crop", [0.5, 0.0, -1.0, float("nan"), float("inf")])
+def test_a_crop_holds_at_least_the_box(crop: float) -> None:
+    with pytest.raises(InputError, match="crop"):
+        Campaign("cats", 7, 1000.0, crop=crop)
