@@ -20,6 +20,7 @@ from remask_rounds.campaign import CampaignInstance, PlacedClick, Whole
 __all__ = [
     "MIN_SIDE_PX",
     "crop_window",
+    "cut_counts",
     "cut_instance",
     "cut_mask",
     "paste_counts",
@@ -97,6 +98,14 @@ def paste_mask(mask: BoolMask, instance: CampaignInstance) -> BoolMask:
     whole = np.zeros(instance.whole.shape_hw, np.bool_)
     whole[y0 : y0 + height, x0 : x0 + width] = mask
     return whole
+
+
+def cut_counts(counts: bytes, instance: CampaignInstance) -> bytes:
+    """Return COCO RLE counts of a mask of the whole image as those of the instance's crop."""
+    if instance.whole is None:
+        return counts
+    mask = decode_coco_rle({"size": list(instance.whole.shape_hw), "counts": counts})
+    return encode_coco_rle(cut_mask(mask, instance))["counts"].encode("ascii")
 
 
 def paste_counts(counts: bytes, instance: CampaignInstance) -> bytes:

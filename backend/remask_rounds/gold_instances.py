@@ -18,6 +18,8 @@ from remask_label_config.masks import has_mask, mask_of_region
 from remask_rounds.campaign import Campaign, CampaignInstance, Truth, instance_id
 from remask_rounds.campaign_store import CampaignStore
 from remask_rounds.create import instances_of_source, tasks_of
+from remask_rounds.crop_images import PixelsOf, crop_instances
+from remask_rounds.crops import cut_counts
 from remask_rounds.described import title_of
 from remask_rounds.label_studio import Connection
 from remask_rounds.progress import Told, nobody
@@ -25,7 +27,14 @@ from remask_rounds.source_boxes import LeftOut, shape_of_region, standing_result
 from remask_rounds.source_truths import truths_of
 from remask_rounds.sources import ImagePlace, SourceImage, file_names_of, import_source
 
-__all__ = ["Gold", "gold_of_campaign", "gold_of_file", "gold_of_project", "sample"]
+__all__ = [
+    "Gold",
+    "gold_in_crops",
+    "gold_of_campaign",
+    "gold_of_file",
+    "gold_of_project",
+    "sample",
+]
 
 Gold: TypeAlias = tuple[CampaignInstance, Truth]
 
@@ -126,6 +135,41 @@ def gold_of_project(
             else:
                 left_out(LeftOut(f"{task['id']}/{region.id}", "too-small"))
     return gold
+
+
+def gold_in_crops(
+    connection: Connection,
+    campaign: Campaign,
+    gold: Sequence[Gold],
+    *,
+    pixels_of: PixelsOf,
+    told: Told = nobody,
+    left_out: Callable[[LeftOut], None] = lambda _one: None,
+) -> list[Gold]:
+    """Return gold instances of whole images as the campaign shows its own: large ones in crops.
+
+    Args:
+        connection: To Label Studio.
+        campaign: Whose gold it is to be: it says whether there are crops.
+        gold: Of files or projects; truths lose what lies beside the crop.
+        pixels_of: As for `crop_instances`.
+        told: Of the crops made.
+        left_out: Called with what cannot be used.
+    """
+    test = replace(campaign, name=title_of(campaign.name, "test"))
+    shown = crop_instances(
+        connection,
+        test,
+        [one for one, _ in gold],
+        pixels_of=pixels_of,
+        told=told,
+        left_out=left_out,
+    )
+    truths = {truth.instance: truth for _, truth in gold}
+    return [
+        (one, replace(truths[one.id], counts=cut_counts(truths[one.id].counts, one)))
+        for one in shown
+    ]
 
 
 def _gold(task: Mapping[str, Any], region: Region, tags: Sequence[ImageTag]) -> Gold:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from fake_studio import DiskMaker, FakeStudio, Killed, disk_mask
@@ -14,7 +15,7 @@ from fake_studio import DiskMaker, FakeStudio, Killed, disk_mask
 from remask_core.errors import InputError, NotFound
 from remask_core.history import Step
 from remask_core.images import decode_image
-from remask_core.rle_coco import decode_coco_rle
+from remask_core.rle_coco import decode_coco_rle, encode_coco_rle
 from remask_core.rle_ls import decode_ls_rle
 from remask_core.types import BoolMask, Box, Click, RgbImage
 from remask_exports.click_rows import click_rows
@@ -23,14 +24,18 @@ from remask_label_config.prompts import PercentBox
 from remask_ranking.campaign_rows import campaign_rows
 from remask_ranking.features import features, in_crop
 from remask_rounds.advance import Advanced, advance
-from remask_rounds.campaign import Campaign, CampaignInstance, PlacedClick
+from remask_rounds.campaign import Campaign, CampaignInstance, PlacedClick, Truth
 from remask_rounds.campaign_store import CampaignStore
 from remask_rounds.create import create_campaign
+from remask_rounds.crops import paste_mask, whole_instance
 from remask_rounds.described import describe
+from remask_rounds.gold_instances import gold_in_crops
 from remask_rounds.mask_jobs import MaskJob
 from remask_rounds.restore import restore_campaign
 from remask_rounds.round_tasks import answer_of, instances_in
 from remask_rounds.source_boxes import LeftOut
+from remask_rounds.source_truths import truths_of
+from remask_rounds.sources import SourceBox, SourceImage
 from remask_rounds.standing import standings
 
 SHAPES = {"/large.png": (900, 1300), "/small.png": (240, 320)}
@@ -139,6 +144,10 @@ def whole_mask(name: str, *, upto: int) -> BoolMask:
         if clicks:
             steps.append(Step(clicks=tuple(clicks)))
     return disk_mask(MaskJob(instance, upto, tuple(steps)))
+
+
+def counts_of(mask: BoolMask) -> bytes:
+    return encode_coco_rle(mask)["counts"].encode("ascii")
 
 
 def test_objects_of_large_images_are_cut_out_and_others_are_not(kit: Kit) -> None:
@@ -295,6 +304,42 @@ def test_restore_finds_the_crops_at_every_stage(kit: Kit, tmp_path: Path) -> Non
         kit.answer(number)
         kit.advance()
         assert expected == restored()
+
+
+def test_truths_are_cut_like_their_instances(kit: Kit, tmp_path: Path) -> None:
+    made = kit.create()
+    images = []
+    for image, (height, width) in SHAPES.items():
+        boxes = tuple(
+            SourceBox(
+                name,
+                "cat",
+                PercentBox.of_box(box, (height, width)),
+                msgspec.Raw(msgspec.json.encode(encode_coco_rle(whole_mask(name, upto=0)))),
+            )
+            for name, (owner, box) in BOXES.items()
+            if owner == image
+        )
+        images.append(SourceImage(image, (height, width), boxes))
+    tasks = kit.studio.titled("cats · boxes")
+    names = {task["id"]: task["data"]["image"] for task in tasks}
+    truths = {one.instance: one for one in truths_of(images, made.values(), names)}
+    for name, one in made.items():
+        size = list(one.shape_hw)
+        truth = decode_coco_rle({"size": size, "counts": truths[one.id].counts})
+        assert not (paste_mask(truth, one) ^ whole_mask(name, upto=0)).any()
+
+    # The same objects as gold of a test: cut alike, in a project of the test's own.
+    whole = [whole_instance(one) for one in made.values()]
+    gold = [
+        (one, Truth(one.id, counts_of(whole_mask(one.source_id, upto=0)), "file")) for one in whole
+    ]
+    given = gold_in_crops(kit.studio, kit.campaign, gold, pixels_of=kit.pixels_of)
+    assert [(one.shape_hw, one.box) for one, _ in given] == [
+        (one.shape_hw, one.box) for one in made.values()
+    ]
+    assert [truth for _, truth in given] == [truths[one.id] for one in made.values()]
+    assert len(kit.studio.titled("cats · test · crops")) == 2
 
 
 def test_an_image_that_cannot_be_had_or_is_another_is_named(kit: Kit) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from remask_cli.campaign import advance, create, gold, people, restore, simulate, status
-from remask_cli.campaign.options import app
+from remask_cli.campaign.app import app
 
 __all__ = ["advance", "app", "create", "gold", "people", "restore", "simulate", "status"]
 

@@ -12,20 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from remask_cli.campaign.app import app
 from remask_cli.campaign.masks import Device, Model, Weights, open_masks
-from remask_cli.campaign.options import (
-    ApiKey,
-    Json,
-    Name,
-    State,
-    Url,
-    app,
-    open_campaigns,
-    progress_bar,
-    settings_with,
-)
 from remask_cli.held import held
+from remask_cli.options import ApiKey, Json, Name, State, Url
 from remask_cli.printing import print_json
+from remask_cli.progress import progress_bars
+from remask_cli.state import open_campaigns, settings_with
 from remask_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -86,7 +79,7 @@ def advance(
         chosen = model or campaign.model
         with (
             open_masks(state, url, api_key, model=chosen, device=device, weights=weights) as masks,
-            progress_bar() as told,
+            progress_bars() as told,
         ):
             done = step(
                 store, connection, name, masks, force=force, backend=_address(backend), told=told
@@ -115,7 +108,7 @@ def close(
         open_campaigns(state) as store,
         connect(url, api_key) as connection,
     ):
-        with progress_bar() as told:
+        with progress_bars() as told:
             unreadable = close_round(store, connection, name, force=force, told=told)
         number = store.rounds(name)[-1].number
     _warn(unreadable)
@@ -137,7 +130,7 @@ def sync(
     with (
         open_campaigns(state) as store,
         connect(url, api_key) as connection,
-        progress_bar() as told,
+        progress_bars() as told,
     ):
         found = read(store, connection, name, told=told)
     _warn(found.unreadable)

@@ -7,16 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from remask_cli.campaign.options import (
-    ApiKey,
-    Json,
-    Name,
-    State,
-    Url,
-    app,
-    open_campaigns,
-    progress_bar,
-)
+from remask_cli.campaign.app import app
+from remask_cli.options import ApiKey, Json, Name, State, Url
+from remask_cli.progress import progress_bars
+from remask_cli.state import open_campaigns
 
 if TYPE_CHECKING:
     from remask_rounds.gold import GoldRead
@@ -56,7 +50,7 @@ def gold(
     with (
         open_campaigns(state) as store,
         connect(url, api_key) as connection,
-        progress_bar() as told,
+        progress_bars() as told,
     ):
         if read:
             found = read_gold(store, connection, name, told=told)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from remask_cli.campaign.images import open_image_source
-from remask_cli.campaign.options import settings_with
+from remask_cli.images import open_image_source
+from remask_cli.state import settings_with
 
 if TYPE_CHECKING:
     from remask_rounds.mask_jobs import MakeMasks

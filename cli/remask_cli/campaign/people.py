@@ -9,24 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from remask_cli.campaign.images import open_image_source, pixels_from
+from remask_cli.campaign.app import app
 from remask_cli.campaign.left_out import tell_left_out
 from remask_cli.campaign.masks import Device, Model, Weights, open_masks
-from remask_cli.campaign.options import (
-    ApiKey,
-    Json,
-    Name,
-    State,
-    Url,
-    app,
-    open_campaigns,
-    progress_bar,
-)
+from remask_cli.images import open_image_source, pixels_from
+from remask_cli.options import ApiKey, Json, Name, State, Url
+from remask_cli.progress import progress_bars
+from remask_cli.state import open_campaigns
 from remask_core.errors import InputError
 
 if TYPE_CHECKING:
     from remask_rounds.campaign import Campaign, Qualification
     from remask_rounds.campaign_store import CampaignStore
+    from remask_rounds.crop_images import PixelsOf
     from remask_rounds.gold_instances import Gold
     from remask_rounds.label_studio import Connection
     from remask_rounds.qualification import Verdict
@@ -100,7 +95,8 @@ def qualify(
         chosen = model or campaign.model
         with (
             open_masks(state, url, api_key, model=chosen, device=device, weights=weights) as masks,
-            progress_bar() as told,
+            open_image_source(state, url, api_key) as source,
+            progress_bars() as told,
         ):
             given = _gold(
                 store,
@@ -109,6 +105,7 @@ def qualify(
                 gold,
                 place=(images, image_prefix),
                 count=(instances, seed),
+                pixels_of=pixels_from(source),
                 left_out=left.append,
             )
             rules = open_test(store, connection, name, masks, given, rules=rules, told=told)
@@ -144,7 +141,7 @@ def grade(
         chosen = model or store.campaign(name).model
         with (
             open_masks(state, url, api_key, model=chosen, device=device, weights=weights) as masks,
-            progress_bar() as told,
+            progress_bars() as told,
         ):
             verdicts = grade_test(store, connection, name, masks, told=told)
         rules = store.campaign(name).qualification
@@ -219,19 +216,27 @@ def _gold(
     *,
     place: tuple[Path | None, str | None],
     count: tuple[int, int],
+    pixels_of: PixelsOf,
     left_out: Callable[[LeftOut], None],
 ) -> list[Gold]:
-    """Return the gold instances that the command line names."""
-    from remask_rounds.gold_instances import gold_of_campaign, gold_of_file, gold_of_project
+    """Return the gold instances that the command line names, shown as the campaign's own are."""
+    from remask_rounds.gold_instances import (
+        gold_in_crops,
+        gold_of_campaign,
+        gold_of_file,
+        gold_of_project,
+    )
     from remask_rounds.sources import ImagePlace
     from remask_rounds.sources_coco import read_coco
 
     if given is None:
         return gold_of_campaign(store, campaign.name, count=count[0], seed=count[1])
     if given.isdigit():
-        return gold_of_project(connection, campaign, int(given), left_out=left_out)
-    read = read_coco(Path(given), left_out=left_out)
-    return gold_of_file(connection, campaign, read, ImagePlace(*place), left_out=left_out)
+        found = gold_of_project(connection, campaign, int(given), left_out=left_out)
+    else:
+        read = read_coco(Path(given), left_out=left_out)
+        found = gold_of_file(connection, campaign, read, ImagePlace(*place), left_out=left_out)
+    return gold_in_crops(connection, campaign, found, pixels_of=pixels_of, left_out=left_out)
 
 
 def _write_pages(

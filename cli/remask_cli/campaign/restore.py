@@ -7,18 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from remask_cli.campaign.images import open_image_source
+from remask_cli.campaign.app import app
 from remask_cli.campaign.left_out import counted, tell_left_out
-from remask_cli.campaign.options import (
-    ApiKey,
-    Json,
-    Name,
-    State,
-    Url,
-    app,
-    open_campaigns,
-    progress_bar,
-)
+from remask_cli.images import open_image_source
+from remask_cli.options import ApiKey, Json, Name, State, Url
+from remask_cli.progress import progress_bars
+from remask_cli.state import open_campaigns
 
 if TYPE_CHECKING:
     from remask_rounds.source_boxes import LeftOut
@@ -49,7 +43,7 @@ def restore(
         open_campaigns(state) as store,
         connect(url, api_key) as connection,
         open_image_source(state, url, api_key) as source,
-        progress_bar() as told,
+        progress_bars() as told,
     ):
         campaign = restore_campaign(
             store,

@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
-from remask_cli.campaign.options import ApiKey, Json, Name, State, Url, app, open_campaigns
+from remask_cli.campaign.app import app
+from remask_cli.options import ApiKey, Json, Name, State, Url
+from remask_cli.state import open_campaigns
 
 __all__ = ["simulate"]
 
@@ -30,14 +32,14 @@ def simulate(
     """
     import msgspec
 
-    from remask_cli.campaign.options import progress_bar
+    from remask_cli.progress import progress_bars
     from remask_rounds.label_studio import connect
     from remask_rounds.simulate import hire
     from remask_rounds.simulate import simulate as answer
 
     with open_campaigns(state) as store, connect(url, api_key) as connection:
         people = hire(connection, annotators, seed=seed)
-        with progress_bar() as told:
+        with progress_bars() as told:
             done = answer(store, connection, name, people, seed=seed, told=told)
     if as_json:
         typer.echo(msgspec.json.encode(done))

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from remask_cli.campaign.options import Json, Name, State, app, open_campaigns
+from remask_cli.campaign.app import app
+from remask_cli.options import Json, Name, State
 from remask_cli.printing import print_json, print_table
+from remask_cli.state import open_campaigns
 
 if TYPE_CHECKING:
     from remask_reports.page import Table
