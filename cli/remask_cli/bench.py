@@ -332,13 +332,13 @@ def time_campaign(
     import tempfile
 
     from remask_bench.campaign import measure_campaign, table_of
-    from remask_cli.campaign.options import progress_bar
+    from remask_cli.progress import progress_bars
     from remask_rounds.label_studio import connect
 
     with (
         tempfile.TemporaryDirectory() as folder,
         connect(url, api_key) as connection,
-        progress_bar() as told,
+        progress_bars() as told,
     ):
         timings = measure_campaign(
             connection,

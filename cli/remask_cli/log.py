@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from remask_cli.campaign.options import Json, State, open_campaigns, settings_with
+from remask_cli.options import Json, State
+from remask_cli.state import open_campaigns, settings_with
 from remask_core.errors import InputError
 
 __all__ = ["app"]

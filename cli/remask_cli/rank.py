@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from remask_cli.campaign.options import Json, Name, State, open_campaigns
+from remask_cli.options import Json, Name, State
+from remask_cli.state import open_campaigns
 from remask_core.errors import InputError
 
 if TYPE_CHECKING:

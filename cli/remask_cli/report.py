@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from remask_cli.campaign.images import open_image_source
-from remask_cli.campaign.options import ApiKey, Name, State, Url, open_campaigns, progress_bar
+from remask_cli.images import open_image_source
+from remask_cli.options import ApiKey, Name, State, Url
+from remask_cli.progress import progress_bars
+from remask_cli.state import open_campaigns
 
 if TYPE_CHECKING:
     from remask_exports.report_pictures import ImageOf
@@ -80,7 +82,7 @@ def report(
     ranked = None if ranks is None else read_ranks(ranks)
     held_out = None if rows is None else _held_out(rows)
     with open_campaigns(state) as store, _images(state, url, api_key, wanted=images) as image_of:
-        with progress_bar() as told:
+        with progress_bars() as told:
             quality = measure(
                 store,
                 name,

@@ -1,0 +1,56 @@
+"""Arguments and options that several commands have; each is declared, and explained, once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = [
+    "ApiKey",
+    "ComputeOn",
+    "DataSets",
+    "Json",
+    "Limit",
+    "Name",
+    "Processes",
+    "State",
+    "Url",
+]
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+Name = Annotated[str, typer.Argument(help="Name of the campaign.")]
+State = Annotated[
+    str | None,
+    typer.Option(
+        "--state",
+        help="Folder of campaigns.db, or the URL of a database; where `remask serve` keeps its own "
+        "if not given.",
+    ),
+]
+Url = Annotated[str, typer.Option("--url", envvar="LABEL_STUDIO_URL", help="Of Label Studio.")]
+ApiKey = Annotated[
+    str,
+    typer.Option(
+        "--api-key",
+        envvar="LABEL_STUDIO_API_KEY",
+        help="Access token; best set in the variable.",
+    ),
+]
+
+DataSets = Annotated[
+    list[Path],
+    typer.Option(
+        "--data", help="Folder with index.csv, images/ and masks/, or a COCO JSON; may be repeated."
+    ),
+]
+Limit = Annotated[
+    int | None, typer.Option("--limit", min=1, help="Only so many objects of each set.")
+]
+ComputeOn = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 or auto.")]
+Processes = Annotated[
+    int | None,
+    typer.Option("--processes", min=1, help="How many work at once; one per core if not given."),
+]
