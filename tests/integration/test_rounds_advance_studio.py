@@ -17,7 +17,7 @@ from fakes import ToySegmenter, toy_image
 from studio import Studio
 from werkzeug.serving import make_server
 
-from remask_cli.demo.programs import HOST, choose_port
+from remask_cli.demo.programs import HOST
 from remask_core.types import Box
 from remask_rounds.campaign import Campaign, CampaignInstance, PlacedClick
 from remask_rounds.campaign_store import CampaignStore
@@ -146,10 +146,12 @@ def test_killed_at_any_time_and_given_again_the_command_ends_as_undisturbed(
     assert "/projects/" in undisturbed.advance()
 
     disturbed = Manager(studio, tmp_path / "storm", "storm")
+    # The first command of each round is sure to be killed: a mask takes it a minute.
+    moments = ((1.6, "60"), (2.2, "0.03"), (2.8, "0.03"), (3.4, "0.03"))
     killed = 0
     for number, clicks in ((1, clicks_of_round_one), (2, clicks_of_round_two), (3, None)):
-        for delay_s in (1.6, 2.2, 2.8, 3.4):
-            process = disturbed.start(TOY_PREDICT_S="0.03")
+        for delay_s, mask_s in moments:
+            process = disturbed.start(TOY_PREDICT_S=mask_s)
             try:
                 process.communicate(timeout=delay_s)
             except subprocess.TimeoutExpired:
@@ -178,13 +180,12 @@ def test_an_answer_reaches_the_store_by_itself_where_a_backend_is_named(
         Settings(state_dir=tmp_path, model="toy", basic_auth_user="ls", basic_auth_pass="secret"),
         engine=ThreadEngine(ToySegmenter()),
     )
-    port = choose_port(None, preferred=8850, option="")
-    server = make_server(HOST, port, app, threaded=True)
+    server = make_server(HOST, 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
         login = {"BASIC_AUTH_USER": "ls", "BASIC_AUTH_PASS": "secret"}
-        process = manager.start("--backend", f"http://{HOST}:{port}", **login)
+        process = manager.start("--backend", f"http://{HOST}:{server.port}", **login)
         complained = process.communicate(timeout=300)[1]
         assert process.returncode == 0, complained.decode()
         task = manager.tasks("round 1")[0]

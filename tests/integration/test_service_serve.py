@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import signal
 import sqlite3
@@ -23,13 +22,14 @@ import pytest
 from fakes import toy_mask
 from PIL import Image
 
+from remask_cli.demo.programs import choose_port
 from remask_core.rle_ls import decode_ls_rle
 from remask_core.types import Box, Click, Prompt, RgbImage
 
 TESTS = Path(__file__).parents[1]
 WIDTH, HEIGHT = 160, 120
 IMAGES = 8
-PORTS = itertools.count(21010)
+WAIT_S = 60.0
 CONFIG = (
     '<View><Image name="image" value="$image"/>'
     '<BrushLabels name="brush" toName="image"><Label value="Cat"/></BrushLabels>'
@@ -66,12 +66,12 @@ class Server:
             os.killpg(self.process.pid, number)
         else:
             self.process.send_signal(number)
-        return self.process.wait(30)
+        return self.process.wait(WAIT_S)
 
 
-def wait_until(true: Callable[[], bool], *, timeout_s: float = 60.0) -> None:
+def wait_until(true: Callable[[], bool]) -> None:
     """Poll what gives no signal: another process's state."""
-    until = time.monotonic() + timeout_s
+    until = time.monotonic() + WAIT_S
     while not true():
         assert time.monotonic() < until, "it did not come about"
         time.sleep(0.05)
@@ -80,7 +80,7 @@ def wait_until(true: Callable[[], bool], *, timeout_s: float = 60.0) -> None:
 @contextmanager
 def serving(folder: Path, **toy: str) -> Iterator[Server]:
     root, state = folder / "served", folder / "state"
-    port = next(PORTS)
+    port = choose_port(None, preferred=21010, option="")
     env = {
         **{name: value for name, value in os.environ.items() if not name.startswith("REMASK_")},
         "PYTHONPATH": str(TESTS),
@@ -118,7 +118,7 @@ def serving(folder: Path, **toy: str) -> Iterator[Server]:
         finally:
             if process.poll() is None:
                 process.terminate()
-                process.wait(30)
+                process.wait(WAIT_S)
             process.stdout.close()
 
 
@@ -217,11 +217,11 @@ def test_it_says_where_it_is_answers_and_stops_with_its_worker(
 def test_a_click_is_on_disk_within_a_second_and_survives_a_kill(folder: Path) -> None:
     with serving(folder) as server:
         server.client.post("/predict", json=request([task(1, 0)], [click("one", 80, 60)]))
-        wait_until(lambda: len(rows(server.state, "prompt_id")) == 1, timeout_s=10)
+        wait_until(lambda: len(rows(server.state, "prompt_id")) == 1)
         whole = psutil.Process(server.process.pid).children(recursive=True)
         for process in [psutil.Process(server.process.pid), *whole]:
             process.kill()
-        server.process.wait(10)
+        server.process.wait(WAIT_S)
     with serving(folder) as server:
         server.client.post("/predict", json=request([task(1, 0)], [click("two", 20, 60)]))
         server.stop()
@@ -255,7 +255,7 @@ def test_killing_the_worker_in_mid_request_costs_no_answer(folder: Path) -> None
         health: list[tuple[int, str]] = []
 
         def watch() -> None:
-            with httpx.Client(base_url=server.client.base_url, timeout=1, verify=False) as client:
+            with httpx.Client(base_url=server.client.base_url, timeout=60, verify=False) as client:
                 while not stop.wait(0.05):
                     answer = client.get("/health")
                     health.append((answer.status_code, answer.json()["status"]))
@@ -338,6 +338,6 @@ def test_sixteen_clients_on_eight_images_get_the_right_masks(folder: Path) -> No
 
         assert len(outcomes) == 400
         assert outcomes.count("answered") > 300
-        wait_until(lambda: server.metric("remask_images_embedded_total") >= IMAGES, timeout_s=10)
+        wait_until(lambda: server.metric("remask_images_embedded_total") >= IMAGES)
         assert server.metric("remask_images_embedded_total") == IMAGES
         assert server.metric("remask_click_log_lost_total") == 0
