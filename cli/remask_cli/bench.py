@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from remask_cli.options import ApiKey, DataSets, Json, Limit, ModelDevice, Url
 from remask_cli.printing import print_json, print_table
+from remask_cli.progress import progress_bars, progress_count
 
 if TYPE_CHECKING:
     from remask_bench.studies import Result, Setting
@@ -28,24 +29,15 @@ Models = Annotated[
         help="Model to measure, as NAME or NAME=WEIGHTS; may be repeated. `box` is the box itself.",
     ),
 ]
-Data = Annotated[
-    list[Path],
-    typer.Option(
-        "--data", help="Folder with index.csv, images/ and masks/, or a COCO JSON; may be repeated."
-    ),
-]
 Out = Annotated[Path, typer.Option("--out", help="Folder for rows.jsonl and report.html.")]
-Limit = Annotated[
-    int | None, typer.Option("--limit", min=1, help="Only so many objects of each set.")
-]
 Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Processes; the results do not change.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of boxes and clicks.")]
-Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 or auto.")]
 Pictures = Annotated[
     int, typer.Option("--pictures", min=0, help="Examples and worst cases to draw per model.")
 ]
 Requests = Annotated[int, typer.Option("--requests", min=1, help="Requests of all clients.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+_objects = partial(progress_count, "objects")
 
 
 class BoxKind(str, Enum):
@@ -66,13 +58,13 @@ def group() -> None:
     "--out out/noc`"
 )
 def noc(
-    data: Data,
+    data: DataSets,
     out: Out,
     model: Models = ["convnet"],  # noqa: B006
     limit: Limit = None,
     jobs: Jobs = 1,
     seed: Seed = 0,
-    device: Device = "cpu",
+    device: ModelDevice = "cpu",
     pictures: Pictures = 4,
     as_json: Json = False,
 ) -> None:
@@ -83,7 +75,7 @@ def noc(
     from remask_bench.studies import study_noc
 
     setting = _setting(data, model, out, limit, jobs, seed, device, pictures)
-    _show(study_noc(setting, watch=_bar), as_json=as_json)
+    _show(study_noc(setting, watch=_objects), as_json=as_json)
 
 
 @app.command(
@@ -91,7 +83,7 @@ def noc(
     "--out out/rounds`"
 )
 def rounds(
-    data: Data,
+    data: DataSets,
     out: Out,
     model: Models = ["convnet"],  # noqa: B006
     box: Annotated[
@@ -108,7 +100,7 @@ def rounds(
     limit: Limit = None,
     jobs: Jobs = 1,
     seed: Seed = 0,
-    device: Device = "cpu",
+    device: ModelDevice = "cpu",
     pictures: Pictures = 4,
     as_json: Json = False,
 ) -> None:
@@ -119,7 +111,7 @@ def rounds(
     from remask_bench.studies import study_rounds
 
     setting = _setting(data, model, out, limit, jobs, seed, device, pictures)
-    result = study_rounds(setting, box=box.value, questions=questions, watch=_bar)
+    result = study_rounds(setting, box=box.value, questions=questions, watch=_objects)
     _show(result, as_json=as_json)
 
 
@@ -127,7 +119,7 @@ def rounds(
     epilog="Example: `remask bench rclicks --model grabcut --data eval/grabcut --out out/rclicks`"
 )
 def rclicks(
-    data: Data,
+    data: DataSets,
     out: Out,
     model: Models = ["convnet"],  # noqa: B006
     clicks: Annotated[
@@ -145,7 +137,7 @@ def rclicks(
     limit: Limit = None,
     jobs: Jobs = 1,
     seed: Seed = 0,
-    device: Device = "cpu",
+    device: ModelDevice = "cpu",
     pictures: Pictures = 4,
     as_json: Json = False,
 ) -> None:
@@ -160,12 +152,12 @@ def rclicks(
     setting = _setting(data, model, out, limit, jobs, seed, device, pictures)
     source = ClickSource.parse(clicks)
     crowd = Crowd(source=source, rounds=rounds, groups=groups, runs=runs)
-    _show(study_rclicks(setting, crowd, watch=_bar), as_json=as_json)
+    _show(study_rclicks(setting, crowd, watch=_objects), as_json=as_json)
 
 
 @app.command(epilog="Example: `remask bench clickmaps --clicks clicks.csv --data eval/grabcut`")
 def clickmaps(
-    data: Data,
+    data: DataSets,
     clicks: Annotated[
         Path, typer.Option(help="CSV of measured clicks, or of `remask log export`.")
     ],
@@ -224,7 +216,7 @@ def service(
     """
     from remask_bench.timings import time_service
 
-    with _bar(requests) as on_done:
+    with progress_count("requests", requests) as on_done:
         timing = time_service(seed=seed, requests=requests, kill=kill, on_done=on_done)
     _show_timing(timing, as_json=as_json)
     if not timing.all_right:
@@ -265,7 +257,7 @@ def every(
     )
 
     timings = [time_codec(seed=seed), time_scheduling(seed=seed)]
-    with _bar(requests) as on_done:
+    with progress_count("requests", requests) as on_done:
         timings.append(time_service(seed=seed, requests=requests, on_done=on_done))
     timings.append(time_sam(seed=seed))
     for timing in timings:
@@ -323,8 +315,8 @@ def time_campaign(
         int, typer.Option(min=0, help="How many are answered; each takes Label Studio 0.1 s.")
     ] = 200,
     name: Annotated[str, typer.Option(help="Of the campaign; its projects stay.")] = "bench",
-    url: Annotated[str, typer.Option(envvar="LABEL_STUDIO_URL")] = "http://localhost:8080",
-    api_key: Annotated[str, typer.Option(envvar="LABEL_STUDIO_API_KEY")] = "",
+    url: Url = "http://localhost:8080",
+    api_key: ApiKey = "",
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -332,7 +324,6 @@ def time_campaign(
     import tempfile
 
     from remask_bench.campaign import measure_campaign, table_of
-    from remask_cli.progress import progress_bars
     from remask_rounds.label_studio import connect
 
     with (
@@ -376,14 +367,14 @@ def time_exports(
     epilog="Example: `remask bench ranking --model convnet --data eval/grabcut --out out/ranking`"
 )
 def ranking(
-    data: Data,
+    data: DataSets,
     out: Annotated[Path, typer.Option("--out", help="Folder for rows.csv and report.html.")],
     model: Annotated[str, typer.Option(help="Model to answer, as NAME or NAME=WEIGHTS.")] = (
         "convnet"
     ),
     limit: Limit = None,
     seed: Seed = 0,
-    device: Device = "cpu",
+    device: ModelDevice = "cpu",
     as_json: Json = False,
 ) -> None:
     """Rank the masks of a simulated campaign, and see how well the order is foretold."""
@@ -395,7 +386,7 @@ def ranking(
     instances = [instance for path in data for instance in open_set(path, limit=limit)]
     out.mkdir(parents=True, exist_ok=True)
     segmenter = Contestant.parse(model, device=device).load()
-    with _bar(len(instances)) as on_done:
+    with _objects(len(instances)) as on_done:
         rows, judgement = study_ranking(
             instances, segmenter, seed=seed, table=out / "rows.csv", on_done=on_done
         )
@@ -431,29 +422,6 @@ def _setting(
         pictured=pictures,
         made_by=_made_by(),
     )
-
-
-@contextmanager
-def _bar(total: int) -> Iterator[Callable[[], None]]:
-    """Show a progress bar on standard error while trials are played."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("objects", total=total)
-        yield lambda: progress.advance(task)
 
 
 def _show(result: Result, *, as_json: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from remask_cli.options import DataSets, Json, Limit, ModelDevice
 from remask_cli.printing import print_json, print_table
 from remask_core.errors import InputError
 
@@ -17,13 +18,6 @@ app = typer.Typer(
     help="Collect clicks from people in Label Studio, and score models by them.",
     no_args_is_help=True,
 )
-
-Data = Annotated[
-    list[Path],
-    typer.Option(
-        "--data", help="Folder with index.csv, images/ and masks/, or a COCO JSON; may be repeated."
-    ),
-]
 
 
 class Mode(str, Enum):
@@ -60,7 +54,7 @@ def group() -> None:
     "--url '/data/local-files/?d=clicks/'`"
 )
 def tasks(
-    data: Data,
+    data: DataSets,
     out: Annotated[Path, typer.Option(help="Folder for the pictures, tasks.json and config.xml.")],
     url: Annotated[
         str, typer.Option(help="Under which the browser finds that folder; ends with a slash.")
@@ -70,9 +64,7 @@ def tasks(
         Path | None,
         typer.Option(help="CSV with the columns object and words; for --mode text."),
     ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Only so many objects of each set.")
-    ] = None,
+    limit: Limit = None,
     seed: Annotated[int, typer.Option(help="Seed of the order.")] = 0,
 ) -> None:
     """Write a Label Studio project in which people click on objects they were shown.
@@ -104,14 +96,14 @@ def tasks(
     "--out clicks.csv`"
 )
 def collect(
-    data: Data,
+    data: DataSets,
     export: Annotated[
         list[Path],
         typer.Option(help="A project's export from Label Studio, as JSON; may be repeated."),
     ],
     out: Annotated[Path, typer.Option(help="CSV file to write.")],
     device: Annotated[Device, typer.Option(help="What participants clicked with.")] = Device.pc,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Turn exports of projects into a CSV of valid clicks, in the layout of RClicks."""
     from remask_bench.datasets import open_set
@@ -140,7 +132,7 @@ def collect(
     epilog="Example: `remask clicks score --clicks clicks.csv --data eval/grabcut --out out/users`"
 )
 def score(
-    data: Data,
+    data: DataSets,
     clicks: Annotated[Path, typer.Option(help="CSV of measured clicks.")],
     out: Annotated[Path, typer.Option(help="Folder for users.jsonl.")],
     model: Annotated[
@@ -155,13 +147,11 @@ def score(
         ),
     ] = "distance",
     most: Annotated[int, typer.Option(min=2, help="At most so many clicks of an object.")] = 25,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Only so many objects of each set.")
-    ] = None,
+    limit: Limit = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes; results do not change.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed of the drawn clicks.")] = 0,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or auto.")] = "cpu",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    device: ModelDevice = "cpu",
+    as_json: Json = False,
 ) -> None:
     """Say what people's first clicks do to a model: IoU after one click, and User NSR@1.
 
@@ -192,7 +182,7 @@ def score(
     epilog="Example: `remask clicks simulate --data eval/grabcut --out simulated --habit eye`"
 )
 def simulate(
-    data: Data,
+    data: DataSets,
     out: Annotated[Path, typer.Option(help="Folder for clicks.csv and masks/.")],
     habit: Annotated[
         Habit,
@@ -208,11 +198,9 @@ def simulate(
             "only if not given."
         ),
     ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Only so many objects of each set.")
-    ] = None,
+    limit: Limit = None,
     seed: Annotated[int, typer.Option(help="Seed of the people.")] = 0,
-    device: Annotated[str, typer.Option(help="For the model: cpu, cuda, cuda:1 or auto.")] = "cpu",
+    device: ModelDevice = "cpu",
 ) -> None:
     """Make up a study of clicks: what everything here can be tried on before there are people.
 

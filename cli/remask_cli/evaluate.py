@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from remask_cli.options import Json
+from remask_cli.printing import print_json
+
 if TYPE_CHECKING:
     from remask_bench.coco_eval import CocoScores
 
@@ -47,7 +50,7 @@ def coco(
     class_agnostic: Annotated[
         bool, typer.Option("--class-agnostic", help="Any class may match any other.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Compute COCO's average precision and recall of masks, and of their boundaries."""
     from rich.console import Console
@@ -63,9 +66,7 @@ def coco(
         bar.update(task, description="evaluating")
         scores = evaluate_coco(scored, boundary=boundary, class_agnostic=class_agnostic)
     if as_json:
-        import msgspec
-
-        typer.echo(msgspec.json.format(msgspec.json.encode(scores)).decode())
+        print_json(scores)
         return
     _print(scores)
 

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from remask_cli.options import Json
+from remask_cli.printing import print_json
+
 __all__ = ["app"]
 
 app = typer.Typer(help="List, fetch and verify model weights.", no_args_is_help=True)
@@ -19,7 +22,6 @@ ModelDir = Annotated[
         show_default=False,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 @app.callback()
@@ -34,8 +36,6 @@ def list_models(model_dir: ModelDir = None, as_json: Json = False) -> None:
     A large file is hashed the first time it is seen, which takes seconds; after that its digest
     is remembered as long as the file does not change.
     """
-    from dataclasses import asdict
-
     from rich.console import Console
     from rich.table import Table
 
@@ -43,7 +43,7 @@ def list_models(model_dir: ModelDir = None, as_json: Json = False) -> None:
 
     rows = catalogue(model_dir)
     if as_json:
-        _print_json([asdict(row) for row in rows])
+        print_json(rows)
         return
     table = Table("model", "size", "state", "licence", box=None, pad_edge=False)
     table.add_column("where", overflow="fold")
@@ -87,7 +87,7 @@ def pull(
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     if as_json:
-        _print_json({"name": name, "path": str(path)})
+        print_json({"name": name, "path": path})
     else:
         typer.echo(f"{name} is at {path}")
 
@@ -112,7 +112,7 @@ def verify(
     sha256 = digest(path)
     model = None if known is None else known.name
     if as_json:
-        _print_json({"path": str(path), "sha256": sha256, "model": model})
+        print_json({"path": path, "sha256": sha256, "model": model})
     elif known is None:
         typer.echo(f"{path} is no published weights file (SHA-256 {sha256})")
     else:
@@ -121,9 +121,3 @@ def verify(
 
 def _size(size_bytes: int | None) -> str:
     return "" if size_bytes is None else f"{size_bytes / 1e6:,.0f} MB"
-
-
-def _print_json(value: object) -> None:
-    import json
-
-    typer.echo(json.dumps(value, indent=2, default=str))

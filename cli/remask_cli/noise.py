@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from remask_cli.options import Json, ModelDevice
 from remask_cli.printing import print_json, print_table
+from remask_cli.progress import progress_bars
 
 if TYPE_CHECKING:
     from remask_simulation.noise import NoiseLevel
@@ -19,7 +20,6 @@ __all__ = ["app"]
 
 app = typer.Typer(help="Make, measure and study label noise.", no_args_is_help=True)
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of all chance.")]
 Jobs = Annotated[
     int | None,
@@ -105,7 +105,12 @@ def apply(
         as_published=as_published,
         holes=holes,
     )
-    with _bar(annotations.name) as watch:
+    with progress_bars() as told:
+
+        def watch(done: int, total: int) -> None:
+            # Bytes of one source, and files of another.
+            told(f"{annotations.name}, %", 100 * done // max(total, 1), 100)
+
         counts = apply_noise(annotations, out, options, jobs=_jobs(jobs), watch=watch)
     if as_json:
         print_json(counts)
@@ -153,8 +158,8 @@ def estimate(
 
     rng = np.random.default_rng(seed)
     found = read_pairs(reference, noisy, limit=limit, rng=rng)
-    with _bar("masks") as watch:
-        result = estimate_noise(found, rng=rng, watch=watch)
+    with progress_bars() as told:
+        result = estimate_noise(found, rng=rng, watch=partial(told, "masks"))
     if report is not None:
         made_by = f"Made by: remask {shlex.join(sys.argv[1:])}"
         _write(report, page_of(result, made_by=made_by).to_html())
@@ -195,7 +200,7 @@ def weak(
         Path | None,
         typer.Option("--model-dir", envvar="MODEL_DIR", help="Folder of weights."),
     ] = None,
-    device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 or auto.")] = "cpu",
+    device: ModelDevice = "cpu",
     class_share: Annotated[
         float, typer.Option(help="Share of annotations that get another class.")
     ] = 0.0,
@@ -220,7 +225,7 @@ def weak(
         )
     )
     try:
-        with _bar("masks") as watch:
+        with progress_bars() as told:
             counts = make_weak(
                 annotations,
                 images,
@@ -229,7 +234,7 @@ def weak(
                 prompt=prompt.value,
                 class_share=class_share,
                 seed=seed,
-                watch=watch,
+                watch=partial(told, "masks"),
             )
     finally:
         engine.close()
@@ -276,7 +281,7 @@ def study(
         int | None, typer.Option("--seeds", min=1, help="Repeat everything with so many seeds.")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The first of the seeds.")] = 0,
-    device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 or auto.")] = "cpu",
+    device: ModelDevice = "cpu",
     as_json: Json = False,
 ) -> None:
     """Train a small model on clean and on noisy labels, and test all of them on clean ones.
@@ -302,7 +307,8 @@ def study(
     data = read_study(
         annotations, images, n_images=config.images, n_classes=config.classes, seed=seed
     )
-    with _bar("images and trainings") as watch:
+    with progress_bars() as told:
+        watch = partial(told, "images and trainings")
         rows = run_study(data, config, out / "rows.jsonl", watch=watch)
     summaries = summarise(rows)
     made_by = f"Made by: remask {shlex.join(sys.argv[1:])}"
@@ -343,21 +349,3 @@ def _jobs(jobs: int | None) -> int:
     import os
 
     return jobs or os.cpu_count() or 1
-
-
-@contextmanager
-def _bar(words: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a progress bar on standard error; standard output is for the answer."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
-
-    with Progress(
-        "{task.description}",
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    ) as progress:
-        task = progress.add_task(words, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)

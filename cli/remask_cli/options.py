@@ -9,12 +9,11 @@ import typer
 
 __all__ = [
     "ApiKey",
-    "ComputeOn",
     "DataSets",
     "Json",
     "Limit",
+    "ModelDevice",
     "Name",
-    "Processes",
     "State",
     "Url",
 ]
@@ -49,8 +48,4 @@ DataSets = Annotated[
 Limit = Annotated[
     int | None, typer.Option("--limit", min=1, help="Only so many objects of each set.")
 ]
-ComputeOn = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 or auto.")]
-Processes = Annotated[
-    int | None,
-    typer.Option("--processes", min=1, help="How many work at once; one per core if not given."),
-]
+ModelDevice = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 or auto.")]

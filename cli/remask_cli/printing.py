@@ -13,10 +13,10 @@ __all__ = ["print_json", "print_table"]
 
 
 def print_json(data: object) -> None:
-    """Print dataclasses, structs and plain data as indented JSON."""
+    """Print dataclasses, structs and plain data as indented JSON; paths as text."""
     import msgspec
 
-    typer.echo(msgspec.json.format(msgspec.json.encode(data)).decode())
+    typer.echo(msgspec.json.format(msgspec.json.encode(data, enc_hook=str)).decode())
 
 
 def print_table(table: Table) -> None:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from remask_cli.options import Json, ModelDevice
 from remask_cli.printing import print_json
+from remask_cli.progress import progress, progress_bars
 from remask_cli.train_clickability import EXAMPLE, clickability
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from remask_training.loop import Report
 
 __all__ = ["app"]
@@ -29,7 +27,6 @@ Data = Annotated[
         "given several times."
     ),
 ]
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:N or auto.")]
 
 
 @app.callback()
@@ -78,7 +75,7 @@ def convnet(
         typer.Option(min=0, help="Measured instances that the score is calibrated on at the end."),
     ] = 300,
     seed: Annotated[int, typer.Option(help="Seed of every draw.")] = 0,
-    device: Device = "auto",
+    device: ModelDevice = "auto",
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")
     ] = False,
@@ -93,21 +90,21 @@ def convnet(
     from remask_training.config import CONFIGS
     from remask_training.start import train_convnet
 
-    with _progress() as progress:
+    with progress() as display:
         total = steps or (CONFIGS[config].steps if config in CONFIGS else None)
-        bar = progress.add_task("reading data", total=total)
+        bar = display.add_task("reading data", total=total)
 
         def told(report: Report) -> None:
             ious = " ".join(f"{iou:.3f}" for iou in report.iou)
-            progress.update(
+            display.update(
                 bar, completed=report.step, description=f"loss {report.loss:.3f} IoU {ious}"
             )
             for name, measures in report.checks.items():
                 line = " ".join(f"{key} {value:.3f}" for key, value in measures.items())
-                progress.console.print(f"{report.step}: {name}: {line}", highlight=False)
+                display.console.print(f"{report.step}: {name}: {line}", highlight=False)
 
         def played(done: int, total: int) -> None:
-            progress.update(bar, completed=done, total=total, description="calibrating the score")
+            display.update(bar, completed=done, total=total, description="calibrating the score")
 
         weights = train_convnet(
             data,
@@ -125,7 +122,7 @@ def convnet(
             played=played,
         )
         if "score" in (facts := read_header(weights)):
-            progress.console.print(_reliability(facts["score"]), highlight=False)
+            display.console.print(_reliability(facts["score"]), highlight=False)
     typer.echo(weights)
 
 
@@ -145,8 +142,8 @@ def calibrate(
     ] = None,
     instances: Annotated[int, typer.Option(min=1, help="Play at most so many.")] = 300,
     seed: Annotated[int, typer.Option(help="Seed of the choice, the boxes and the clicks.")] = 0,
-    device: Device = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    device: ModelDevice = "auto",
+    as_json: Json = False,
 ) -> None:
     """Make the model's score an IoU that can be believed, for weights that are trained already.
 
@@ -155,11 +152,11 @@ def calibrate(
     """
     from remask_training.start import calibrate_convnet
 
-    with _progress() as progress:
-        bar = progress.add_task("reading data", total=None)
+    with progress() as display:
+        bar = display.add_task("reading data", total=None)
 
         def played(done: int, total: int) -> None:
-            progress.update(bar, completed=done, total=total, description="instances")
+            display.update(bar, completed=done, total=total, description="instances")
 
         score = calibrate_convnet(
             data,
@@ -193,22 +190,17 @@ def encodings(
         int, typer.Option(min=1, help="Batches of each run; 200 are two minutes of one core.")
     ] = 200,
     seed: Annotated[int, typer.Option(help="Seed of every draw.")] = 0,
-    device: Device = "cpu",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    device: ModelDevice = "cpu",
+    as_json: Json = False,
 ) -> None:
     """Compare clicks as disks, as Gaussians and as a distance map, in three short trainings.
 
     A run that was stopped goes on where it stopped. The trainings are alike but for the encoding,
     and much too short for what any of them could come to.
     """
-    from remask_training.encodings import ENCODINGS, compare_encodings
+    from remask_training.encodings import compare_encodings
 
-    with _progress() as progress:
-        bars = {name: progress.add_task(name, total=steps) for name in ENCODINGS}
-
-        def told(encoding: str, report: Report) -> None:
-            progress.update(bars[encoding], completed=report.step)
-
+    with progress_bars() as told:
         outcomes = compare_encodings(
             data,
             out=out,
@@ -217,7 +209,7 @@ def encodings(
             steps=steps,
             seed=seed,
             device=device,
-            told=told,
+            told=lambda encoding, report: told(encoding, report.step, steps),
         )
     if as_json:
         print_json(outcomes)
@@ -229,16 +221,6 @@ def encodings(
 
 
 app.command(epilog=EXAMPLE)(clickability)
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        yield progress
 
 
 def _reliability(score: dict[str, Any]) -> str:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from remask_cli.options import ModelDevice
+
 if TYPE_CHECKING:
     from remask_training.clickability_train import Epoch
 
@@ -46,7 +48,7 @@ def clickability(
     ] = "measured clicks",
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the clicks.")] = 20,
     seed: Annotated[int, typer.Option(help="Seed of every draw.")] = 0,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N or auto.")] = "auto",
+    device: ModelDevice = "auto",
 ) -> None:
     """Train a model that foretells where people click on an error.
 
