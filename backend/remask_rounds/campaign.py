@@ -288,11 +288,13 @@ class Truth:
         counts: COCO RLE counts, compressed.
         source: Where it came from: `file`, `painted`, or `by 7` for what person 7 painted, whether
             it became the truth or not.
+        label: What it really is; None where nobody has said.
     """
 
     instance: str
     counts: bytes
     source: str
+    label: str | None = None
 
 
 def instance_id(source_task: int, source_id: str) -> str:

@@ -122,6 +122,7 @@ truths_table = Table(
     _key("instance"),
     _key("source"),
     Column("counts", LargeBinary, nullable=False),
+    Column("label", String),
 )
 
 people_table = Table(
@@ -133,7 +134,7 @@ people_table = Table(
     Column("qualified", Boolean),
 )
 
-_LATER = (instances_table.c.whole,)
+_LATER = (instances_table.c.whole, truths_table.c.label)
 """Columns that databases made by an earlier version lack."""
 
 

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
 from remask_core.errors import InputError, NotFound
 from remask_core.overlap import boundary_f, iou
 from remask_core.rle_coco import decode_coco_rle
-from remask_label_config.painting_page import write_painting_config
+from remask_label_config.painting_page import (
+    CLASSES,
+    OTHER_CLASS,
+    chosen_class,
+    write_painting_config,
+)
 from remask_label_config.round_regions import frame_region
 from remask_rounds.answers import visits_of
-from remask_rounds.campaign import Campaign, CampaignInstance, Truth, Visit
+from remask_rounds.campaign import Campaign, CampaignInstance, Truth, Visit, classes_of
 from remask_rounds.campaign_store import CampaignStore
 from remask_rounds.create import tasks_of
 from remask_rounds.described import describe, title_of
@@ -108,13 +113,15 @@ def open_gold(
             f"`count` must be at least 1 and `double` in [0, 1]; got {count} and {double}"
         )
     campaign = store.campaign(name)
+    every = store.instances(name)
+    classes = classes_of(every)
     chosen: dict[str, list[CampaignInstance]] = {kind: [] for kind in _PAINTERS}
-    for place, instance in enumerate(sample(store.instances(name), count, seed=seed)):
+    for place, instance in enumerate(sample(every, count, seed=seed)):
         # Spread evenly, so that a larger count changes nothing for those that came before.
         twice = math.floor((place + 1) * double + 1e-9) > math.floor(place * double + 1e-9)
         chosen["gold twice" if twice else "gold"].append(instance)
     return {
-        kind: _fill(connection, campaign, kind, instances, told)
+        kind: _fill(connection, campaign, kind, instances, classes, told)
         for kind, instances in chosen.items()
         if instances
     }
@@ -126,8 +133,8 @@ def read_gold(
     """Read what has been painted, and store it as truths of the campaign.
 
     Of several masks of an instance the one changed last becomes the truth; what each person
-    painted is kept beside it. A mask that has been
-    withdrawn since stays a truth until another is painted.
+    painted is kept beside it. A mask that has been withdrawn since stays a truth until another is
+    painted. Who painted and chose no class agrees with the one that the task names.
 
     Args:
         store: With the campaign in it.
@@ -141,11 +148,13 @@ def read_gold(
     campaign = store.campaign(name)
     known = {one.id: one for one in store.instances(name)}
     visits: dict[str, list[Visit]] = {}
+    labels: dict[int, str | None] = {}
     for kind in _PAINTERS:
         for project in connection.projects_titled(title_of(name, kind))[:1]:
             for task in tasks_of(connection, project, told=told):
                 for shown in instances_in(task["data"]):
                     visits.setdefault(shown.id, [])
+                    labels |= _labels_given(task, shown.label)
                 for visit in visits_of(campaign, _ROUND, task):
                     visits[visit.instance].append(visit)
     if not visits:
@@ -157,14 +166,13 @@ def read_gold(
     for owner, some in visits.items():
         painted = _by_person(some)
         if painted and owner in known:
-            counts = painted[-1].painted
-            assert counts is not None
-            truths.append(Truth(owner, counts, "painted"))
-            truths += [
-                Truth(owner, one.painted, f"by {one.annotator}")
+            by_person = [
+                Truth(owner, one.painted, f"by {one.annotator}", labels[one.annotation])
                 for one in painted
-                if one.painted is not None and one.annotator is not None
+                if one.painted is not None
             ]
+            truths.append(replace(by_person[-1], source="painted"))
+            truths += [one for one, by in zip(by_person, painted, strict=True) if by.annotator]
             agreements += _agreements(known[owner], painted)
     store.put_truths(name, truths)
     done = {truth.instance for truth in truths}
@@ -177,6 +185,7 @@ def _fill(
     campaign: Campaign,
     kind: str,
     instances: Sequence[CampaignInstance],
+    classes: Sequence[str],
     told: Told,
 ) -> int:
     title = title_of(campaign.name, kind)
@@ -195,22 +204,36 @@ def _fill(
     missing = [one for one in instances if one.id not in present]
     for start in range(0, len(missing), _TASKS_PER_REQUEST):
         some = missing[start : start + _TASKS_PER_REQUEST]
-        connection.import_whole_tasks(project, [_task(campaign, one) for one in some])
+        connection.import_whole_tasks(project, [_task(campaign, one, classes) for one in some])
         told(kind, len(present) + start + len(some), len(present) + len(missing))
     connection.show_model_version(project, _BOXES)
     return project
 
 
-def _task(campaign: Campaign, instance: CampaignInstance) -> Mapping[str, Any]:
+def _task(
+    campaign: Campaign, instance: CampaignInstance, classes: Sequence[str]
+) -> Mapping[str, Any]:
+    others = [*(one for one in classes if one != instance.label), OTHER_CLASS]
     frame = frame_region(instance.box, instance=instance.id, shape_hw=instance.shape_hw)
     return {
         "data": {
             "image": instance.image,
             "heading": f"Paint: {instance.label}",
             "policy": policy_of(campaign, [instance]),
+            "doubt": f"If it is not “{instance.label}”, what is it?",
+            CLASSES: [{"value": one} for one in others],
             "remask": data_of(campaign, _ROUND, [instance]),
         },
         "predictions": [{"model_version": _BOXES, "score": 0.0, "result": [frame]}],
+    }
+
+
+def _labels_given(task: Mapping[str, Any], label: str) -> Mapping[int, str | None]:
+    """Return the class that each annotation of a task gives its object; None if not asked."""
+    unsaid = label if CLASSES in task["data"] else None
+    return {
+        int(one["id"]): chosen_class(one.get("result") or ()) or unsaid
+        for one in task.get("annotations") or ()
     }
 
 

@@ -62,7 +62,9 @@ def truths_of(
 ) -> Iterator[Truth]:
     """Yield the truth of each instance whose box comes from an annotation with a segmentation.
 
-    Where the instance is shown in a crop, what lies beside the crop is cut off.
+    Where the instance is shown in a crop, what lies beside the crop is cut off. The true class is
+    the annotation's, which differs from the instance's if the file is another than the boxes came
+    from, or their class was changed in Label Studio.
 
     Args:
         images: As they were imported.
@@ -71,20 +73,20 @@ def truths_of(
         left_out: Called with each segmentation that cannot be read, or is of another size.
     """
     known = {
-        (image.file_name, box.id): (image, box.segmentation)
+        (image.file_name, box.id): (image, box)
         for image in images
         for box in image.boxes
         if box.segmentation is not None
     }
     for instance in instances:
         file_name = file_names.get(instance.source_task, "")
-        image, segmentation = known.get((file_name, instance.source_id), (None, None))
-        if image is None or segmentation is None:
+        image, box = known.get((file_name, instance.source_id), (None, None))
+        if image is None or box is None or box.segmentation is None:
             continue
         try:
             shape_hw = whole_shape(instance)
             mask = decode_coco_segmentation(
-                msgspec.json.decode(segmentation), shape_hw=image.shape_hw or shape_hw
+                msgspec.json.decode(box.segmentation), shape_hw=image.shape_hw or shape_hw
             )
             if mask.shape != shape_hw:
                 raise InputError(f"the truth must be of {shape_hw} pixels; it is of {mask.shape}")
@@ -92,4 +94,4 @@ def truths_of(
             left_out(LeftOut(f"{file_name}/{instance.source_id}", "no-truth", str(error)))
         else:
             counts = encode_coco_rle(cut_mask(mask, instance))["counts"]
-            yield Truth(instance.id, counts.encode("ascii"), "file")
+            yield Truth(instance.id, counts.encode("ascii"), "file", box.label)

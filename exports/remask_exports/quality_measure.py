@@ -196,6 +196,7 @@ def _row(given: _Given, chain: Sequence[BoolMask], truth: BoolMask | None) -> In
         score=None if newest is None else newest.score,
         predicted_iou=given.predicted_iou,
         has_mask=bool(chain) and standing.outcome != "skipped",
+        true_label=None if given.truth is None else given.truth.label,
     )
 
 

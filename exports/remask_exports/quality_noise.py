@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,15 @@ from remask_exports.quality_rows import Quality
 from remask_reports.estimate import Estimate
 from remask_simulation.mask_errors import KINDS, ErrorKind, MaskError
 
-__all__ = ["Agreement", "KindFigures", "agreement_of", "kinds_of"]
+__all__ = [
+    "Agreement",
+    "ClassFigures",
+    "Confusion",
+    "KindFigures",
+    "agreement_of",
+    "classes_of",
+    "kinds_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +51,36 @@ class KindFigures:
     examples: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """Instances of one class that are really of another.
+
+    Attributes:
+        label: The class that they have.
+        true_label: The class that they are of.
+        instances: Their ids, in order.
+    """
+
+    label: str
+    true_label: str
+    instances: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassFigures:
+    """How often the class is wrong, of the masks to be delivered whose true class is known.
+
+    Attributes:
+        known: How many these are.
+        wrong: Share of them with another class; nan of none.
+        confusions: The most frequent first.
+    """
+
+    known: int
+    wrong: Estimate
+    confusions: tuple[Confusion, ...]
+
+
 def agreement_of(errors: Iterable[MaskError]) -> Agreement:
     """Return the means; none give nan."""
     found = list(errors)
@@ -69,6 +108,23 @@ def kinds_of(quality: Quality) -> list[KindFigures]:
     occurring = [one for one in figures if one.first.value > 0 or one.last.value > 0]
     return sorted(
         occurring, key=lambda one: -(one.last.value if quality.noise_by_truth else one.first.value)
+    )
+
+
+def classes_of(quality: Quality) -> ClassFigures:
+    """Return which classes are taken for which."""
+    known = [row for row in quality.instances if row.has_mask and row.true_label is not None]
+    confused: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for row in known:
+        if row.true_label is not None and row.true_label != row.label:
+            confused[row.label, row.true_label].append(row.id)
+    confusions = [Confusion(*pair, tuple(sorted(ids))) for pair, ids in confused.items()]
+    return ClassFigures(
+        known=len(known),
+        wrong=share_of(row.true_label != row.label for row in known),
+        confusions=tuple(
+            sorted(confusions, key=lambda one: (-len(one.instances), one.label, one.true_label))
+        ),
     )
 
 

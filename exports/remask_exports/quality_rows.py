@@ -84,6 +84,7 @@ class InstanceRow:
         score: The model's own estimate for the last mask; None if painted or without mask.
         predicted_iou: By the ranking model; None if not ranked.
         has_mask: Whether there is a mask that would be delivered.
+        true_label: What it really is, by its truth; None where nobody has said.
     """
 
     id: str
@@ -100,6 +101,7 @@ class InstanceRow:
     score: float | None
     predicted_iou: float | None
     has_mask: bool
+    true_label: str | None = None
 
     @property
     def true_iou(self) -> float | None:

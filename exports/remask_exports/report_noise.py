@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from remask_exports.quality_noise import Agreement, KindFigures, agreement_of, kinds_of
+from remask_exports.quality_noise import (
+    Agreement,
+    ClassFigures,
+    KindFigures,
+    agreement_of,
+    classes_of,
+    kinds_of,
+)
 from remask_exports.quality_rows import InstanceRow, Quality
 from remask_exports.report_pictures import Album
 from remask_reports.charts import BarChart, Series
@@ -40,6 +47,7 @@ def noise_section(quality: Quality, album: Album) -> Section:
     if quality.noise:
         blocks += [_kinds_chart(quality, figures), _kinds_table(quality, figures)]
         blocks += _examples(quality, figures, album)
+    blocks += _wrong_classes(classes_of(quality))
     return Section(_TITLE, tuple(blocks))
 
 
@@ -62,10 +70,26 @@ def _words(quality: Quality) -> str:
     )
     return (
         f"{known} The kind is that of the one change to the reference (growing, moving, "
-        "simplifying, adding or taking a part) after which the fewest pixels differ. Classes are "
-        "those of the boxes, so that a wrong class cannot be seen here; `remask noise estimate` "
-        "compares classes."
+        "simplifying, adding or taking a part) after which the fewest pixels differ."
     )
+
+
+def _wrong_classes(figures: ClassFigures) -> list[Block]:
+    if not figures.known:
+        return [Text("Whether classes are right is not known: no truth names the class.")]
+    wrong = sum(len(one.instances) for one in figures.confusions)
+    share = figures.wrong.percent().words(digits=0)
+    words = Text(f"Wrong class: {wrong} of {figures.known} masks whose class is known: {share} %.")
+    if not wrong:
+        return [words]
+    table = Table(
+        (Column("class"), Column("really"), Column("masks"), Column("of them")),
+        tuple(
+            (one.label, one.true_label, len(one.instances), ", ".join(one.instances[:_EXAMPLES]))
+            for one in figures.confusions[:_KINDS_SHOWN]
+        ),
+    )
+    return [words, table]
 
 
 def _agreement_table(rows: list[tuple[str, Agreement]]) -> Table:

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from remask_label_config.round_regions import FRAME_LABEL, IMAGE, MASK
 
-__all__ = ["write_painting_config"]
+__all__ = ["CLASSES", "OTHER_CLASS", "chosen_class", "write_painting_config"]
+
+CLASSES = "classes"
+"""Field of the task's data with the classes that the object may be of instead."""
+
+OTHER_CLASS = "(none of these)"
+"""What is offered beside the classes of the campaign; no class may have this name."""
+
+_CLASS = "class"
 
 _HOW_TO = (
     "Paint the object in the yellow box, all of it and nothing else, as exactly as you can.",
@@ -18,8 +29,9 @@ _HOW_TO = (
 def write_painting_config() -> str:
     """Return the XML of a labelling configuration for painting one object's mask.
 
-    Its class is not asked for: the task says what the object is. The task's data brings `heading`
-    and `policy`, as `remask_rounds.gold` writes them, and a prediction the box as a frame.
+    The task says what the object is; only who disagrees has to choose a class. The task's data
+    brings `heading`, `policy`, `doubt` and `classes`, as `remask_rounds.gold` writes them, and a
+    prediction the box as a frame.
     """
     lines = [
         "<View>",
@@ -38,9 +50,20 @@ def write_painting_config() -> str:
         "        </BrushLabels>",
         "      </View>",
         *(f'      <Markdown value="{line}"/>' for line in _HOW_TO),
+        '      <Header value="$doubt" size="5"/>',
+        f'      <Choices name="{_CLASS}" toName="{IMAGE}" value="${CLASSES}" layout="select"/>',
         '      <Markdown value="$policy"/>',
         "    </View>",
         "  </View>",
         "</View>",
     ]
     return "\n".join(lines) + "\n"
+
+
+def chosen_class(result: Iterable[Mapping[str, Any]]) -> str | None:
+    """Return the class that an annotation's `result` gives the object; None where it gives none."""
+    for entry in result:
+        if entry.get("from_name") == _CLASS:
+            choices: list[str] = entry["value"].get("choices") or []
+            return choices[0] if choices else None
+    return None

@@ -20,6 +20,7 @@ from remask_exports.quality_behaviour import behaviour_of
 from remask_exports.quality_groups import by_class, by_person
 from remask_exports.quality_headline import headline_of, next_steps
 from remask_exports.quality_measure import measure
+from remask_exports.quality_noise import classes_of
 from remask_exports.quality_progress import paces, round_counts
 from remask_exports.quality_ranking import ranking_of
 from remask_exports.quality_rows import Quality
@@ -258,6 +259,25 @@ def test_two_reference_masks_of_one_instance_are_compared(store: CampaignStore) 
     assert pair.same_outcome is None
     assert pair.error is not None
     assert "none" == pair.error.kind
+
+
+def test_wrong_classes_are_counted_where_the_truth_names_the_class(store: CampaignStore) -> None:
+    ours = fill(store, Campaign(NAME, 7, 0.0), things(8), PEOPLE, rounds_done=1)
+    assert "no truth names the class" in page(store, measure(store, NAME)).words
+    disks = [one for one in ours if one.label == "disk"]
+    known = store.truths(NAME)
+    named = [replace(known[one.id], label="moon" if one in disks[:2] else "disk") for one in disks]
+    store.put_truths(NAME, named)
+
+    quality = measure(store, NAME)
+    found = classes_of(quality)
+
+    assert len(disks) == found.known
+    assert 2 / len(disks) == found.wrong.value
+    (confusion,) = found.confusions
+    assert ("disk", "moon") == (confusion.label, confusion.true_label)
+    assert sorted(one.id for one in disks[:2]) == list(confusion.instances)
+    assert f"Wrong class: 2 of {len(disks)} masks" in page(store, quality).words
 
 
 def test_only_people_who_passed_the_test_count(store: CampaignStore) -> None:

@@ -14,7 +14,7 @@ from ls_export import mask_region
 from remask_core.errors import InputError, NotFound
 from remask_core.rle_coco import decode_coco_rle
 from remask_core.types import BoolMask
-from remask_label_config.painting_page import write_painting_config
+from remask_label_config.painting_page import OTHER_CLASS, write_painting_config
 from remask_rounds.campaign import Campaign
 from remask_rounds.campaign_store import CampaignStore
 from remask_rounds.described import read_description
@@ -53,10 +53,22 @@ class Kit:
             if self.studio.projects_titled(f"cats · {kind}")
         }
 
-    def paint(self, task: dict[str, Any], mask: BoolMask, *, user: int = 1) -> None:
+    def paint(
+        self, task: dict[str, Any], mask: BoolMask, *, user: int = 1, really: str | None = None
+    ) -> None:
         (prediction,) = task["predictions"]
-        region = mask_region("painted", mask, "Object", from_name="mask")
-        self.studio.annotate(task["id"], result=[*prediction["result"], region], user=user)
+        result = [*prediction["result"], mask_region("painted", mask, "Object", from_name="mask")]
+        if really is not None:
+            result.append(
+                {
+                    "id": "doubt",
+                    "type": "choices",
+                    "from_name": "class",
+                    "to_name": "image",
+                    "value": {"choices": [really]},
+                }
+            )
+        self.studio.annotate(task["id"], result=result, user=user)
 
 
 @pytest.fixture
@@ -134,6 +146,27 @@ def test_what_was_painted_becomes_the_truth_and_two_people_are_compared(kit: Kit
     assert truth.source == "painted"
     mask = decode_coco_rle({"size": list(SHAPE_HW), "counts": truth.counts})
     assert np.array_equal(rectangle(34), mask)
+
+
+def test_who_paints_agrees_with_the_class_or_names_another(kit: Kit) -> None:
+    kit.open(2, 0.0)
+    agreed, doubted = kit.studio.titled("cats · gold")
+    ids = [instances_in(task["data"])[0] for task in (agreed, doubted)]
+    assert {"cat", "dog"} == {one.label for one in ids}
+    offered = [one["value"] for one in doubted["data"]["classes"]]
+    other = "cat" if ids[1].label == "dog" else "dog"
+    assert [other, OTHER_CLASS] == offered
+    kit.paint(agreed, rectangle(14))
+    kit.paint(doubted, rectangle(14), really=other)
+    read_gold(kit.store, kit.studio, "cats")
+
+    truths = kit.store.truths_by_source("cats")
+    assert {ids[0].label} == {one.label for one in truths[ids[0].id].values()}
+    assert {other} == {one.label for one in truths[ids[1].id].values()}
+
+    del agreed["data"]["classes"]  # as of a version that did not ask
+    read_gold(kit.store, kit.studio, "cats")
+    assert kit.store.truths("cats")[ids[0].id].label is None
 
 
 def test_reading_needs_something_to_read(kit: Kit) -> None:

@@ -128,12 +128,13 @@ def test_a_crop_comes_back_with_its_whole(store: CampaignStore) -> None:
     assert store.campaign("crops").crop == 2.0
 
 
-def test_a_database_made_before_there_were_crops_opens(tmp_path: Path) -> None:
+def test_a_database_of_an_earlier_version_opens(tmp_path: Path) -> None:
     place = tmp_path / "campaigns.db"
     store = CampaignStore.open(place)
     store.add_campaign(CAMPAIGN, INSTANCES)
     with store.store.writing() as connection:
         connection.exec_driver_sql("ALTER TABLE instances DROP COLUMN whole")
+        connection.exec_driver_sql("ALTER TABLE truths DROP COLUMN label")
         settings = connection.exec_driver_sql("SELECT settings FROM campaigns").scalar_one()
         assert b'"crop":null' in settings
         without = settings.replace(b'"crop":null,', b"")
@@ -143,6 +144,8 @@ def test_a_database_made_before_there_were_crops_opens(tmp_path: Path) -> None:
         store = CampaignStore.open(place)
         assert store.campaign("cats") == CAMPAIGN
         assert store.instances("cats") == INSTANCES
+        store.put_truths("cats", [Truth(FIRST, b"xy", "file", "dog")])
+        assert store.truths("cats")[FIRST].label == "dog"
         store.close()
 
 

@@ -114,6 +114,7 @@ def test_segmentations_become_truths_of_the_instances_they_belong_to(tmp_path: P
     assert ["ins_1", "ins_2"] == [one.instance for one in truths]
     for one in truths:
         assert np.array_equal(mask, decode_coco_rle({"size": [100, 200], "counts": one.counts}))
+        assert one.label == "cat"
     assert ["a.jpg/4"] == [one.name for one in left]
     assert list(truths_of(images, instances, {70: "other.jpg"})) == []
 
