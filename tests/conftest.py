@@ -7,12 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from studio import Studio
 
 TESTS = Path(__file__).parent
 SHARED = TESTS.parent.parent / "shared"
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("remask", deadline=None)
+settings.load_profile("remask")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

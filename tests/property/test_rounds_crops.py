@@ -36,7 +36,6 @@ CONTEXTS = st.floats(1, 6)
 
 
 @given(objects(), CONTEXTS)
-@settings(deadline=None)
 def test_a_crop_lies_in_the_image_and_holds_the_box(
     instance: CampaignInstance, context: float
 ) -> None:
@@ -57,7 +56,6 @@ def test_a_crop_lies_in_the_image_and_holds_the_box(
 
 
 @given(objects(), CONTEXTS)
-@settings(deadline=None)
 def test_an_object_is_in_the_middle_unless_the_image_ends(
     instance: CampaignInstance, context: float
 ) -> None:
@@ -75,7 +73,7 @@ def test_an_object_is_in_the_middle_unless_the_image_ends(
 
 
 @given(objects(longest=1600), st.floats(1, 2), st.integers(0, 2**32 - 1))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_masks_boxes_and_clicks_come_back_from_a_crop_as_they_were(
     instance: CampaignInstance, context: float, seed: int
 ) -> None:
