@@ -20,7 +20,7 @@ from remask_core.processes import map_in_order
 from remask_exports.batches import Job, encode_batch, look_at, task_batches
 from remask_exports.manifest import LeftOutLog, Manifest, digest_of, digests_of
 from remask_exports.selection import Selection, read_ranks
-from remask_exports.writing import Categories, Format, Writer, number_classes
+from remask_exports.writing import Format, Writer, number_classes
 
 __all__ = ["export"]
 
@@ -33,7 +33,6 @@ def export(
     now: datetime | None = None,
     selection: Selection | None = None,
     ranks: Path | None = None,
-    categories: Categories | None = None,
     processes: int = 1,
     on_instance: Callable[[], None] = lambda: None,
 ) -> Manifest:
@@ -46,7 +45,6 @@ def export(
         now: For the manifest; None leaves the time out.
         selection: What to export; None: everything.
         ranks: CSV of `remask rank apply`; gives `predicted_iou` and `rank`.
-        categories: Ids that classes had before and shall keep.
         processes: How many decode and encode; the files do not depend on it. See `map_in_order`
             for what more than one asks of the caller.
         on_instance: Called after each instance.
@@ -69,7 +67,7 @@ def export(
         job = Job(form.encode, wanted, known)
         plan = _plan(source, job)
         job = replace(job, within=plan.within)
-        numbered = number_classes(plan.classes, known=categories)
+        numbered = number_classes(plan.classes, known=form.known)
         writer = form.new_writer(part, numbered)
         run = _write(source, job, writer, part, processes, on_instance)
         manifest = Manifest(

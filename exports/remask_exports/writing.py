@@ -51,11 +51,13 @@ class Format(Generic[_Encoded]):
             their order, to what the writer needs of them. It runs in any process, so it stands at
             the top of a module, and what it returns can be pickled.
         new_writer: Makes the writer for an empty folder.
+        known: Ids that classes had before, and keep.
     """
 
     name: str
     encode: Callable[[Sequence[Instance]], _Encoded]
     new_writer: Callable[[Path, Categories], Writer[_Encoded]]
+    known: Categories | None = None
 
 
 def number_classes(names: Iterable[str], *, known: Categories | None = None) -> Categories:

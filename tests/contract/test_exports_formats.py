@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -156,7 +157,7 @@ def test_category_ids_do_not_depend_on_what_is_selected_and_outlive_new_classes(
     late = write_export(
         tmp_path / "late.json", [task(1, annotation([mask_region("a", block(1, 1), "Ant")]))]
     )
-    grown = run(late, COCO, tmp_path / "grown", categories=known)
+    grown = run(late, replace(COCO, known=known), tmp_path / "grown")
 
     assert whole.categories == part.categories == {"Cat": 1, "Dog": 2, "Äpfel, rot": 3}
     assert part.classes == {"Dog": 1}
