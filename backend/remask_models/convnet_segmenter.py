@@ -56,15 +56,17 @@ class Manner:
     """How the network is applied; chosen on validation data.
 
     Attributes:
-        size: Side of the crop that the network sees, in pixels, a multiple of 32.
-        fine_size: The same from `fine_from` clicks on, when details are what is left to mend.
+        size: Side of the crop in which the network looks for an object by clicks alone, in pixels,
+            a multiple of 32.
+        fine_size: The same with a box, or from `fine_from` clicks on: the object is found, and
+            details are what is left to mend.
         fine_from: See there.
         box_context: Side of the window over the longer side of a box.
         box_grow: Share of its side by which a box is drawn larger on each side: the network
             keeps inside a box, and boxes drawn in haste cut objects.
         mask_context: Same as `box_context` for a mask that takes the place of a box.
-        close_in_below: A first answer to clicks alone is looked at again more closely if the
-            closer window is smaller than this share of the first one; 0 never does.
+        again_below: A first answer is looked at again in a window around it: with a box
+            always, to clicks alone if that window is smaller than this share of the first one.
     """
 
     size: int = 192
@@ -73,7 +75,7 @@ class Manner:
     box_context: float = 1.45
     box_grow: float = 0.03
     mask_context: float = 1.8
-    close_in_below: float = 0.8
+    again_below: float = 0.8
 
 
 class Network(Protocol):
@@ -123,10 +125,10 @@ class ConvNetSegmenter:
         prior = _Prior.of(prompt)
         window = self._first_window(prompt, prior, embedding.shape_hw)
         logits, estimate = self._look(image, prompt, prior, window)
-        closer = None if prior is not None else self._closer(prompt, logits, window)
-        if closer is not None:
+        again = None if prior is not None else self._again(prompt, logits, window)
+        if again is not None:
             prior = _Prior(_sigmoid(logits), window)
-            window = closer
+            window = again
             logits, estimate = self._look(image, prompt, prior, window)
         score = self._curve.score(estimate, clicks=len(prompt.clicks))
         mask = _mask(image.shape[:2], logits, window)
@@ -151,20 +153,24 @@ class ConvNetSegmenter:
                 window = _narrower(window_around(box, context=self._manner.mask_context), window)
         return cover(window, prompt.clicks)
 
-    def _closer(self, prompt: Prompt, logits: Logits, window: Window) -> Window | None:
-        """Return a window that shows the mask larger; None if there is nothing to gain."""
+    def _again(self, prompt: Prompt, logits: Logits, window: Window) -> Window | None:
+        """Return the window to look at a first answer in; None if there is nothing to gain."""
         box = _Prior(_sigmoid(logits), window).box()
-        if prompt.box is not None or box is None:
+        if box is None:
             return None
+        if prompt.box is not None:
+            # Not always a closer look: what a box drawn in haste cuts off comes into view as well.
+            return cover(window_around(box, context=self._manner.box_context), prompt.clicks)
         closer = cover(window_around(box, context=self._manner.mask_context), prompt.clicks)
-        return closer if closer.side < self._manner.close_in_below * window.side else None
+        return closer if closer.side < self._manner.again_below * window.side else None
 
     def _look(
         self, image: RgbImage, prompt: Prompt, prior: _Prior | None, window: Window
     ) -> tuple[Logits, float]:
         """Return the network's logits in the window, (size/2, size/2), and its IoU estimate."""
         manner = self._manner
-        size = manner.fine_size if len(prompt.clicks) >= manner.fine_from else manner.size
+        fine = prompt.box is not None or len(prompt.clicks) >= manner.fine_from
+        size = manner.fine_size if fine else manner.size
         crop = crop_image(image, window, size=size).transpose(2, 0, 1)
         seen = crop.astype(np.float32) / 127.5 - 1
         drawn = _draw(prompt, prior, window, image.shape[:2], size=size // 2)
