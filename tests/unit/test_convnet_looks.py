@@ -1,0 +1,74 @@
+"""How often the network is asked, and how large the crops are that it is shown."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from remask_core.types import Box, Click, Prompt
+from remask_models.convnet_segmenter import ConvNetSegmenter
+
+_Floats = npt.NDArray[np.float32]
+
+BOX = Box(20, 20, 80, 80)
+CLICKS = tuple(Click(40 + 5 * n, 50, True) for n in range(4))
+IMAGE = np.zeros((100, 100, 3), np.uint8)
+
+
+class Middle:
+    """A network that finds the middle `share` of whatever it is shown, and notes the crops."""
+
+    def __init__(self, share: float) -> None:
+        self.share = share
+        self.sizes: list[int] = []
+
+    def look(self, image: _Floats, prompts: _Floats) -> tuple[_Floats, _Floats]:
+        self.sizes.append(image.shape[-1])
+        half = image.shape[-1] // 2
+        inner = np.abs(np.arange(half) + 0.5 - half / 2) < self.share * half / 2
+        logits = np.where(inner[:, None] & inner, 5.0, -5.0).astype(np.float32)
+        return np.broadcast_to(logits, (len(image), 1, half, half)), np.zeros(len(image), "f")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "sizes"),
+    [
+        (Prompt(box=BOX), [256, 256]),
+        (Prompt(box=BOX, clicks=CLICKS[:1]), [256, 256]),
+        (Prompt(clicks=CLICKS[:3]), [192, 192]),
+        (Prompt(clicks=CLICKS), [256, 256]),
+    ],
+    ids=["box", "box and click", "clicks", "many clicks"],
+)
+def test_a_first_answer_is_looked_at_again(prompt: Prompt, sizes: list[int]) -> None:
+    network = Middle(share=0.3)
+    segmenter = ConvNetSegmenter(network, version="middle@0")
+    embedding = segmenter.embed(IMAGE)
+
+    first = segmenter.predict(embedding, prompt)[0]
+    assert sizes == network.sizes
+
+    assert first.logits is not None
+    next_one = Prompt(box=prompt.box, clicks=prompt.clicks, prior_logits=first.logits)
+    segmenter.predict(embedding, next_one)
+    assert sizes[:1] == network.sizes[2:]
+
+
+def test_a_large_object_found_by_clicks_is_looked_at_once() -> None:
+    network = Middle(share=0.7)
+    segmenter = ConvNetSegmenter(network, version="middle@0")
+
+    segmenter.predict(segmenter.embed(IMAGE), Prompt(clicks=CLICKS[:1]))
+
+    assert [192] == network.sizes
+
+
+def test_an_empty_answer_is_not_looked_at_again() -> None:
+    network = Middle(share=0.0)
+    segmenter = ConvNetSegmenter(network, version="middle@0")
+
+    mask = segmenter.predict(segmenter.embed(IMAGE), Prompt(box=BOX))[0].mask
+
+    assert [256] == network.sizes
+    assert not mask.any()
