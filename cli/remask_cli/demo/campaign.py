@@ -15,7 +15,6 @@ from rich.console import Console
 
 from remask_cli.demo.photos import ANNOTATIONS, FOLDER
 from remask_core.errors import Unavailable
-from remask_rounds.campaign import Campaign
 from remask_rounds.campaign_store import CampaignStore
 from remask_rounds.label_studio import BackendAddress
 
@@ -85,12 +84,13 @@ def run_main_job(
         console,
     )
     campaigns = _Campaigns(state / "campaigns.db", commands, backend.url, model)
-    campaigns.play(FINISHED)
-    masks = campaigns.results_of(FINISHED)
+    masks = campaigns.play(FINISHED).masks_project
     assert masks is not None
     if not (folder / "report.html").is_file():
         _deliver(folder, masks, commands)
-    return Results(folder, masks, campaigns.open_first_round(YOURS))
+    yours = campaigns.begin(YOURS).project
+    assert yours is not None
+    return Results(folder, masks, yours)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +109,20 @@ class _Commands:
 
 
 @dataclass(frozen=True, slots=True)
+class _Standing:
+    """How far a campaign is: its open round's project, or that of its masks when it is through."""
+
+    made: bool = False
+    open_project: int | None = None
+    masks_project: int | None = None
+
+    @property
+    def project(self) -> int | None:
+        """What there is to look at; None before the first round."""
+        return self.open_project or self.masks_project
+
+
+@dataclass(frozen=True, slots=True)
 class _Campaigns:
     """The demo's campaigns, and the commands that bring them on."""
 
@@ -117,31 +131,24 @@ class _Campaigns:
     backend_url: str
     model: str
 
-    def play(self, name: str) -> None:
-        """Bring a campaign through all its rounds."""
-        if self._find(name) is None:
+    def begin(self, name: str) -> _Standing:
+        """Return how far a campaign is, once it is made and its first round was opened."""
+        standing = self._standing(name)
+        if not standing.made:
             self._create(name)
-        if self._open_project(name) is None and self.results_of(name) is None:
+        if standing.project is None:
             self._advance(name)
-        while self.results_of(name) is None:
+            standing = self._standing(name)
+        return standing
+
+    def play(self, name: str) -> _Standing:
+        """Bring a campaign through all its rounds."""
+        standing = self.begin(name)
+        while standing.masks_project is None:
             self.commands.run("campaign", "simulate", name, "--annotators", str(_PEOPLE))
             self._advance(name)
-
-    def open_first_round(self, name: str) -> int:
-        """Return the project of a campaign's open round, which is its first unless a person has
-        brought it on."""
-        if self._find(name) is None:
-            self._create(name)
-        if self._open_project(name) is None and self.results_of(name) is None:
-            self._advance(name)
-        project = self._open_project(name) or self.results_of(name)
-        assert project is not None
-        return project
-
-    def results_of(self, name: str) -> int | None:
-        """Return the project of the final masks; None before the last round is closed."""
-        campaign = self._find(name)
-        return None if campaign is None else campaign.results_project
+            standing = self._standing(name)
+        return standing
 
     def _create(self, name: str) -> None:
         source: Sequence[str | Path] = (
@@ -156,20 +163,16 @@ class _Campaigns:
     def _advance(self, name: str) -> None:
         self.commands.run("campaign", "advance", name, "--backend", self.backend_url)
 
-    def _find(self, name: str) -> Campaign | None:
+    def _standing(self, name: str) -> _Standing:
         store = CampaignStore.open(self.place)
         try:
-            return next((one for one in store.campaigns() if one.name == name), None)
-        finally:
-            store.close()
-
-    def _open_project(self, name: str) -> int | None:
-        store = CampaignStore.open(self.place)
-        try:
+            campaign = next((one for one in store.campaigns() if one.name == name), None)
+            if campaign is None:
+                return _Standing()
             opened = [one.project for one in store.rounds(name) if one.state == "open"]
+            return _Standing(True, opened[-1] if opened else None, campaign.results_project)
         finally:
             store.close()
-        return opened[-1] if opened else None
 
 
 def _deliver(folder: Path, masks_project: int, commands: _Commands) -> None:
