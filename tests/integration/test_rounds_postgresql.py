@@ -6,17 +6,19 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click_log_data import CLICK, SUBMITTED
 from fake_studio import DiskMaker, FakeStudio, sample_instances
 
 from remask_cli.demo.programs import choose_port
 from remask_core.errors import InputError
 from remask_rounds.advance import advance
-from remask_rounds.campaign import Campaign, PlacedClick
+from remask_rounds.campaign import Campaign, PlacedClick, Whole
 from remask_rounds.campaign_store import CampaignStore
-from remask_rounds.click_log import AnnotationEvent, ClickLog, PromptRow
+from remask_rounds.click_log import ClickLog
 from remask_rounds.round_tasks import answer_of
 from remask_rounds.store import Store
 
@@ -76,49 +78,32 @@ def test_a_campaign_goes_through_its_rounds(url: str) -> None:
     again.close()
 
 
+def test_a_database_made_before_there_were_crops_opens(url: str) -> None:
+    store = CampaignStore.open(url)
+    instances = sample_instances(2)
+    store.add_campaign(Campaign("old", 7, 1000.0), instances)
+    with store.store.writing() as connection:
+        connection.exec_driver_sql("ALTER TABLE instances DROP COLUMN whole")
+    store.close()
+    for _ in range(2):
+        store = CampaignStore.open(url)
+        assert store.instances("old") == instances
+        store.close()
+    crop = replace(instances[0], whole=Whole("/big.jpg", (3000, 4000), 7, 9))
+    store = CampaignStore.open(url)
+    store.add_campaign(Campaign("new", 7, 1000.0, crop=2.0), [crop])
+    assert store.instances("new") == [crop]
+    store.close()
+
+
 def test_the_click_log_takes_everything_twice(url: str) -> None:
-    click = PromptRow(
-        project="2",
-        task=33,
-        prompt_id="k1",
-        kind="click",
-        positive=True,
-        x=160.0,
-        y=168.0,
-        x1=None,
-        y1=None,
-        label="cat",
-        item_index=None,
-        position=0,
-        step=0,
-        lane="click",
-        arrived_at=1795198636.36,
-        region_id="mask_1",
-        outcome="answered",
-        error_code=None,
-        model_version="toy@0",
-        score=0.5,
-        latency_ms=12.0,
-        model_ms=10.0,
-    )
-    event = AnnotationEvent(
-        annotation_id=31,
-        project="2",
-        task=33,
-        outcome="submitted",
-        completed_by=1,
-        lead_time_s=12.3,
-        updated_at=1795198646.0,
-        received_at=1795198646.1,
-        regions=(("mask_1", "brushlabels"), ("k1", "keypointlabels")),
-    )
     store = Store.open(url)
     log = ClickLog(store)
     for _ in range(2):
-        log.add([click, event])
+        log.add([CLICK, SUBMITTED])
     assert log.flush()
     (joined,) = log.prompts()
-    assert joined.prompt == click
+    assert joined.prompt == CLICK
     assert (joined.annotation_id, joined.completed_by) == (31, 1)
     assert log.state().lost == 0
     log.close()
