@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from remask_core.types import Box
 from remask_label_config.box_page import box_region
 from remask_label_config.config import ImageTag
+from remask_label_config.prompts import PercentBox
 from remask_rounds.campaign import Campaign, CampaignInstance
 from remask_rounds.source_boxes import instances_of
 from remask_rounds.sources_coco import read_coco
@@ -48,4 +49,13 @@ def test_a_coco_box_is_the_instances_box(drawn: tuple[tuple[int, int], Box]) -> 
     assert isinstance(found, CampaignInstance)
     assert (found.box.x0, found.box.y0, found.box.x1, found.box.y1) == pytest.approx(
         (box.x0, box.y0, box.x1, box.y1), abs=1e-5
+    )
+
+
+@given(boxes())
+def test_pixels_come_back_from_per_cent(drawn: tuple[tuple[int, int], Box]) -> None:
+    shape_hw, box = drawn
+    found = PercentBox.of_box(box, shape_hw).to_box(shape_hw)
+    assert (found.x0, found.y0, found.x1, found.y1) == pytest.approx(
+        (box.x0, box.y0, box.x1, box.y1), abs=1e-6
     )
