@@ -18,9 +18,9 @@ OPTIONS = NoiseOptions(LEVELS["hard"], seed=1)
 
 
 def test_any_number_of_processes_gives_the_same_bytes(tmp_path: Path) -> None:
-    """Of a file of several batches, with progress that only grows and ends at the end."""
+    """Of a file of more batches than stay in this process, with progress that ends at the end."""
     source = tmp_path / "clean.json"
-    made = sample_annotations(650, np.random.default_rng(0), shape_hw=(120, 160))
+    made = sample_annotations(2100, np.random.default_rng(0), shape_hw=(120, 160))
     source.write_text(json.dumps(made))
     results = []
     for jobs in (1, 3):
@@ -29,7 +29,7 @@ def test_any_number_of_processes_gives_the_same_bytes(tmp_path: Path) -> None:
         counts = apply_noise(
             source, out, OPTIONS, jobs=jobs, watch=lambda done, _, told=told: told.append(done)
         )
-        assert counts.annotations == 650
+        assert counts.annotations == 2100
         assert told == sorted(told)
         assert told[-1] == source.stat().st_size
         results.append((out.read_bytes(), counts))
@@ -39,9 +39,9 @@ def test_any_number_of_processes_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_an_error_in_a_process_names_the_annotation(tmp_path: Path) -> None:
     source, out = tmp_path / "clean.json", tmp_path / "out.json"
-    made = sample_annotations(300, np.random.default_rng(0), shape_hw=(120, 160))
-    made["annotations"][251]["image_id"] = -1
+    made = sample_annotations(2000, np.random.default_rng(0), shape_hw=(120, 160))
+    made["annotations"][1751]["image_id"] = -1
     source.write_text(json.dumps(made))
-    with pytest.raises(InputError, match=r"position 251 \(id 252\): `image_id`"):
+    with pytest.raises(InputError, match=r"position 1751 \(id 1752\): `image_id`"):
         apply_noise(source, out, OPTIONS, jobs=2)
     assert list(tmp_path.iterdir()) == [source]

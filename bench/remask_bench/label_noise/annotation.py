@@ -99,8 +99,13 @@ class _Fields(msgspec.Struct):
     iscrowd: int | bool | None = None
 
 
+_FIELDS = msgspec.json.Decoder(_Fields)
+_PARTS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_SEGMENTATION = msgspec.json.Decoder(SEGMENTATION)
+
+
 class Noiser:
-    """Makes annotations of one data set noisy; keeps nothing between them."""
+    """Makes annotations of one data set noisy; keeps nothing between them, and can be pickled."""
 
     def __init__(self, options: NoiseOptions, index: Index) -> None:
         self._options = options
@@ -119,9 +124,6 @@ class Noiser:
                     f"with id {nameless} has none"
                 )
             self._similar = [members[group] for group in index.categories.groups]
-        self._fields = msgspec.json.Decoder(_Fields)
-        self._parts = msgspec.json.Decoder(dict[str, msgspec.Raw])
-        self._segmentation = msgspec.json.Decoder(SEGMENTATION)
 
     def __call__(self, raw: bytes, position: int, counts: Counts) -> bytes:
         """Return the annotation at `position` of the list as it is after noise, as JSON.
@@ -134,9 +136,9 @@ class Noiser:
         """
         where = f"annotation at position {position}"
         try:
-            known = self._fields.decode(raw)
+            known = _FIELDS.decode(raw)
             where += f" (id {known.id})"
-            parts: dict[str, Any] = self._parts.decode(raw)
+            parts: dict[str, Any] = _PARTS.decode(raw)
             self._change(known, parts, position, counts)
         except (msgspec.DecodeError, RecursionError) as error:
             raise InputError(f"{where} is not as it must be: {error}") from error
@@ -165,7 +167,7 @@ class Noiser:
         )
         operation = choose_operation(options.level, rng=rng)
         if operation != "none":
-            found = self._segmentation.decode(parts.get("segmentation", b"null"))
+            found = _SEGMENTATION.decode(parts.get("segmentation", b"null"))
             if not self._redraw(found, operation, shape_hw, parts, rng, counts):
                 operation = "none"
                 counts.no_mask += 1
