@@ -41,7 +41,7 @@ IMAGES = ROOT / "docs" / "images"
 SIZE = (1500, 950)
 REPORT_SIZE = (1120, 1290)  # down to the end of the first two parts
 # One animal, of whose first mask much is wrong: a click has something to do.
-PHOTO = "000000000599.jpg"
+PHOTO = "000000119828.jpg"
 POLICIES = {
     "cat": "### cat\n* The tail belongs to it, single whiskers do **not**.\n"
     "* A collar belongs to it, a leash does **not**.",
