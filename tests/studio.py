@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from ports import free_port
 
 from remask_cli.demo.label_studio import (
     Account,
@@ -16,7 +17,7 @@ from remask_cli.demo.label_studio import (
     log_in,
     start_label_studio,
 )
-from remask_cli.demo.programs import HOST, choose_port
+from remask_cli.demo.programs import HOST
 from remask_core.errors import NotFound
 from remask_rounds.label_studio import Connection, connect
 
@@ -42,7 +43,7 @@ def running_studio(folder: Path) -> Iterator[Studio]:
         pytest.skip(str(error))
     files_root = folder / "files"
     (files_root / "images").mkdir(parents=True)
-    port = choose_port(None, preferred=22000, option="")
+    port = free_port()
     url = f"http://{HOST}:{port}"
     with start_label_studio(
         program, port=port, data_dir=folder / "data", files_root=files_root, account=ACCOUNT

@@ -14,10 +14,11 @@ import pytest
 from e2e.editor import CHROMIUM_ARGUMENTS, Editor
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
+from ports import free_port
 from studio import ACCOUNT, Studio
 
 from remask_cli.demo.backend import default_model, start_backend
-from remask_cli.demo.programs import HOST, choose_port
+from remask_cli.demo.programs import HOST
 from remask_core.types import RgbImage
 from remask_label_config.write import write_labelling_config
 from remask_rounds.label_studio import BackendAddress, Connection, ImportedPrediction
@@ -77,7 +78,7 @@ def real_backend(
 def _backend(
     studio: Studio, tmp_path_factory: pytest.TempPathFactory, model: str
 ) -> Iterator[BackendAddress]:
-    port = choose_port(None, preferred=22050, option="")
+    port = free_port()
     address = BackendAddress(f"http://{HOST}:{port}", user="label-studio", password="known to both")
     with start_backend(
         address,

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from ports import free_port
 
 from remask_cli.demo.label_studio import find_label_studio
 from remask_cli.demo.photos import ANNOTATIONS, FOLDER, classes, live_photos, photos
-from remask_cli.demo.programs import choose_port
 from remask_core.errors import NotFound
 from remask_core.rle_coco import decode_coco_rle
 
@@ -23,9 +23,9 @@ from remask_core.rle_coco import decode_coco_rle
 def run_demo(folder: Path) -> subprocess.CompletedProcess[str]:
     ports = [
         "--port",
-        str(choose_port(None, preferred=22070, option="")),
+        str(free_port()),
         "--label-studio-port",
-        str(choose_port(None, preferred=22020, option="")),
+        str(free_port()),
     ]
     command = [sys.executable, "-m", "remask_cli", "demo", "--check", "--dir", str(folder), *ports]
     return subprocess.run(

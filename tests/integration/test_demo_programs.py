@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from ports import free_port
 
 from remask_cli.demo.programs import HOST, choose_port, start_program
 from remask_core.errors import InputError, Unavailable
@@ -39,7 +40,7 @@ def wait_for(path: Path) -> str:
 
 
 def test_a_program_is_waited_for_until_it_answers(tmp_path: Path) -> None:
-    port = choose_port(None, preferred=22030, option="")
+    port = free_port()
     command = [sys.executable, "-c", SERVES, str(port)]
 
     with start_program("It", command, environ=os.environ, log=tmp_path / "log") as program:
@@ -81,6 +82,6 @@ def test_a_port_that_was_asked_for_must_be_free() -> None:
 
 
 def test_without_a_wish_the_first_free_port_is_taken() -> None:
-    first = choose_port(None, preferred=22031, option="--port")
+    first = free_port()
     with socket.create_server((HOST, first)):
         assert choose_port(None, preferred=first, option="--port") > first

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ls_export import click_region, mask_region
+from ports import free_port
 
 from remask_cli.demo.label_studio import (
     Account,
@@ -20,7 +21,7 @@ from remask_cli.demo.label_studio import (
     log_in,
     start_label_studio,
 )
-from remask_cli.demo.programs import HOST, choose_port
+from remask_cli.demo.programs import HOST
 from remask_core.errors import NotFound, Unavailable
 from remask_core.rle_coco import decode_coco_rle
 from remask_exports.coco import COCO
@@ -43,7 +44,7 @@ def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]
         pytest.skip(str(error))
     folder = tmp_path_factory.mktemp("label-studio")
     (folder / "files").mkdir()
-    port = choose_port(None, preferred=24100, option="")
+    port = free_port()
     with start_label_studio(
         program,
         port=port,

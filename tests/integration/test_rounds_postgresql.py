@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from click_log_data import CLICK, SUBMITTED
 from fake_studio import DiskMaker, FakeStudio, sample_instances
+from ports import free_port
 
-from remask_cli.demo.programs import choose_port
 from remask_core.errors import InputError
 from remask_rounds.advance import advance
 from remask_rounds.campaign import Campaign, PlacedClick, Whole
@@ -41,7 +41,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         for one in (folder, *folder.parents[:2]):
             one.chmod(0o755)
         shutil.chown(folder, owner)
-    port = choose_port(None, preferred=22500, option="")
+    port = free_port()
 
     def run(*command: str | Path) -> None:
         subprocess.run(
@@ -111,7 +111,7 @@ def test_the_click_log_takes_everything_twice(url: str) -> None:
 
 
 def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
-    port = choose_port(None, preferred=22590, option="")
+    port = free_port()
     with pytest.raises(InputError, match="state") as refused:
         Store.open(f"postgresql+psycopg://remask:secret@127.0.0.1:{port}/none")
     assert "secret" not in str(refused.value)

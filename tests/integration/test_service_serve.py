@@ -21,8 +21,8 @@ import psutil
 import pytest
 from fakes import toy_mask
 from PIL import Image
+from ports import free_port
 
-from remask_cli.demo.programs import choose_port
 from remask_core.rle_ls import decode_ls_rle
 from remask_core.types import Box, Click, Prompt, RgbImage
 
@@ -80,7 +80,7 @@ def wait_until(true: Callable[[], bool]) -> None:
 @contextmanager
 def serving(folder: Path, **toy: str) -> Iterator[Server]:
     root, state = folder / "served", folder / "state"
-    port = choose_port(None, preferred=21010, option="")
+    port = free_port()
     env = {
         **{name: value for name, value in os.environ.items() if not name.startswith("REMASK_")},
         "PYTHONPATH": str(TESTS),
