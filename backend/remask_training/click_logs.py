@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from remask_core.errors import InputError, NotFound
+from remask_core.errors import InputError
 from remask_core.types import Click
+from remask_training.click_rows import read_click_rows
 from remask_training.samples import Sample, click_at
 
 __all__ = ["ClickLog", "read_click_log", "with_clicks"]
@@ -24,7 +24,7 @@ _SIGNS = {"true": True, "1": True, "false": False, "0": False}
 
 
 def read_click_log(path: Path) -> ClickLog:
-    """Return the clicks of a CSV file, as `remask log export` writes it.
+    """Return the clicks of a table, CSV or Parquet, as `remask log export` writes it.
 
     Columns: `image`, the image's address or file name; `instance`, its name in the data (or what
     follows the last slash of it: exports put the task before an instance's id); `x` and `y`,
@@ -34,10 +34,12 @@ def read_click_log(path: Path) -> ClickLog:
 
     Raises:
         NotFound: There is no such file.
-        InputError: It is no CSV, lacks a column, or a row is not a click.
+        InputError: It is no such table, lacks a column, or a row is not a click.
     """
     found: dict[tuple[str, str], list[tuple[tuple[int, int], Click]]] = defaultdict(list)
-    for line, row in _rows(path):
+    for line, row in read_click_rows(path, needed=_NEEDED):
+        if row.get("counts") == "false":
+            continue
         try:
             found[_stem(row["image"]), row["instance"]].append(_click(row))
         except (KeyError, ValueError, TypeError, AttributeError) as error:
@@ -46,22 +48,6 @@ def read_click_log(path: Path) -> ClickLog:
         key: tuple(click for _, click in sorted(placed, key=lambda one: one[0]))
         for key, placed in found.items()
     }
-
-
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield the rows that count, each with the number of its line."""
-    if not path.is_file():
-        raise NotFound(f"`clicks` must be an existing CSV file; there is none at {path}")
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        try:
-            if missing := set(_NEEDED) - set(reader.fieldnames or ()):
-                raise InputError(f"{path} must have the columns {sorted(missing)}")
-            for row in reader:
-                if row.get("counts") != "false":
-                    yield reader.line_num, row
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise InputError(f"{path} must be a CSV file of clicks: {error}") from error
 
 
 def _click(row: Mapping[str, str]) -> tuple[tuple[int, int], Click]:

@@ -1,9 +1,9 @@
 """Clicked errors out of files: click CSVs in the layout of RClicks, and campaigns' click logs.
 
-A log is the CSV of `remask log export`. Its columns `instance`, `round`, `positive`, `x`, `y` and
-`mask_before` (with `height` and `width`) are read, and `counts` if it is there. The objects are an
-export of the same campaign, which calls its instances what the log calls them. All clicks of a
-round answer the mask that the round began with.
+A log is the CSV or Parquet of `remask log export`. Its columns `instance`, `round`, `positive`, `x`,
+`y` and `mask_before` (with `height` and `width`) are read, and `counts` if it is there. The objects
+are an export of the same campaign, which calls its instances what the log calls them. All clicks of
+a round answer the mask that the round began with.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from remask_bench.rclicks_file import MeasuredClick, read_clicks
 from remask_core.errors import InputError, NotFound
 from remask_core.rle_coco import CocoRle
 from remask_simulation.clickability import ErrorKind
+from remask_training.click_rows import read_click_rows
 
 __all__ = ["read_clicked_errors"]
 
@@ -35,7 +36,7 @@ def read_clicked_errors(
     """Return the errors that were clicked on, and how many clicks could not be used.
 
     Args:
-        files: CSVs of either kind; the header tells which.
+        files: CSVs of either kind, the header tells which; Parquet is a log.
         data: The data sets that hold the objects, as `open_set` takes them.
         masks: Folder of the masks that later clicks of RClicks' layout answer, see
             `clicked_errors`. A log brings its own.
@@ -57,6 +58,8 @@ def read_clicked_errors(
 
 
 def _is_log(path: Path) -> bool:
+    if path.suffix == ".parquet":
+        return True
     try:
         with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
             return {"instance", "round", "positive"} <= set(next(csv.reader(file), []))
@@ -94,27 +97,23 @@ def _read_log(
     """Return the errors of a log; what cannot be used is added to `left_out`."""
     clicks: defaultdict[tuple[str, int, ErrorKind], list[MeasuredClick]] = defaultdict(list)
     shown: dict[tuple[str, int, ErrorKind], CocoRle] = {}
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        if missing := [name for name in _COLUMNS if name not in (rows.fieldnames or ())]:
-            raise InputError(f"{path} must have the columns {missing}")
-        for cells in rows:
-            row = _Row(cells, f"{path}, line {rows.line_num}")
-            name = str(cells["instance"])
-            if "counts" in cells and not row.flag("counts"):
-                left_out["does not count"] += 1
-            elif name not in known:
-                left_out["no object"] += 1
-            elif not cells["mask_before"]:
-                left_out["no mask"] += 1
-            else:
-                kind: ErrorKind = "fn" if row.flag("positive") else "fp"
-                key = name, row.number("round"), kind
-                clicks[key].append(_click(row, known[name], kind))
-                shown[key] = {
-                    "size": [row.number("height"), row.number("width")],
-                    "counts": str(cells["mask_before"]),
-                }
+    for line, cells in read_click_rows(path, needed=_COLUMNS):
+        row = _Row(cells, f"{path}, line {line}")
+        name = cells["instance"]
+        if "counts" in cells and not row.flag("counts"):
+            left_out["does not count"] += 1
+        elif name not in known:
+            left_out["no object"] += 1
+        elif not cells["mask_before"]:
+            left_out["no mask"] += 1
+        else:
+            kind: ErrorKind = "fn" if row.flag("positive") else "fp"
+            key = name, row.number("round"), kind
+            clicks[key].append(_click(row, known[name], kind))
+            shown[key] = {
+                "size": [row.number("height"), row.number("width")],
+                "counts": cells["mask_before"],
+            }
     return [
         ClickedError(
             instance=known[name],

@@ -159,7 +159,7 @@ def rclicks(
 def clickmaps(
     data: DataSets,
     clicks: Annotated[
-        Path, typer.Option(help="CSV of measured clicks, or of `remask log export`.")
+        Path, typer.Option(help="CSV of measured clicks, or CSV or Parquet of `remask log export`.")
     ],
     masks: Annotated[
         Path | None,

@@ -49,8 +49,8 @@ def convnet(
     clicks: Annotated[
         Path | None,
         typer.Option(
-            help="CSV of `remask log export`: what annotators clicked on instances of the data "
-            "then takes the place of about half of the simulated clicks."
+            help="CSV or Parquet of `remask log export`: what annotators clicked on instances of "
+            "the data then takes the place of about half of the simulated clicks."
         ),
     ] = None,
     init: Annotated[

@@ -31,8 +31,8 @@ def clickability(
     clicks: Annotated[
         list[Path],
         typer.Option(
-            help="CSV of clicks in the layout of RClicks, or of `remask log export`; may be "
-            "repeated."
+            help="CSV of clicks in the layout of RClicks, or the CSV or Parquet of `remask log "
+            "export`; may be repeated."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for clickability.npz.")],

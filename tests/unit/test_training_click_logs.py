@@ -7,6 +7,7 @@ import pytest
 
 from remask_core.errors import InputError, NotFound
 from remask_core.types import Box, Click
+from remask_exports.tables import write_table
 from remask_training.click_logs import read_click_log, with_clicks
 from remask_training.crops import plain_crop
 from remask_training.prompting import add_clicks
@@ -92,10 +93,30 @@ def test_what_is_no_click_log_is_refused(tmp_path: Path, lines: tuple[str, ...],
         read_click_log(write(tmp_path / "c.csv", *lines))
 
 
+def test_a_parquet_log_says_what_the_csv_says(tmp_path: Path) -> None:
+    rows = [
+        {"image": "a.png", "instance": "1", "round": 2, "position": None, "x": 9.0, "y": 9.0}
+        | {"positive": True, "counts": True},
+        {"image": "a.png", "instance": "1", "round": 1, "position": 0, "x": 2.0, "y": 2.5}
+        | {"positive": False, "counts": True},
+        {"image": "a.png", "instance": "1", "round": 1, "position": 1, "x": 3.0, "y": 3.0}
+        | {"positive": True, "counts": False},
+    ]
+    columns = {"image": str, "instance": str, "round": int, "position": int, "x": float}
+    columns |= {"y": float, "positive": bool, "counts": bool}
+    for ending in ("csv", "parquet"):
+        write_table(rows, tmp_path / f"clicks.{ending}", columns=columns)
+
+    found = read_click_log(tmp_path / "clicks.parquet")
+
+    assert found == read_click_log(tmp_path / "clicks.csv")
+    assert found["a", "1"] == (Click(1.5, 2.0, False), Click(8.5, 8.5, True))
+
+
 def test_a_table_in_another_form_is_refused(tmp_path: Path) -> None:
     (tmp_path / "clicks.parquet").write_bytes(b"PAR1\xff\xfe\x00")
 
-    with pytest.raises(InputError, match="must be a CSV file"):
+    with pytest.raises(InputError, match="must be a Parquet file"):
         read_click_log(tmp_path / "clicks.parquet")
 
 
