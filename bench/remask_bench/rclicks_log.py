@@ -1,9 +1,9 @@
 """Clicked errors out of files: click CSVs in the layout of RClicks, and campaigns' click logs.
 
-A log is the CSV or Parquet of `remask log export`. Its columns `instance`, `round`, `positive`, `x`,
-`y` and `mask_before` (with `height` and `width`) are read, and `counts` if it is there. The objects
-are an export of the same campaign, which calls its instances what the log calls them. All clicks of
-a round answer the mask that the round began with.
+A log is the CSV or Parquet of `remask log export`. Its columns `instance`, `round`, `positive`,
+`x`, `y` and `mask_before` (with `height` and `width`) are read, and `counts` if it is there. The
+objects are an export of the same campaign, which calls its instances what the log calls them. All
+clicks of a round answer the mask that the round began with.
 """
 
 from __future__ import annotations
