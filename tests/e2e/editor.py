@@ -240,6 +240,12 @@ class Editor:
             " && [...annotation.names.values()].every(control => !control.selectedLabels?.length)"
         )
 
+    def choose_option(self, option: str) -> None:
+        """Choose from the only list of choices that the page has."""
+        self.page.click(".lsf-choices [data-testid=select-trigger]")
+        self.page.click(f"[data-slot=command-item][data-value='{option}']")
+        self._caused("annotation.results.some(r => r.type === 'choices' && r.hasValue)")
+
     def choose_region(self, region_id: str) -> None:
         """Choose a region in the list beside the image."""
         place = [region.id for region in self.regions()].index(region_id)

@@ -10,6 +10,7 @@ from studio import Studio
 
 from remask_core.rle_coco import decode_coco_rle
 from remask_core.types import Box, RgbImage
+from remask_label_config.painting_page import OTHER_CLASS
 from remask_rounds.campaign import Campaign, CampaignInstance
 from remask_rounds.campaign_store import CampaignStore
 from remask_rounds.gold import open_gold, read_gold
@@ -37,12 +38,14 @@ def test_a_stroke_of_the_brush_is_the_truth_without_choosing_anything_first(
     annotator.let_go()
     annotator.take_label("1", "Object")
     annotator.paint((250, 150, 250, 280))
+    annotator.choose_option(OTHER_CLASS)
     annotator.submit()
     found = read_gold(store, connection, CAMPAIGN.name)
 
     assert (1, 1) == (found.instances, found.painted)
-    counts = store.truths(CAMPAIGN.name)["cat_1"].counts
-    mask = decode_coco_rle({"size": list(shape_hw), "counts": counts})
+    truth = store.truths(CAMPAIGN.name)["cat_1"]
+    assert OTHER_CLASS == truth.label
+    mask = decode_coco_rle({"size": list(shape_hw), "counts": truth.counts})
     assert mask[200, 185:315].all()
     assert mask[155:275, 250].all()
     assert not mask[100].any()
