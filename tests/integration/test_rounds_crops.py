@@ -102,7 +102,8 @@ def photos(studio: Studio) -> Path:
 def test_what_was_cut_out_is_exported_where_it_was(
     studio: Studio, photos: Path, tmp_path: Path, *, addressed: bool
 ) -> None:
-    name = "addressed" if addressed else "uploaded"
+    # Other tests use the same Label Studio, and projects are found by their titles.
+    name = "cut, addressed" if addressed else "cut, uploaded"
     prefix = ["--image-prefix", f"/data/local-files/?d={photos.name}/"] if addressed else []
     access = ["--url", studio.url, "--api-key", studio.api_key, "--state", str(tmp_path), "--json"]
     source = ["--coco", str(photos / "boxes.json"), "--images", str(photos), *prefix]
