@@ -165,7 +165,7 @@ def png(
         bool, typer.Option("--binary", help="One PNG per instance instead of one per image.")
     ] = False,
 ) -> "Format[Any]":
-    """Write label maps, one per image, with an index that `remask bench --data` reads."""
+    """Write label maps, one per image, with an index that `remask bench noc --data` reads."""
     from remask_exports.png import BINARY_PNG, PNG
 
     return BINARY_PNG if binary else PNG

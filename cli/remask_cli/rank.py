@@ -102,7 +102,7 @@ def apply(
 ) -> None:
     """Predict the IoU of every instance, and write them in order.
 
-    `remask export --ranks` takes the file.
+    `remask export coco --ranks` and the other formats take the file.
     """
     import msgspec
 
