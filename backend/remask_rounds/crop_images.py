@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from remask_core.errors import InputError, NotFound
+from remask_core.geometry import window_of
 from remask_core.types import Box, RgbImage
 from remask_label_config.box_page import box_region, write_box_config
 from remask_label_config.prompts import PercentBox
@@ -198,8 +199,7 @@ def _check_size(pixels: RgbImage, instance: CampaignInstance) -> None:
 
 
 def _encoded(pixels: RgbImage, window: Box) -> bytes:
-    rows, columns = slice(int(window.y0), int(window.y1)), slice(int(window.x0), int(window.x1))
-    bgr = np.ascontiguousarray(pixels[rows, columns, ::-1])
+    bgr = np.ascontiguousarray(pixels[window_of(window)][..., ::-1])
     done, data = cv2.imencode(".jpg", bgr, _ENCODING)
     assert done
     return data.tobytes()

@@ -16,7 +16,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from remask_core.geometry import box_of_mask, clip_box, distance_inside, distance_to_outside
+from remask_core.geometry import (
+    box_of_mask,
+    clip_box,
+    distance_inside,
+    distance_to_outside,
+    window_of,
+)
 from remask_core.overlap import boundary_f, boundary_iou, iou
 from remask_core.types import BoolMask, Box, check_mask
 from remask_simulation.noise import approximate
@@ -185,7 +191,7 @@ def _measured(mask: BoolMask, reference: BoolMask) -> _Measures:
         shape_hw=(mask.shape[0], mask.shape[1]),
     )
     assert around is not None
-    window = slice(int(around.y0), int(around.y1)), slice(int(around.x0), int(around.x1))
+    window = window_of(around)
     drawn, true = _Shape(mask[window]), _Shape(reference[window])
     outward, normals = _outward(drawn, true)
     growth_px, shift_px = _fitted(outward, normals)

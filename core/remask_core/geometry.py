@@ -24,6 +24,7 @@ __all__ = [
     "largest_part",
     "parts",
     "scale_box",
+    "window_of",
 ]
 
 Distances: TypeAlias = npt.NDArray[np.float32]
@@ -37,6 +38,11 @@ def box_of_mask(mask: BoolMask) -> Box | None:
         return None
     x, y, width, height = cv2.boundingRect(_as_bytes(mask))
     return Box(x, y, x + width, y + height) if width else None
+
+
+def window_of(box: Box) -> tuple[slice, slice]:
+    """Return the rows and columns of a box on whole pixels, to take them out of an image."""
+    return slice(int(box.y0), int(box.y1)), slice(int(box.x0), int(box.x1))
 
 
 def boxes_iou(a: Box, b: Box) -> float:
@@ -146,7 +152,7 @@ def distance_inside(mask: BoolMask) -> Distances:
     depths: Distances = np.zeros(mask.shape, np.float32)
     box = box_of_mask(mask)
     if box is not None:
-        window = slice(int(box.y0), int(box.y1)), slice(int(box.x0), int(box.x1))
+        window = window_of(box)
         depths[window] = distance_to_outside(np.pad(mask[window], 1))[1:-1, 1:-1]
     return depths
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from remask_core.geometry import window_of
 from remask_core.types import BoolMask, Box
 from remask_label_config.bodies import Region
 
@@ -99,6 +100,4 @@ class Instance:
     @property
     def area(self) -> int:
         """The number of the mask's pixels."""
-        box = self.tight
-        x0, y0, x1, y1 = (int(edge) for edge in (box.x0, box.y0, box.x1, box.y1))
-        return int(np.count_nonzero(self.mask[y0:y1, x0:x1]))
+        return int(np.count_nonzero(self.mask[window_of(self.tight)]))

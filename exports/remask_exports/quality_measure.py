@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from remask_core.geometry import box_of_mask
+from remask_core.geometry import box_of_mask, window_of
 from remask_core.overlap import iou
 from remask_core.processes import map_in_order
 from remask_core.rle_coco import decode_coco_rle
@@ -283,9 +283,8 @@ def _aims(
     box = box_of_mask(before | reference)
     if box is None:
         return tuple(Aim(click.positive, None, 0) for click in visit.clicks), ()
-    x0, y0 = int(box.x0), int(box.y0)
-    window = slice(y0, int(box.y1)), slice(x0, int(box.x1))
-    clicks = [Click(click.x - x0, click.y - y0, click.positive) for click in visit.clicks]
+    window = window_of(box)
+    clicks = [Click(click.x - box.x0, click.y - box.y0, click.positive) for click in visit.clicks]
     return aims_of(clicks, before[window], reference[window])
 
 

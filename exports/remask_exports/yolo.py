@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from remask_core.geometry import box_of_mask
+from remask_core.geometry import box_of_mask, window_of
 from remask_core.types import BoolMask
 from remask_exports.instances import Instance
 from remask_exports.writing import Categories, Format
@@ -98,10 +98,9 @@ def outline(mask: BoolMask) -> _Points:
     """
     box = box_of_mask(mask)
     assert box is not None
-    x0, y0 = int(box.x0), int(box.y0)
-    window = np.ascontiguousarray(mask[y0 : int(box.y1), x0 : int(box.x1)]).view(np.uint8)
+    window = np.ascontiguousarray(mask[window_of(box)]).view(np.uint8)
     found, _ = cv2.findContours(window, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    corner = np.array([x0, y0])
+    corner = np.array([int(box.x0), int(box.y0)])
     return _joined([np.asarray(ring, np.int64).reshape(-1, 2) + corner for ring in found])
 
 

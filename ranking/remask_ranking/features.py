@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from remask_core.errors import ClickOutsideImage, InputError
-from remask_core.geometry import box_of_mask, clip_box
+from remask_core.geometry import box_of_mask, clip_box, window_of
 from remask_core.overlap import iou
 from remask_core.types import BoolMask, Box, Click, check_mask
 
@@ -120,7 +120,7 @@ def click_distances(mask: BoolMask, clicks: Sequence[Click]) -> Features:
     # One pixel around the mask is enough to hold everything that touches it. What lies beyond
     # the border of the image is outside the mask.
     x0, y0 = int(box.x0) - 1, int(box.y0) - 1
-    window = np.pad(mask[int(box.y0) : int(box.y1), int(box.x0) : int(box.x1)], 1).view(np.uint8)
+    window = np.pad(mask[window_of(box)], 1).view(np.uint8)
     inner = cv2.subtract(window, cv2.erode(window, _CROSS, borderValue=0))
     outer = cv2.subtract(cv2.dilate(window, _CROSS, borderValue=0), window)
     inside = mask[rows, columns]

@@ -12,7 +12,7 @@ from remask_cli.demo.photos import Photo
 from remask_cli.demo.project import DemoProject
 from remask_cli.demo.prompts import box_prompt, click_prompt
 from remask_core.errors import Unavailable
-from remask_core.geometry import distance_inside
+from remask_core.geometry import distance_inside, window_of
 from remask_core.rle_ls import decode_ls_rle
 from remask_core.types import BoolMask, Box, Click
 from remask_label_config import parse_labelling_config
@@ -96,7 +96,7 @@ def _mask(answer: list[dict[str, Any]], photo: Photo, *, after: str) -> tuple[st
 def _missing_point(mask: BoolMask, box: Box) -> Click:
     """Return a positive click in the middle of the largest piece of the box outside the mask."""
     missing = np.zeros_like(mask)
-    rows, columns = slice(int(box.y0), int(box.y1)), slice(int(box.x0), int(box.x1))
-    missing[rows, columns] = ~mask[rows, columns]
+    inside = window_of(box)
+    missing[inside] = ~mask[inside]
     y, x = np.unravel_index(int(np.argmax(distance_inside(missing))), mask.shape)
     return Click(float(x), float(y), positive=True)
