@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from remask_rounds.campaign import CampaignInstance
     from remask_service.sources import ImageSource
 
-__all__ = ["open_image_source", "pixels_from"]
+__all__ = ["open_image_source", "pixels_from", "read_image"]
 
 
 @contextmanager
@@ -47,10 +47,11 @@ def open_image_source(
 
 def pixels_from(source: ImageSource) -> Callable[[CampaignInstance], RgbImage]:
     """Return what gives the pixels of an instance's image, as a browser shows it."""
+    return lambda instance: read_image(source, instance.image, task_id=instance.source_task)
+
+
+def read_image(source: ImageSource, address: str, *, task_id: int | None = None) -> RgbImage:
+    """Return the pixels of the image at an address, as a browser shows it."""
     from remask_core.images import decode_image
 
-    def pixels_of(instance: CampaignInstance) -> RgbImage:
-        file = source.fetch(instance.image, task_id=instance.source_task).path
-        return decode_image(file.read_bytes())
-
-    return pixels_of
+    return decode_image(source.fetch(address, task_id=task_id).path.read_bytes())

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from remask_cli.images import open_image_source
+from remask_cli.images import open_image_source, read_image
 from remask_cli.options import ApiKey, Name, State, Url
 from remask_cli.progress import progress_bars
 from remask_cli.state import open_campaigns
@@ -129,16 +130,8 @@ def _held_out(table: Path) -> dict[str, float]:
 @contextmanager
 def _images(state: str | None, url: str, api_key: str, *, wanted: bool) -> Iterator[ImageOf | None]:
     """Give what gets the image at an address, as the service would; None if not `wanted`."""
-    from remask_core.images import decode_image
-    from remask_core.types import RgbImage
-
     if not wanted:
         yield None
         return
     with open_image_source(state, url, api_key or None) as source:
-
-        def image_of(address: str) -> RgbImage:
-            found = source.fetch(address, task_id=None)
-            return decode_image(found.path.read_bytes())
-
-        yield image_of
+        yield partial(read_image, source)
