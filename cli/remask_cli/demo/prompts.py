@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from remask_core.types import Box, Click
 from remask_label_config.config import Control, ImageControls
+from remask_label_config.prompts import PercentBox
 
 __all__ = ["box_prompt", "click_prompt"]
 
@@ -14,14 +17,7 @@ def box_prompt(
     box: Box, label: str, *, prompt_id: str, controls: ImageControls, shape_hw: tuple[int, int]
 ) -> dict[str, Any]:
     """Return the region that the editor makes of a box drawn with the rectangle tool."""
-    height, width = shape_hw
-    value = {
-        "x": 100 * box.x0 / width,
-        "y": 100 * box.y0 / height,
-        "width": 100 * box.width / width,
-        "height": 100 * box.height / height,
-        "rotation": 0,
-    }
+    value = msgspec.to_builtins(PercentBox.of_box(box, shape_hw))
     return _region(prompt_id, controls, controls.rectangles, label, value, shape_hw)
 
 
