@@ -166,13 +166,13 @@ def read_gold(
     for owner, some in visits.items():
         painted = _by_person(some)
         if painted and owner in known:
-            by_person = [
-                Truth(owner, one.painted, f"by {one.annotator}", labels[one.annotation])
-                for one in painted
-                if one.painted is not None
-            ]
-            truths.append(replace(by_person[-1], source="painted"))
-            truths += [one for one, by in zip(by_person, painted, strict=True) if by.annotator]
+            for one in painted:
+                assert one.painted is not None
+                truth = Truth(owner, one.painted, "painted", labels[one.annotation])
+                if one.annotator is not None:
+                    truths.append(replace(truth, source=f"by {one.annotator}"))
+            # The last of them, which was changed last.
+            truths.append(truth)
             agreements += _agreements(known[owner], painted)
     store.put_truths(name, truths)
     done = {truth.instance for truth in truths}
