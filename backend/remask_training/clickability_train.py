@@ -24,10 +24,10 @@ from remask_models.clickability import NET
 from remask_models.clickability_net import ClickNet
 from remask_models.convnet import WEIGHTS, load_network
 from remask_models.convnet_file import write_weights
-from remask_models.convnet_memory import keep_memory
 from remask_models.device import resolve_device
 from remask_models.weights import digest, stamp
 from remask_training.clickability_lessons import ClickLesson, Target, target_of
+from remask_training.memory import keep_memory
 from remask_training.samples import held_out
 from remask_training.tensors import image_tensor
 

@@ -20,13 +20,13 @@ import torch
 from torch import Tensor, nn
 
 from remask_models.convnet_file import read_header
-from remask_models.convnet_memory import keep_memory
 from remask_models.convnet_prompts import CLICK_RADIUS, NEGATIVE, POSITIVE
 from remask_models.device import resolve_device
 from remask_training.batches import find_folders, load_pool
 from remask_training.config import CONFIGS
 from remask_training.curves import Curves
 from remask_training.loop import Report, Run, train
+from remask_training.memory import keep_memory
 from remask_training.samples import read_folder
 from remask_training.start import HELD_OUT, initial_network, mixed
 

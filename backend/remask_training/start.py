@@ -16,7 +16,6 @@ import torch
 from remask_core.errors import InputError, NotFound, WrongState
 from remask_models.convnet import WEIGHTS, load_network
 from remask_models.convnet_encoder import encoder_from_deeplab
-from remask_models.convnet_memory import keep_memory
 from remask_models.convnet_net import ConvNet
 from remask_models.device import resolve_device
 from remask_training.batches import find_folders, load_pool
@@ -25,6 +24,7 @@ from remask_training.click_logs import read_click_log
 from remask_training.config import CONFIGS, use_of
 from remask_training.curves import Curves
 from remask_training.loop import Report, Run, train
+from remask_training.memory import keep_memory
 from remask_training.samples import Sample, held_out, read_folder
 
 __all__ = ["HELD_OUT", "calibrate_convnet", "initial_network", "mixed", "train_convnet"]
