@@ -8,7 +8,7 @@ import numpy as np
 
 from remask_core.rle_coco import encode_coco_rle
 from remask_core.types import BoolMask, Box
-from remask_rounds.campaign import (
+from remask_storage.campaign import (
     Campaign,
     CampaignInstance,
     Mask,
@@ -19,7 +19,7 @@ from remask_rounds.campaign import (
     Visit,
     instance_id,
 )
-from remask_rounds.campaign_store import CampaignStore
+from remask_storage.campaign_store import CampaignStore
 
 SHAPE = (60, 80)
 NAME = "cats"

@@ -23,8 +23,8 @@ from fakes import ToySegmenter
 from remask_core.rle_ls import decode_ls_rle
 from remask_core.types import BoolMask, RgbImage
 from remask_label_config import decode_predict
-from remask_label_config.write import write_labelling_config
-from remask_service.predictor import AnswerRecord, Limits, Predictor, StoredImage
+from remask_label_config.pages.live import write_labelling_config
+from remask_service.predict.predictor import AnswerRecord, Limits, Predictor, StoredImage
 from remask_worker.calls import Engine
 from remask_worker.thread_engine import ThreadEngine
 

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from remask_campaigns.rounds.mask_jobs import MaskJob, NoMask
 from remask_core.errors import NotFound
 from remask_core.history import prompts_of
 from remask_core.rle_coco import decode_coco_rle, encode_coco_rle
 from remask_core.types import Box
-from remask_rounds.campaign import CampaignInstance, Mask
-from remask_rounds.label_studio import ProjectRef
-from remask_rounds.mask_jobs import MaskJob, NoMask
+from remask_label_studio.client import ProjectRef
+from remask_storage.campaign import CampaignInstance, Mask
 
 SHAPE_HW = (40, 50)
 

@@ -9,7 +9,9 @@ import numpy as np
 
 from remask_core.rle_coco import encode_coco_rle
 from remask_core.types import BoolMask, Box, Click
-from remask_rounds.campaign import (
+from remask_masks.error_regions import error_regions
+from remask_simulation.annotators import Annotator, visit
+from remask_storage.campaign import (
     Campaign,
     CampaignInstance,
     Mask,
@@ -19,9 +21,7 @@ from remask_rounds.campaign import (
     Visit,
     instance_id,
 )
-from remask_rounds.campaign_store import CampaignStore
-from remask_simulation.annotators import Annotator, visit
-from remask_simulation.regions import error_regions
+from remask_storage.campaign_store import CampaignStore
 
 ROUND_S = 86_400.0
 

@@ -19,7 +19,7 @@ from remask_cli.demo.label_studio import (
 )
 from remask_cli.demo.programs import HOST
 from remask_core.errors import NotFound
-from remask_rounds.label_studio import Connection, connect
+from remask_label_studio.client import Connection, connect
 
 ACCOUNT = Account(email="annotator@example.com", password="a-long-password")
 

@@ -15,6 +15,7 @@ import numpy as np
 from playwright.sync_api import Browser, sync_playwright
 from rich.console import Console
 
+from remask_campaigns.rounds.tasks import task_of
 from remask_cli.demo.backend import default_model, start_backend
 from remask_cli.demo.campaign import run_main_job
 from remask_cli.demo.label_studio import (
@@ -30,11 +31,10 @@ from remask_cli.demo.session import ACCOUNT
 from remask_core.rle_coco import decode_coco_segmentation, encode_coco_rle
 from remask_core.rle_ls import decode_ls_rle
 from remask_core.types import BoolMask, Click
-from remask_label_config.round_page import write_round_config
-from remask_rounds.campaign import Campaign, CampaignInstance, Mask
-from remask_rounds.label_studio import BackendAddress, Connection, connect
-from remask_rounds.round_tasks import task_of
+from remask_label_config.pages.round import write_round_config
+from remask_label_studio.client import BackendAddress, Connection, connect
 from remask_simulation.clicks import baseline_click, region_clicks
+from remask_storage.campaign import Campaign, CampaignInstance, Mask
 
 ROOT = Path(__file__).parent.parent
 IMAGES = ROOT / "docs" / "images"

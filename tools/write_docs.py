@@ -1,7 +1,9 @@
-"""Write the generated pages, docs/cli.md and docs/settings.md; --check compares them instead."""
+"""Write the generated pages: commands, settings, the floor plan. With --check, compare them."""
 
 from __future__ import annotations
 
+import importlib
+import re
 import sys
 from collections.abc import Callable, Iterator
 from inspect import cleandoc
@@ -13,7 +15,8 @@ import typer.main
 from remask_cli.main import app
 from remask_service.settings import settings_markdown
 
-DOCS = Path(__file__).parent.parent / "docs"
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
 CLI_HEAD = """\
 # Commands
 
@@ -80,7 +83,43 @@ def _metavar(argument: Any) -> str:
     return str(argument.metavar or argument.name.upper())
 
 
-PAGES: dict[str, Callable[[], str]] = {"cli.md": cli_markdown, "settings.md": settings_markdown}
+def floors(pyproject: str) -> list[list[str]]:
+    """Return the packages of each floor, the top floor first, as import-linter reads them."""
+    layers = re.search(r"^layers = \[(.*?)^\]", pyproject, re.DOTALL | re.MULTILINE)
+    assert layers is not None
+    return [floor.split(" | ") for floor in re.findall(r'"([^"]+)"', layers.group(1))]
+
+
+def floor_plan(pyproject: str) -> str:
+    """Return a table of every package, its wing and what it is, one floor after the other."""
+    wheel = re.search(r"^packages = \[(.*?)^\]", pyproject, re.DOTALL | re.MULTILINE)
+    assert wheel is not None
+    wings = {path.split("/")[1]: path.split("/")[0] for path in re.findall(r'"([^"]+)"', wheel[1])}
+    rows = ["| floor | wing | package | what it is |", "|---|---|---|---|"]
+    plan = floors(pyproject)
+    for number, packages in enumerate(plan):
+        for package in packages:
+            about = cleandoc(importlib.import_module(package).__doc__ or "").split("\n")[0]
+            floor = len(plan) - 1 - number
+            rows.append(f"| {floor} | `{wings[package]}` | `{package}` | {about} |")
+    return "\n".join(rows) + "\n"
+
+
+def architecture_markdown() -> str:
+    """Return docs/architecture/README.md with its floor plan written anew."""
+    page = (DOCS / "architecture" / "README.md").read_text()
+    plan = floor_plan((ROOT / "pyproject.toml").read_text())
+    start, end = "<!-- floor plan: written by `make docs` -->\n", "<!-- end of floor plan -->"
+    before, _, rest = page.partition(start)
+    _, _, after = rest.partition(end)
+    return f"{before}{start}{plan}{end}{after}"
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "cli.md": cli_markdown,
+    "settings.md": settings_markdown,
+    "architecture/README.md": architecture_markdown,
+}
 
 
 def main(arguments: list[str]) -> int:

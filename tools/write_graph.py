@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch.export import Dim
 
-from remask_models.convnet import WEIGHTS, load_network
-from remask_models.convnet_onnx import GRAPH
+from remask_models.convnet.loading import WEIGHTS, load_network
+from remask_models.convnet.onnx_runtime import GRAPH
 
 # The newest whose group norm keeps its weights' names; ONNX Runtime 1.20 knows it.
 _OPSET = 21

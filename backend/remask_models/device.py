@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import torch
+import ctypes
+from typing import TYPE_CHECKING
 
 from remask_core.errors import InputError
 
-__all__ = ["resolve_device"]
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["has_cuda_driver", "resolve_device"]
 
 
 def resolve_device(device: str) -> torch.device:
@@ -15,6 +19,8 @@ def resolve_device(device: str) -> torch.device:
     Raises:
         InputError: The word is another one, or this machine has no such device.
     """
+    import torch
+
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -29,3 +35,12 @@ def resolve_device(device: str) -> torch.device:
             f"{torch.cuda.device_count()} CUDA devices here"
         )
     return found
+
+
+def has_cuda_driver() -> bool:
+    """Whether the library of NVIDIA's driver can be opened; CUDA does not work without it."""
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True

@@ -66,7 +66,7 @@ def _convnet_weights(given: Path | None, model_dir: Path | None) -> Path | None:
 
 
 def _load_convnet(weights: Path | None, device: str) -> Segmenter:
-    from remask_models.convnet import load_convnet
+    from remask_models.convnet.loading import load_convnet
 
     return load_convnet(weights, device=device)
 

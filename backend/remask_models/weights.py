@@ -25,7 +25,7 @@ __all__ = [
     "verify",
 ]
 
-BUNDLED_CONVNET = Path(__file__).parent / "convnet_data" / "convnet.npz"
+BUNDLED_CONVNET = Path(__file__).parent / "convnet" / "data" / "convnet.npz"
 """Where the weights of the bundled network lie inside the package."""
 
 _SIDECAR_FROM_BYTES = 64 * 2**20

@@ -9,7 +9,7 @@ from typing import Any, TextIO, cast
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-from remask_service.records import AnswerRecord
+from remask_service.predict.records import AnswerRecord
 
 __all__ = ["gunicorn_logging", "log_answer", "make_log"]
 

@@ -11,18 +11,18 @@ from contextlib import contextmanager
 import httpx
 from structlog.typing import FilteringBoundLogger
 
+from remask_images.image_source import Images, open_images
 from remask_label_config.bodies import PredictRequest
-from remask_rounds.campaign_store import CampaignStore
-from remask_rounds.click_log import ClickLog
-from remask_rounds.store import Store
-from remask_service.campaign_events import CampaignEvents
-from remask_service.click_rows import prompt_rows
-from remask_service.images import Images, open_images
 from remask_service.logs import log_answer
-from remask_service.metrics import Metrics
-from remask_service.predictor import Predictor, PredictResponse
-from remask_service.records import AnswerRecord
+from remask_service.predict.click_rows import prompt_rows
+from remask_service.predict.predictor import Predictor, PredictResponse
+from remask_service.predict.records import AnswerRecord
 from remask_service.settings import Settings
+from remask_service.web.campaign_webhooks import CampaignEvents
+from remask_service.web.metrics import Metrics
+from remask_storage.campaign_store import CampaignStore
+from remask_storage.click_log import ClickLog
+from remask_storage.database import Store
 from remask_worker.calls import Engine, Overloaded
 from remask_worker.child_engine import ChildEngine
 from remask_worker.settings import WorkerSettings

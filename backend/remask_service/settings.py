@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from platformdirs import user_state_path
 
 from remask_core.errors import InputError
-from remask_service.addresses import shown
+from remask_images.addresses import shown
 
 __all__ = ["Settings", "settings_markdown"]
 

@@ -20,7 +20,7 @@ from remask_core.errors import RemaskError
 from remask_core.types import Segmenter
 from remask_models.registry import load
 from remask_worker.calls import Answer
-from remask_worker.loop import DeviceLoop
+from remask_worker.scheduler import DeviceLoop
 from remask_worker.settings import WorkerSettings
 from remask_worker.wire import (
     Answered,

@@ -7,7 +7,8 @@ worker opens `image_path` itself, and the mask leaves it encoded.
 
 from __future__ import annotations
 
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from enum import IntEnum
 from hashlib import blake2b
 from typing import Literal, Protocol
@@ -19,7 +20,6 @@ from remask_core.history import Step
 
 __all__ = [
     "Answer",
-    "BadImage",
     "Call",
     "Engine",
     "Expired",
@@ -30,6 +30,7 @@ __all__ = [
     "PoisonCall",
     "WorkerDied",
     "history_keys",
+    "wait_for",
 ]
 
 
@@ -165,12 +166,6 @@ class PoisonCall(InputError):
     code = "poison-call"
 
 
-class BadImage(InputError):
-    """The image file cannot be decoded, is too large, or is gone."""
-
-    code = "bad-image"
-
-
 class Engine(Protocol):
     """Whatever answers calls: a thread in tests, the supervised child, a Ray deployment."""
 
@@ -187,3 +182,24 @@ class Engine(Protocol):
 
     def close(self, *, grace_s: float = 10.0) -> None:
         """Stop taking calls, let running ones finish for `grace_s`, stop the child."""
+
+
+_GRACE_S = 0.5
+"""The engine is the one to tell that a deadline passed; only then do we."""
+
+
+def wait_for(future: Future[Answer], *, timeout_s: float) -> Answer:
+    """Return the future's answer.
+
+    Raises:
+        Expired: There is none after `timeout_s` seconds and the call is dropped, or the engine
+            was closed.
+        RemaskError: What the future raises.
+    """
+    try:
+        return future.result(timeout=max(0.0, timeout_s) + _GRACE_S)
+    except FutureTimeoutError as error:
+        future.cancel()
+        raise Expired(f"the call was not answered within {timeout_s:.1f} s") from error
+    except CancelledError as error:
+        raise Expired("the call was dropped because the engine closes") from error

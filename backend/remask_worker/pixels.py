@@ -8,11 +8,10 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from remask_core.errors import InputError
+from remask_core.errors import BadImage, InputError
 from remask_core.images import decode_image
 from remask_core.rle_ls import encode_ls_rle_bytes
 from remask_core.types import BoolMask, RgbImage
-from remask_worker.calls import BadImage
 
 __all__ = ["encode_mask", "read_image"]
 

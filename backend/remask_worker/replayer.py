@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from remask_core.errors import InputError
 from remask_core.history import prompts_of, resume
+from remask_core.lru import ByteLru
 from remask_core.rle_ls import decode_ls_rle
 from remask_core.types import Candidate, Embedding, Logits, Pause, Prompt, Segmenter
 from remask_worker.calls import Call
 from remask_worker.lanes import Job
-from remask_worker.lru import ByteLru
 
 __all__ = ["Replayer"]
 

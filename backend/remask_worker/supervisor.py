@@ -17,9 +17,9 @@ from contextlib import suppress
 from queue import SimpleQueue
 
 from remask_core.errors import RemaskError, Unavailable
+from remask_worker.answer_cache import settle
 from remask_worker.calls import Answer, Call, Expired, Health, WorkerDied
-from remask_worker.desk import settle
-from remask_worker.docket import Docket, Entry
+from remask_worker.in_flight import Docket, Entry
 from remask_worker.settings import WorkerSettings
 from remask_worker.wire import (
     Answered,

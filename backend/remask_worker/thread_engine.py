@@ -9,7 +9,7 @@ from concurrent.futures import Future, wait
 from remask_core.errors import Unavailable
 from remask_core.types import Segmenter
 from remask_worker.calls import Answer, Call, Health
-from remask_worker.loop import DeviceLoop, DeviceLost
+from remask_worker.scheduler import DeviceLoop, DeviceLost
 from remask_worker.settings import WorkerSettings
 
 __all__ = ["ThreadEngine"]

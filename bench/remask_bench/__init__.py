@@ -1,1 +1,1 @@
-"""Benchmarks: interactive segmentation, load, side-by-side timings."""
+"""Timings beside what a user would pick instead, and load tests that check every answer."""

@@ -15,18 +15,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from remask_campaigns.create import tasks_of
+from remask_campaigns.rounds.advance import advance
+from remask_campaigns.rounds.engine_masks import EngineMasks
+from remask_campaigns.rounds.tasks import answer_of
 from remask_core.errors import InputError
+from remask_core.progress import Told, nobody
 from remask_core.types import Box
+from remask_images.image_store import StoredImage
+from remask_label_studio.client import Connection
 from remask_reports.page import Column, Table
-from remask_rounds.advance import advance
-from remask_rounds.campaign import Campaign, CampaignInstance, PlacedClick, instance_id
-from remask_rounds.campaign_store import CampaignStore
-from remask_rounds.create import tasks_of
-from remask_rounds.label_studio import Connection
-from remask_rounds.progress import Told, nobody
-from remask_rounds.round_tasks import answer_of
-from remask_service.campaign_masks import EngineMasks
-from remask_service.sources import StoredImage
+from remask_storage.campaign import Campaign, CampaignInstance, PlacedClick, instance_id
+from remask_storage.campaign_store import CampaignStore
 from remask_worker.child_engine import ChildEngine
 from remask_worker.settings import WorkerSettings
 

@@ -17,8 +17,8 @@ import numpy as np
 from remask_core.rle_coco import decode_coco_rle
 from remask_core.rle_ls import encode_ls_rle
 from remask_core.types import BoolMask
-from remask_exports.coco import COCO
 from remask_exports.export import export
+from remask_exports.formats.coco import COCO
 from remask_reports.page import Column, Table
 
 __all__ = [

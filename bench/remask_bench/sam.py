@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from segment_anything import SamPredictor
 
+from remask_core.lru import ByteLru
 from remask_core.types import BoolMask, Click, Embedding, Prompt, RgbImage
 from remask_models.sam import SamSegmenter, random_sam
-from remask_worker.lru import ByteLru
 
 __all__ = ["SamRow", "compare_sam"]
 

@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import subprocess
-import sys
+import sysconfig
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,8 @@ from remask_core.errors import Unavailable
 __all__ = ["Server", "served"]
 
 _START_S = 60.0
-_COMMAND = "import sys; from remask_cli.main import main; sys.exit(main())"
+_COMMAND = Path(sysconfig.get_path("scripts")) / "remask"
+"""The installed command: a benchmark starts the service as a user does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def served(model: str, folder: Path) -> Iterator[Server]:
     log = folder / "serve.log"
     with log.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, "-c", _COMMAND, *arguments],
+            [_COMMAND, *arguments],
             env=environ,
             stdout=file,
             stderr=subprocess.STDOUT,

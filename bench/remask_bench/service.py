@@ -16,7 +16,7 @@ import numpy as np
 
 from remask_bench.checkable import CheckableSegmenter
 from remask_bench.served import Server, served
-from remask_bench.typist import Exchange, Typist
+from remask_bench.simulated_editor import Exchange, Typist
 from remask_core.rle_ls import encode_ls_rle_bytes
 from remask_core.types import Click, Prompt
 

@@ -43,7 +43,7 @@ def write(
 
     Example: `remask config write --class cat --class dog --policy policy.txt --out live.xml`
     """
-    from remask_label_config.write import write_labelling_config
+    from remask_label_config.pages.live import write_labelling_config
 
     xml = write_labelling_config(
         classes,

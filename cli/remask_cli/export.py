@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from remask_cli.options import ApiKey, Url
-from remask_cli.printing import print_json
-from remask_cli.progress import progress_bars, progress_count
+from remask_terminal.options import ApiKey, Url
+from remask_terminal.printing import print_json
+from remask_terminal.progress import progress_bars, progress_count
 
 if TYPE_CHECKING:
+    from remask_exports.formats.writer import Format
     from remask_exports.manifest import Manifest
-    from remask_exports.writing import Format
 
 __all__ = ["app"]
 
@@ -141,7 +141,7 @@ def coco(
     """Write one COCO JSON file, masks as RLE with predicted IoU, rank and clicks."""
     from dataclasses import replace
 
-    from remask_exports.coco import COCO, read_categories
+    from remask_exports.formats.coco import COCO, read_categories
 
     return COCO if categories is None else replace(COCO, known=read_categories(categories))
 
@@ -154,7 +154,7 @@ def openimages(
     ] = None,
 ) -> "Format[Any]":
     """Write the CSV of Open Images V5 with its clicks, and a PNG mask for each instance."""
-    from remask_exports.openimages import open_images, read_label_names
+    from remask_exports.formats.open_images import open_images, read_label_names
 
     return open_images(None if labels is None else read_label_names(labels))
 
@@ -166,7 +166,7 @@ def png(
     ] = False,
 ) -> "Format[Any]":
     """Write label maps, one per image, with an index that `remask bench noc --data` reads."""
-    from remask_exports.png import BINARY_PNG, PNG
+    from remask_exports.formats.png import BINARY_PNG, PNG
 
     return BINARY_PNG if binary else PNG
 
@@ -174,7 +174,7 @@ def png(
 @_command(epilog="Example: `remask export yolo export.json --out yolo --class cat --class dog`")
 def yolo() -> "Format[Any]":
     """Write YOLO segmentation labels, parts and holes joined into one polygon."""
-    from remask_exports.yolo import YOLO
+    from remask_exports.formats.yolo import YOLO
 
     return YOLO
 
@@ -182,7 +182,7 @@ def yolo() -> "Format[Any]":
 @_command(epilog="Example: `remask export parquet export.json --out table --ranks ranks.csv`")
 def parquet() -> "Format[Any]":
     """Write one Parquet table: a row per instance, its mask as packed COCO RLE."""
-    from remask_exports.parquet import PARQUET
+    from remask_exports.formats.parquet import PARQUET
 
     return PARQUET
 
@@ -202,7 +202,7 @@ def labelstudio(
     The new project takes the labelling config of the old one; its Data Manager sorts by
     `predicted_iou` or `rank`.
     """
-    from remask_exports.labelstudio import LABEL_STUDIO, LABEL_STUDIO_ANNOTATIONS
+    from remask_exports.formats.label_studio import LABEL_STUDIO, LABEL_STUDIO_ANNOTATIONS
 
     return LABEL_STUDIO_ANNOTATIONS if annotations else LABEL_STUDIO
 
@@ -225,7 +225,7 @@ def fetch(
     from functools import partial
 
     from remask_exports.fetch import fetch as fetch_project
-    from remask_rounds.label_studio import connect
+    from remask_label_studio.client import connect
 
     with progress_bars() as told, connect(url, api_key) as connection:
         count = fetch_project(

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from remask_cli.state import settings_with
+from remask_service.state import settings_with
 
 if TYPE_CHECKING:
     from remask_core.types import RgbImage
-    from remask_rounds.campaign import CampaignInstance
-    from remask_service.sources import ImageSource
+    from remask_images.image_source import ImageSource
+    from remask_storage.campaign import CampaignInstance
 
 __all__ = ["open_image_source", "pixels_from", "read_image"]
 
@@ -30,7 +30,7 @@ def open_image_source(
     """
     import httpx
 
-    from remask_service.images import open_images
+    from remask_images.image_source import open_images
     from remask_service.logs import make_log
 
     settings = settings_with(state)

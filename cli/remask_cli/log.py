@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from remask_cli.options import Json, State
-from remask_cli.state import open_campaigns, settings_with
 from remask_core.errors import InputError
+from remask_service.state import open_campaigns, settings_with
+from remask_terminal.options import Json, State
 
 __all__ = ["app"]
 
@@ -50,8 +50,8 @@ def export(
 
     import msgspec
 
-    from remask_exports.click_rows import write_clicks, write_live_prompts
-    from remask_rounds.store import Store
+    from remask_exports.click_table import write_clicks, write_live_prompts
+    from remask_storage.database import Store
 
     if live != (name is None):
         raise InputError("`name` of a campaign must be given, or else --live")

@@ -1,52 +1,57 @@
-"""The command `remask`: every noun's commands, and how errors leave the program."""
+"""The command `remask`: the commands of every noun, and the exit code of every error.
+
+Commands of the research packages are found by their entry points (`remask.commands` in
+pyproject.toml), so that this package imports none of them. A team's own package adds commands in
+the same way: an entry point names a noun and a `typer.Typer`; where the noun exists already, the
+commands join it.
+"""
 
 from __future__ import annotations
 
 import sys
+from importlib.metadata import entry_points
 
 import typer
 
-from remask_cli import (
-    bench,
-    campaign,
-    clicks,
-    config,
-    demo,
-    evaluate,
-    export,
-    log,
-    models,
-    noise,
-    rank,
-    report,
-    serve,
-    train,
-)
+from remask_cli import campaign, config, demo, export, log, models, rank, report, serve
 from remask_core.errors import InputError, RemaskError
 
 __all__ = ["app", "main"]
 
-app = typer.Typer(
-    name="remask",
-    help="A Label Studio ML backend for instance masks: a box becomes a mask, a click mends it.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-)
-serve.register(app)
-demo.register(app)
-report.register(app)
-app.add_typer(config.app, name="config")
-app.add_typer(models.app, name="models")
-app.add_typer(noise.app, name="noise")
-app.add_typer(evaluate.app, name="eval")
-app.add_typer(train.app, name="train")
-app.add_typer(bench.app, name="bench")
-app.add_typer(clicks.app, name="clicks")
-app.add_typer(campaign.app, name="campaign")
-app.add_typer(log.app, name="log")
-app.add_typer(rank.app, name="rank")
-app.add_typer(export.app, name="export")
+_GROUP = "remask.commands"
+
+
+def _assemble() -> typer.Typer:
+    app = typer.Typer(
+        name="remask",
+        help="A Label Studio ML backend for instance masks: "
+        "a box becomes a mask, a click mends it.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="markdown",
+    )
+    for command in (serve, demo, report):
+        command.register(app)
+    nouns = {
+        "config": config.app,
+        "models": models.app,
+        "campaign": campaign.app,
+        "log": log.app,
+        "rank": rank.app,
+        "export": export.app,
+    }
+    for entry in sorted(entry_points(group=_GROUP), key=lambda entry: entry.name):
+        commands = entry.load()
+        if entry.name in nouns:
+            nouns[entry.name].registered_commands += commands.registered_commands
+        else:
+            nouns[entry.name] = commands
+    for name, noun in nouns.items():
+        app.add_typer(noun, name=name)
+    return app
+
+
+app = _assemble()
 
 
 def main() -> None:

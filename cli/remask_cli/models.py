@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from remask_cli.options import Json
-from remask_cli.printing import print_json
+from remask_terminal.options import Json
+from remask_terminal.printing import print_json
 
 __all__ = ["app"]
 

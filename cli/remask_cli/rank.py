@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from remask_cli.options import Json, Name, State
-from remask_cli.state import open_campaigns
 from remask_core.errors import InputError
+from remask_service.state import open_campaigns
+from remask_terminal.options import Json, Name, State
 
 if TYPE_CHECKING:
     from remask_ranking.judge import Judgement

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from remask_cli.images import open_image_source, read_image
-from remask_cli.options import ApiKey, Name, State, Url
-from remask_cli.progress import progress_bars
-from remask_cli.state import open_campaigns
+from remask_service.state import open_campaigns
+from remask_terminal.options import ApiKey, Name, State, Url
+from remask_terminal.progress import progress_bars
 
 if TYPE_CHECKING:
-    from remask_exports.report_pictures import ImageOf
+    from remask_quality.sections.pictures import ImageOf
 
 __all__ = ["register"]
 
@@ -74,11 +74,11 @@ def report(
     import msgspec
 
     from remask_core.errors import InputError
-    from remask_exports.quality_headline import headline_of
-    from remask_exports.quality_measure import measure
-    from remask_exports.quality_progress import paces
-    from remask_exports.report_page import quality_page
-    from remask_exports.selection import read_ranks
+    from remask_quality.measures.campaign import measure
+    from remask_quality.measures.headline import headline_of
+    from remask_quality.measures.progress import paces
+    from remask_quality.report import quality_page
+    from remask_ranking.ranks import read_ranks
 
     ranked = None if ranks is None else read_ranks(ranks)
     held_out = None if rows is None else _held_out(rows)

@@ -41,7 +41,7 @@ def serve(
     from remask_core.errors import InputError
     from remask_models.registry import names
     from remask_service.settings import Settings
-    from remask_service.wsgi import serve as run
+    from remask_service.web.wsgi import serve as run
 
     settings = Settings.from_environ(
         os.environ,

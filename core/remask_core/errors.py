@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "BadImage",
     "ClickOutsideImage",
     "InputError",
     "NotFound",
@@ -35,6 +36,12 @@ class ClickOutsideImage(InputError):
     """A click does not lie on the image it was given for."""
 
     code = "click-outside-image"
+
+
+class BadImage(InputError):
+    """The image file cannot be decoded, is too large, or is gone."""
+
+    code = "bad-image"
 
 
 class NotFound(RemaskError, LookupError):

@@ -9,21 +9,17 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from remask_core.errors import InputError
 from remask_core.types import BoolMask, Box, check_mask
 
 __all__ = [
     "Distances",
     "Parts",
     "box_of_mask",
-    "boxes_iou",
     "clip_box",
     "distance_inside",
     "distance_to_boundary",
     "distance_to_outside",
-    "largest_part",
     "parts",
-    "scale_box",
     "window_of",
 ]
 
@@ -45,38 +41,12 @@ def window_of(box: Box) -> tuple[slice, slice]:
     return slice(int(box.y0), int(box.y1)), slice(int(box.x0), int(box.x1))
 
 
-def boxes_iou(a: Box, b: Box) -> float:
-    """Return the area common to both boxes over the area in either, in [0, 1]."""
-    width = min(a.x1, b.x1) - max(a.x0, b.x0)
-    height = min(a.y1, b.y1) - max(a.y0, b.y0)
-    if width <= 0 or height <= 0:
-        return 0.0
-    common = width * height
-    return common / (a.width * a.height + b.width * b.height - common)
-
-
 def clip_box(box: Box, *, shape_hw: tuple[int, int]) -> Box | None:
     """Return the part of `box` that lies on an image of `shape_hw`, or None if none does."""
     height, width = shape_hw
     x0, x1 = max(box.x0, 0), min(box.x1, width)
     y0, y1 = max(box.y0, 0), min(box.y1, height)
     return Box(x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
-
-
-def scale_box(box: Box, *, from_hw: tuple[int, int], to_hw: tuple[int, int]) -> Box:
-    """Return where `box` lies once its image has been resized from one shape to another.
-
-    Each axis has a factor of its own.
-
-    Raises:
-        InputError: A height or width is not positive.
-    """
-    if min(*from_hw, *to_hw) <= 0:
-        raise InputError(
-            f"`from_hw` and `to_hw` must be positive; got {tuple(from_hw)} and {tuple(to_hw)}"
-        )
-    down, across = to_hw[0] / from_hw[0], to_hw[1] / from_hw[1]
-    return Box(box.x0 * across, box.y0 * down, box.x1 * across, box.y1 * down)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,17 +96,6 @@ def parts(mask: BoolMask, *, connectivity: Literal[4, 8] = 8) -> Parts:
         number[1 + order] = np.arange(1, found)
         labels, areas_px = number[labels], areas_px[order]
     return Parts(labels, areas_px)
-
-
-def largest_part(mask: BoolMask, *, connectivity: Literal[4, 8] = 8) -> BoolMask:
-    """Return the connected part of `mask` with most pixels, (H, W) bool; of equals, the first.
-
-    An empty mask stays empty.
-    """
-    found = parts(mask, connectivity=connectivity)
-    if not len(found):
-        return np.zeros_like(mask)
-    return found.mask(1 + int(np.argmax(found.areas_px)))
 
 
 def distance_inside(mask: BoolMask) -> Distances:

@@ -15,8 +15,8 @@ from remask_core.geometry import box_of_mask
 from remask_core.types import Box
 from remask_exports.instances import ImageRef, Instance, Outcome, PlacedClick
 from remask_label_config.bodies import Region, WebhookAnnotation
-from remask_label_config.masks import has_mask, mask_of_region
 from remask_label_config.prompts import Mark, Sign, marks_of
+from remask_label_config.region_masks import has_mask, mask_of_region
 from remask_label_config.round_regions import is_frame
 
 __all__ = ["ExportedTask", "Found", "LeftOut", "decode_task", "file_name_of", "instances_of"]

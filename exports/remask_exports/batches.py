@@ -10,8 +10,9 @@ from typing import Any
 from remask_core.errors import InputError, NotFound
 from remask_exports.annotations import ExportedTask, Found, LeftOut, decode_task, instances_of
 from remask_exports.instances import Instance
-from remask_exports.json_array import array_elements
-from remask_exports.selection import Ranks, Selection
+from remask_exports.selection import Selection
+from remask_files.json_array import array_elements
+from remask_ranking.ranks import Ranks
 
 __all__ = ["Batch", "Encoded", "Job", "Seen", "encode_batch", "look_at", "task_batches"]
 

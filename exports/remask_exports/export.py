@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from remask_core.errors import InputError
-from remask_core.processes import map_in_order
+from remask_core.parallel import map_in_order
 from remask_exports.batches import Job, encode_batch, look_at, task_batches
+from remask_exports.formats.writer import Format, Writer, number_classes
 from remask_exports.manifest import LeftOutLog, Manifest, digest_of, digests_of
-from remask_exports.selection import Selection, read_ranks
-from remask_exports.writing import Format, Writer, number_classes
+from remask_exports.selection import Selection
+from remask_ranking.ranks import read_ranks
 
 __all__ = ["export"]
 

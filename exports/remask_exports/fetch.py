@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from remask_core.errors import InputError, Unavailable
-from remask_rounds.label_studio import Connection
+from remask_label_studio.client import Connection
 
 __all__ = ["fetch"]
 

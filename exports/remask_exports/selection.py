@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final, TypeAlias
 
-from remask_core.errors import InputError, NotFound
+from remask_core.errors import InputError
 from remask_exports.annotations import Found
 from remask_exports.instances import Outcome
+from remask_ranking.ranks import Rank
 
-__all__ = ["Rank", "Ranks", "Selection", "read_ranks"]
-
-
-@dataclass(frozen=True, slots=True)
-class Rank:
-    """What the ranking model says of an instance; `rank` counts from 1, the best."""
-
-    predicted_iou: float
-    rank: int
-
-
-Ranks: TypeAlias = Mapping[str, Rank]
-
-_NEEDED: Final = {"instance", "predicted_iou", "rank"}
+__all__ = ["Selection"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,30 +82,3 @@ class Selection:
         order = sorted(ranked, reverse=self.bottom_percent is not None)
         count = math.ceil(percent / 100.0 * len(order) - 1e-9)
         return frozenset(name for _, name in order[:count])
-
-
-def read_ranks(path: Path) -> Ranks:
-    """Return the ranking in a CSV of `remask rank apply`, by instance.
-
-    Raises:
-        NotFound: There is no such file.
-        InputError: A column is missing, or a line cannot be read.
-    """
-    ranks: dict[str, Rank] = {}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            missing = _NEEDED - set(reader.fieldnames or ())
-            if missing:
-                raise InputError(f"`{path}` must have the columns {', '.join(sorted(missing))}")
-            for line in reader:
-                try:
-                    rank = Rank(float(line["predicted_iou"]), int(line["rank"]))
-                except (TypeError, ValueError) as error:
-                    raise InputError(f"`{path}` line {reader.line_num}: {error}") from error
-                ranks[line["instance"]] = rank
-    except FileNotFoundError as error:
-        raise NotFound(f"no ranking at {path}; `remask rank apply` makes one") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"`{path}` must be a readable ranking: {error}") from error
-    return ranks

@@ -10,7 +10,11 @@ from remask_label_config.bodies import (
     decode_setup,
     decode_webhook,
 )
-from remask_label_config.config import ConfigProblem, LabellingConfig, parse_labelling_config
+from remask_label_config.labelling_config import (
+    ConfigProblem,
+    LabellingConfig,
+    parse_labelling_config,
+)
 
 __all__ = [
     "ConfigProblem",

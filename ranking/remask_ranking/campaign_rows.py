@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from remask_core.processes import map_in_order
+from remask_campaigns.visit_records import Entry, journal
+from remask_core.parallel import map_in_order
 from remask_ranking.table import ClickPlace, Row, Visit
-from remask_rounds.campaign import CampaignInstance
-from remask_rounds.campaign_store import CampaignStore
-from remask_rounds.journal import Entry, journal
+from remask_storage.campaign import CampaignInstance
+from remask_storage.campaign_store import CampaignStore
 
 __all__ = ["campaign_rows"]
 

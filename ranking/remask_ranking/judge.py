@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from remask_core.errors import InputError
-from remask_core.ordering import (
+from remask_ranking.forest import Ranker, fit
+from remask_ranking.order_curves import (
     PERCENTS,
     Bin,
     best_first,
@@ -19,7 +20,6 @@ from remask_core.ordering import (
     spearman,
     top_curve,
 )
-from remask_ranking.forest import Ranker, fit
 from remask_ranking.table import Row, feature_rows, last_rounds
 
 __all__ = [

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
-from remask_core.errors import InputError
+from remask_core.errors import InputError, NotFound
 from remask_ranking.judge import Ranked
 
-__all__ = ["RANK_COLUMNS", "write_ranks"]
+__all__ = ["RANK_COLUMNS", "Rank", "Ranks", "read_ranks", "write_ranks"]
 
 RANK_COLUMNS: Final = (
     "instance",
@@ -21,6 +22,19 @@ RANK_COLUMNS: Final = (
     "true_iou",
     "training_weight",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """What the ranking model says of an instance; `rank` counts from 1, the best."""
+
+    predicted_iou: float
+    rank: int
+
+
+Ranks: TypeAlias = Mapping[str, Rank]
+
+_NEEDED: Final = {"instance", "predicted_iou", "rank"}
 
 
 def write_ranks(ranked: Iterable[Ranked], path: Path) -> None:
@@ -39,3 +53,30 @@ def write_ranks(ranked: Iterable[Ranked], path: Path) -> None:
                 writer.writerow((row.instance, row.round, *said, one.rank, row.true_iou, weight))
     except OSError as error:
         raise InputError(f"`{path}` must be writable: {error}") from error
+
+
+def read_ranks(path: Path) -> Ranks:
+    """Return the ranking in a CSV of `remask rank apply`, by instance.
+
+    Raises:
+        NotFound: There is no such file.
+        InputError: A column is missing, or a line cannot be read.
+    """
+    ranks: dict[str, Rank] = {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            missing = _NEEDED - set(reader.fieldnames or ())
+            if missing:
+                raise InputError(f"`{path}` must have the columns {', '.join(sorted(missing))}")
+            for line in reader:
+                try:
+                    rank = Rank(float(line["predicted_iou"]), int(line["rank"]))
+                except (TypeError, ValueError) as error:
+                    raise InputError(f"`{path}` line {reader.line_num}: {error}") from error
+                ranks[line["instance"]] = rank
+    except FileNotFoundError as error:
+        raise NotFound(f"no ranking at {path}; `remask rank apply` makes one") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"`{path}` must be a readable ranking: {error}") from error
+    return ranks

@@ -7,10 +7,10 @@ from typing import Final
 
 import numpy as np
 
-from remask_core.ordering import PERCENTS, spearman
 from remask_ranking.features import FEATURES
 from remask_ranking.forest import Ranker
 from remask_ranking.judge import Judgement
+from remask_ranking.order_curves import PERCENTS, spearman
 from remask_reports.charts import BarChart, LineChart, ScatterChart, Series
 from remask_reports.page import Column, Figure, Page, Section, Table, Text
 

@@ -9,7 +9,7 @@ import pytest
 from bench_data import write_folder
 from typer.testing import CliRunner
 
-from remask_cli.bench import app
+from remask_bench.commands import app
 
 CHECKABLE = "remask_bench.checkable:load_checkable"
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from bench_data import write_folder
 
-from remask_bench import noc, rounds
-from remask_bench.designs import DESIGNS, QUESTIONS
-from remask_bench.noc import FROM_BOX, NocRow
-from remask_bench.rounds import RoundsRow
-from remask_bench.studies import Setting, study_noc, study_rounds
-from remask_bench.trials import read_rows
 from remask_core.errors import InputError
+from remask_evaluation.interactive import noc, rounds
+from remask_evaluation.interactive.designs import DESIGNS, QUESTIONS
+from remask_evaluation.interactive.noc import FROM_BOX, NocRow
+from remask_evaluation.interactive.rounds import RoundsRow
+from remask_evaluation.interactive.studies import Setting, study_noc, study_rounds
+from remask_evaluation.trials import read_rows
 
 CHECKABLE = "remask_bench.checkable:load_checkable"
 

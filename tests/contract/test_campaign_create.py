@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from remask_campaigns.sources.boxes import LeftOut
+from remask_campaigns.sources.upload import ImagePlace, SourceBox, SourceImage, import_source
 from remask_cli.main import app
 from remask_core.errors import InputError, NotFound
-from remask_rounds.label_studio import Connection
-from remask_rounds.source_boxes import LeftOut
-from remask_rounds.sources import ImagePlace, SourceBox, SourceImage, import_source
+from remask_label_studio.client import Connection
 
 
 def refused(tmp_path: Path, *arguments: str) -> Exception:

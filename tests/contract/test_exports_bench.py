@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from bench_data import write_folder
 
-from remask_bench.contestants import Contestant
-from remask_bench.datasets import open_set
 from remask_bench.exports import compare_exports, table_of
-from remask_bench.ranking import ranking_report, study_ranking
+from remask_evaluation.contestants import Contestant
+from remask_evaluation.datasets import open_set
+from remask_evaluation.ranking import ranking_report, study_ranking
 from remask_ranking.table import read_rows
 
 

@@ -18,25 +18,25 @@ from PIL import Image, ImageOps
 from pycocotools import coco as outside
 from pycocotools.cocoeval import COCOeval
 
+from remask_campaigns.rounds.instance_state import by_image, standings
+from remask_campaigns.rounds.results import result_task
 from remask_core.images import image_size
 from remask_core.rle_coco import decode_coco_rle
-from remask_exports.coco import COCO
 from remask_exports.export import export
-from remask_exports.labelstudio import LABEL_STUDIO, LABEL_STUDIO_ANNOTATIONS
-from remask_exports.openimages import OPEN_IMAGES
-from remask_exports.parquet import PARQUET
-from remask_exports.png import PNG
+from remask_exports.formats.coco import COCO
+from remask_exports.formats.label_studio import LABEL_STUDIO, LABEL_STUDIO_ANNOTATIONS
+from remask_exports.formats.open_images import OPEN_IMAGES
+from remask_exports.formats.parquet import PARQUET
+from remask_exports.formats.png import PNG
+from remask_exports.formats.yolo import YOLO
 from remask_exports.selection import Selection
-from remask_exports.yolo import YOLO
-from remask_label_config.config import parse_labelling_config
-from remask_label_config.write import write_labelling_config
+from remask_label_config.labelling_config import parse_labelling_config
+from remask_label_config.pages.live import write_labelling_config
 from remask_ranking.campaign_rows import campaign_rows
 from remask_ranking.judge import fit_rows, rank_rows
 from remask_ranking.ranks import write_ranks
-from remask_rounds.campaign import Campaign, Mask
-from remask_rounds.campaign_store import CampaignStore
-from remask_rounds.results import result_task
-from remask_rounds.standing import by_image, standings
+from remask_storage.campaign import Campaign, Mask
+from remask_storage.campaign_store import CampaignStore
 
 Json = dict[str, Any]
 

@@ -17,14 +17,14 @@ from pycocotools import coco as outside
 from pycocotools.cocoeval import COCOeval
 
 from remask_core.errors import InputError, NotFound
-from remask_exports.coco import COCO, read_categories
 from remask_exports.export import export
-from remask_exports.labelstudio import LABEL_STUDIO
-from remask_exports.openimages import COLUMNS, OPEN_IMAGES, open_images, read_label_names
-from remask_exports.parquet import PARQUET
-from remask_exports.png import BINARY_PNG, PNG
+from remask_exports.formats.coco import COCO, read_categories
+from remask_exports.formats.label_studio import LABEL_STUDIO
+from remask_exports.formats.open_images import COLUMNS, OPEN_IMAGES, open_images, read_label_names
+from remask_exports.formats.parquet import PARQUET
+from remask_exports.formats.png import BINARY_PNG, PNG
+from remask_exports.formats.yolo import YOLO
 from remask_exports.selection import Selection
-from remask_exports.yolo import YOLO
 
 NOW = datetime(2026, 11, 21, 1, 2, 3, tzinfo=timezone.utc)
 SHAPE = (60, 80)

@@ -16,21 +16,21 @@ from typer.testing import CliRunner
 from remask_cli.main import app
 from remask_core.errors import NotFound
 from remask_core.types import BoolMask, Box, RgbImage
-from remask_exports.quality_behaviour import behaviour_of
-from remask_exports.quality_groups import by_class, by_person
-from remask_exports.quality_headline import headline_of, next_steps
-from remask_exports.quality_measure import measure
-from remask_exports.quality_noise import classes_of
-from remask_exports.quality_progress import paces, round_counts
-from remask_exports.quality_ranking import ranking_of
-from remask_exports.quality_rows import Quality
-from remask_exports.report_page import quality_page
-from remask_exports.selection import Rank
+from remask_quality.measures.behaviour import behaviour_of
+from remask_quality.measures.campaign import measure
+from remask_quality.measures.groups import by_class, by_person
+from remask_quality.measures.headline import headline_of, next_steps
+from remask_quality.measures.mask_errors import classes_of
+from remask_quality.measures.progress import paces, round_counts
+from remask_quality.measures.ranking import ranking_of
+from remask_quality.measures.rows import Quality
+from remask_quality.report import quality_page
 from remask_ranking.campaign_rows import campaign_rows
+from remask_ranking.ranks import Rank
 from remask_ranking.table import write_rows
-from remask_rounds.campaign import Campaign, Mask, Qualification, Round, Truth, Visit
-from remask_rounds.campaign_store import CampaignStore
 from remask_simulation.annotators import Annotator
+from remask_storage.campaign import Campaign, Mask, Qualification, Round, Truth, Visit
+from remask_storage.campaign_store import CampaignStore
 
 NAME = "shapes"
 SHAPE = (120, 160)

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from fake_studio import DiskMaker, FakeStudio, sample_instances
 
-from remask_exports.quality_headline import next_steps
-from remask_exports.quality_measure import measure
-from remask_exports.quality_progress import round_counts
-from remask_exports.report_page import quality_page
-from remask_rounds.advance import advance, reopen
-from remask_rounds.campaign import Campaign, PlacedClick
-from remask_rounds.campaign_store import CampaignStore
-from remask_rounds.round_tasks import answer_of, instances_in
+from remask_campaigns.rounds.advance import advance, reopen
+from remask_campaigns.rounds.tasks import answer_of, instances_in
+from remask_quality.measures.campaign import measure
+from remask_quality.measures.headline import next_steps
+from remask_quality.measures.progress import round_counts
+from remask_quality.report import quality_page
+from remask_storage.campaign import Campaign, PlacedClick
+from remask_storage.campaign_store import CampaignStore
 
 NAME = "cats"
 CLICKS = [PlacedClick("a", 40.0, 20.0, True), PlacedClick("b", 10.0, 10.0, False)]

@@ -26,7 +26,7 @@ def convnet() -> Segmenter:
     except NotFound as error:
         pytest.skip(f"the bundled network's weights are not in this checkout: {error}")
     except ModuleNotFoundError as error:
-        if error.name != "remask_models.convnet":
+        if error.name != "remask_models.convnet.loading":
             raise
         pytest.skip(f"the bundled network is not in this checkout: {error}")
 

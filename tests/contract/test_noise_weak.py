@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from fakes import ToySegmenter
 
-from remask_bench.label_noise.weak import make_weak
 from remask_core.errors import InputError, NotFound
 from remask_core.rle_coco import decode_coco_rle
+from remask_noise.weak import make_weak
 from remask_worker.thread_engine import ThreadEngine
 
 

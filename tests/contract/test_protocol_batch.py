@@ -12,9 +12,19 @@ import numpy as np
 import pytest
 from editor_model import CONFIG, SHAPE_HW, OneImage, Rig, is_mask, mask_of, toy_rig
 
+from remask_core.errors import (
+    BadImage,
+)
 from remask_core.rle_ls import encode_ls_rle_bytes
-from remask_service.predictor import Limits
-from remask_worker.calls import Answer, BadImage, Call, Expired, Health, Lane, Overloaded
+from remask_service.predict.predictor import Limits
+from remask_worker.calls import (
+    Answer,
+    Call,
+    Expired,
+    Health,
+    Lane,
+    Overloaded,
+)
 
 
 @pytest.fixture

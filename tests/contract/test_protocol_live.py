@@ -28,7 +28,7 @@ from remask_core.errors import InputError, NotFound, Unavailable
 from remask_core.rle_ls import encode_ls_rle
 from remask_core.types import BoolMask, Click, Prompt
 from remask_label_config import ConfigProblem
-from remask_label_config.write import write_labelling_config
+from remask_label_config.pages.live import write_labelling_config
 from remask_worker.calls import Answer, Call, Health, WorkerDied
 from remask_worker.thread_engine import ThreadEngine
 

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from campaign_data import NAME, SHAPE, fill, instance, square
 
-from remask_bench.rclicks_log import read_clicked_errors
-from remask_exports.click_rows import write_clicks
-from remask_training.clickability_lessons import target_of
+from remask_clicks.log import read_clicked_errors
+from remask_exports.click_table import write_clicks
+from remask_training.clickability.examples import target_of
 
 
 def write_export(folder: Path, names: list[str]) -> Path:

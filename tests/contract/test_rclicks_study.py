@@ -11,15 +11,21 @@ import pytest
 from bench_data import write_folder
 from typer.testing import CliRunner
 
-from remask_bench.datasets import open_set
-from remask_bench.noc import FROM_CLICKS, MAX_CLICKS, NocRow
-from remask_bench.rclicks import BASE, Crowd, RclicksRow
-from remask_bench.rclicks_file import MeasuredClick, write_clicks
-from remask_bench.rclicks_sources import ClickSource
-from remask_bench.studies import Setting, study_noc, study_rclicks
-from remask_bench.trials import read_rows
 from remask_cli.main import app
+from remask_clicks.benchmark import BASE, Crowd, RclicksRow
+from remask_clicks.click_file import MeasuredClick, write_clicks
+from remask_clicks.sources import ClickSource
+from remask_clicks.study import (
+    study_rclicks,
+)
 from remask_core.errors import InputError
+from remask_evaluation.datasets import open_set
+from remask_evaluation.interactive.noc import FROM_CLICKS, MAX_CLICKS, NocRow
+from remask_evaluation.interactive.studies import (
+    Setting,
+    study_noc,
+)
+from remask_evaluation.trials import read_rows
 
 CHECKABLE = "remask_bench.checkable:load_checkable"
 

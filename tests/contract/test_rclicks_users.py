@@ -12,15 +12,15 @@ from bench_data import SHAPE_HW, write_folder
 from typer.testing import CliRunner
 
 from remask_bench.checkable import expected_mask
-from remask_bench.contestants import Contestant
-from remask_bench.datasets import Instance, open_set
-from remask_bench.rclicks_file import MeasuredClick, read_clicks, write_clicks
-from remask_bench.rclicks_sources import ClickSource
-from remask_bench.rclicks_users import UserSummary, measure_users, users_table
 from remask_cli.main import app
+from remask_clicks.click_file import MeasuredClick, read_clicks, write_clicks
+from remask_clicks.sources import ClickSource
+from remask_clicks.users import UserSummary, measure_users, users_table
 from remask_core.errors import NotFound
 from remask_core.overlap import iou
 from remask_core.types import Click, Prompt
+from remask_evaluation.contestants import Contestant
+from remask_evaluation.datasets import Instance, open_set
 
 CHECKABLE = "remask_bench.checkable:load_checkable"
 SPOTS = [(25, 20), (12, 20), (25, 20), (38, 22)]

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 from fake_studio import SHAPE_HW, DiskMaker, FakeStudio, disk_mask, sample_instances
 
+from remask_campaigns.project_description import read_description
+from remask_campaigns.rounds.advance import Advanced, advance, close_round, reopen
+from remask_campaigns.rounds.instance_state import Unanswered, standings
+from remask_campaigns.rounds.mask_jobs import job_of
+from remask_campaigns.rounds.tasks import answer_of, instances_in
 from remask_core.errors import InputError, Unavailable, WrongState
 from remask_core.rle_coco import decode_coco_rle
-from remask_rounds.advance import Advanced, advance, close_round, reopen
-from remask_rounds.campaign import Campaign, CampaignInstance, PlacedClick, Qualification
-from remask_rounds.campaign_store import CampaignStore
-from remask_rounds.described import read_description
-from remask_rounds.label_studio import BackendAddress
-from remask_rounds.mask_jobs import job_of
-from remask_rounds.round_tasks import answer_of, instances_in
-from remask_rounds.standing import Unanswered, standings
+from remask_label_studio.client import BackendAddress
+from remask_storage.campaign import Campaign, CampaignInstance, PlacedClick, Qualification
+from remask_storage.campaign_store import CampaignStore
 
 CAMPAIGN = Campaign("cats", 7, 1000.0, rounds=2)
 
@@ -355,7 +355,7 @@ def test_a_task_that_arrived_twice_is_removed_unless_it_was_answered(kit: Kit) -
 
 def sample_task(kit: Kit) -> dict[str, Any]:
     """A task of a campaign of the same name that was kept elsewhere."""
-    from remask_rounds.round_tasks import task_of
+    from remask_campaigns.rounds.tasks import task_of
 
     (instance,) = sample_instances(1)
     (mask,) = DiskMaker()([job_of(instance, {}, upto=0)])

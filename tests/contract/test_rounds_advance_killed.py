@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from fake_studio import DiskMaker, FakeStudio, Killed, sample_instances
 
-from remask_rounds import opening, refresh, results
-from remask_rounds.advance import advance
-from remask_rounds.campaign import Campaign, PlacedClick
-from remask_rounds.campaign_store import CampaignStore
-from remask_rounds.round_tasks import answer_of, instances_in
-from remask_rounds.standing import Unanswered
+from remask_campaigns.rounds import open_round as opening
+from remask_campaigns.rounds import results
+from remask_campaigns.rounds import update_masks as refresh
+from remask_campaigns.rounds.advance import advance
+from remask_campaigns.rounds.instance_state import Unanswered
+from remask_campaigns.rounds.tasks import answer_of, instances_in
+from remask_storage.campaign import Campaign, PlacedClick
+from remask_storage.campaign_store import CampaignStore
 
 CAMPAIGN = Campaign("cats", 7, 1000.0, rounds=2)
 

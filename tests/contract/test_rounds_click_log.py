@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 
 from remask_cli.log import app
 from remask_core.errors import InputError
-from remask_exports.click_rows import write_live_prompts
-from remask_rounds.click_log import AnnotationEvent, ClickLog
-from remask_rounds.store import Store
+from remask_exports.click_table import write_live_prompts
+from remask_storage.click_log import AnnotationEvent, ClickLog
+from remask_storage.database import Store
 
 
 @pytest.fixture

@@ -12,31 +12,31 @@ import numpy as np
 import pytest
 from fake_studio import DiskMaker, FakeStudio, Killed, disk_mask
 
+from remask_campaigns.create import create_campaign
+from remask_campaigns.crops.geometry import paste_mask, whole_instance
+from remask_campaigns.gold.instances import gold_in_crops
+from remask_campaigns.project_description import describe
+from remask_campaigns.restore import restore_campaign
+from remask_campaigns.rounds.advance import Advanced, advance
+from remask_campaigns.rounds.instance_state import standings
+from remask_campaigns.rounds.mask_jobs import MaskJob
+from remask_campaigns.rounds.tasks import answer_of, instances_in
+from remask_campaigns.sources.boxes import LeftOut
+from remask_campaigns.sources.truths import truths_of
+from remask_campaigns.sources.upload import SourceBox, SourceImage
 from remask_core.errors import InputError, NotFound
 from remask_core.history import Step
 from remask_core.images import decode_image
 from remask_core.rle_coco import decode_coco_rle, encode_coco_rle
 from remask_core.rle_ls import decode_ls_rle
 from remask_core.types import BoolMask, Box, Click, RgbImage
-from remask_exports.click_rows import click_rows
-from remask_label_config.box_page import box_region, write_box_config
+from remask_exports.click_table import click_rows
+from remask_label_config.pages.boxes import box_region, write_box_config
 from remask_label_config.prompts import PercentBox
 from remask_ranking.campaign_rows import campaign_rows
 from remask_ranking.features import features, in_crop
-from remask_rounds.advance import Advanced, advance
-from remask_rounds.campaign import Campaign, CampaignInstance, PlacedClick, Truth
-from remask_rounds.campaign_store import CampaignStore
-from remask_rounds.create import create_campaign
-from remask_rounds.crops import paste_mask, whole_instance
-from remask_rounds.described import describe
-from remask_rounds.gold_instances import gold_in_crops
-from remask_rounds.mask_jobs import MaskJob
-from remask_rounds.restore import restore_campaign
-from remask_rounds.round_tasks import answer_of, instances_in
-from remask_rounds.source_boxes import LeftOut
-from remask_rounds.source_truths import truths_of
-from remask_rounds.sources import SourceBox, SourceImage
-from remask_rounds.standing import standings
+from remask_storage.campaign import Campaign, CampaignInstance, PlacedClick, Truth
+from remask_storage.campaign_store import CampaignStore
 
 SHAPES = {"/large.png": (900, 1300), "/small.png": (240, 320)}
 BOXES = {

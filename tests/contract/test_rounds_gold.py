@@ -11,15 +11,15 @@ import pytest
 from fake_studio import SHAPE_HW, FakeStudio, sample_instances
 from ls_export import mask_region
 
+from remask_campaigns.gold.painting import open_gold, read_gold
+from remask_campaigns.project_description import read_description
+from remask_campaigns.rounds.tasks import instances_in
 from remask_core.errors import InputError, NotFound
 from remask_core.rle_coco import decode_coco_rle
 from remask_core.types import BoolMask
-from remask_label_config.painting_page import OTHER_CLASS, write_painting_config
-from remask_rounds.campaign import Campaign
-from remask_rounds.campaign_store import CampaignStore
-from remask_rounds.described import read_description
-from remask_rounds.gold import open_gold, read_gold
-from remask_rounds.round_tasks import instances_in
+from remask_label_config.pages.painting import OTHER_CLASS, write_painting_config
+from remask_storage.campaign import Campaign
+from remask_storage.campaign_store import CampaignStore
 
 CAMPAIGN = Campaign("cats", 7, 1000.0, policies={"": "All of it.", "dog": "Tails too."})
 

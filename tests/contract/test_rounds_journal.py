@@ -13,18 +13,18 @@ import pytest
 from campaign_data import NAME, SHAPE, fill, instance, square, visit
 from typer.testing import CliRunner
 
+from remask_campaigns.visit_records import journal
 from remask_cli.main import app
 from remask_core.errors import InputError, NotFound, Unavailable
 from remask_core.overlap import iou
-from remask_core.processes import map_in_order
+from remask_core.parallel import map_in_order
 from remask_core.rle_coco import decode_coco_rle
-from remask_exports.click_rows import click_rows, write_clicks
+from remask_exports.click_table import click_rows, write_clicks
 from remask_ranking.campaign_rows import campaign_rows
 from remask_ranking.features import features, in_crop
 from remask_ranking.table import read_rows
-from remask_rounds.campaign import Qualification
-from remask_rounds.campaign_store import CampaignStore
-from remask_rounds.journal import journal
+from remask_storage.campaign import Qualification
+from remask_storage.campaign_store import CampaignStore
 
 
 @pytest.fixture

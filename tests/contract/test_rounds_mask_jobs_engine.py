@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from fakes import ToySegmenter, toy_image, toy_mask, write_image
 
+from remask_campaigns.rounds.engine_masks import EngineMasks
+from remask_campaigns.rounds.mask_jobs import MaskJob, NoMask, round_zero_job
 from remask_core.errors import NotFound, Unavailable
 from remask_core.history import Step
 from remask_core.rle_coco import decode_coco_rle, encode_coco_rle
 from remask_core.types import Box, Click, Prompt
-from remask_rounds.campaign import CampaignInstance, Mask
-from remask_rounds.mask_jobs import MaskJob, NoMask, round_zero_job
-from remask_service.campaign_masks import EngineMasks
-from remask_service.sources import StoredImage
+from remask_images.image_store import StoredImage
+from remask_storage.campaign import CampaignInstance, Mask
 from remask_worker.calls import Answer, Call, Engine, Health, Overloaded
 from remask_worker.thread_engine import ThreadEngine
 

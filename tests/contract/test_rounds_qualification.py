@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 from fake_studio import SHAPE_HW, DiskMaker, FakeStudio, disk_mask, sample_instances
 
+from remask_campaigns.gold.instances import gold_of_campaign, sample
+from remask_campaigns.project_description import describe, read_description
+from remask_campaigns.qualification.exam import Verdict, grade_test, name_of_test, open_test
+from remask_campaigns.qualification.page import verdict_page
+from remask_campaigns.rounds.instance_state import counting_annotators
+from remask_campaigns.rounds.mask_jobs import job_of
+from remask_campaigns.rounds.tasks import answer_of, instances_in
 from remask_core.errors import InputError, NotFound
 from remask_core.rle_coco import encode_coco_rle
-from remask_rounds.campaign import Campaign, PlacedClick, Qualification, Truth, Visit
-from remask_rounds.campaign_store import CampaignStore
-from remask_rounds.described import describe, read_description
-from remask_rounds.gold_instances import gold_of_campaign, sample
-from remask_rounds.mask_jobs import job_of
-from remask_rounds.qualification import Verdict, grade_test, name_of_test, open_test
-from remask_rounds.qualification_page import verdict_page
-from remask_rounds.round_tasks import answer_of, instances_in
-from remask_rounds.standing import counting_annotators
+from remask_storage.campaign import Campaign, PlacedClick, Qualification, Truth, Visit
+from remask_storage.campaign_store import CampaignStore
 
 CAMPAIGN = Campaign("cats", 7, 1000.0, rounds=2)
 RULES = Qualification(min_mean_iou=0.99, max_median_s=10.0, min_instances=3)

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from fake_studio import SHAPE_HW, DiskMaker, FakeStudio, sample_instances
 
+from remask_campaigns.rounds.advance import advance
 from remask_core.errors import InputError, WrongState
 from remask_core.overlap import iou
 from remask_core.rle_coco import decode_coco_rle, encode_coco_rle
 from remask_core.types import BoolMask
-from remask_rounds.advance import advance
-from remask_rounds.campaign import Campaign, CampaignInstance, Truth
-from remask_rounds.campaign_store import CampaignStore
-from remask_rounds.simulate import Person, Simulated, hire, simulate
 from remask_simulation.annotators import Annotator
+from remask_simulation.campaign import Person, Simulated, hire, simulate
+from remask_storage.campaign import Campaign, CampaignInstance, Truth
+from remask_storage.campaign_store import CampaignStore
 
 CAMPAIGN = Campaign("cats", 7, 1000.0, rounds=3)
 INSTANCES = sample_instances(6)

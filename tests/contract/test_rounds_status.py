@@ -13,14 +13,14 @@ import pytest
 from fake_studio import DiskMaker, FakeStudio, sample_instances
 from typer.testing import CliRunner
 
-from remask_cli.held import held
+from remask_campaigns.rounds.advance import advance
+from remask_campaigns.rounds.sync import sync
+from remask_campaigns.rounds.tasks import answer_of
+from remask_campaigns.status import status
+from remask_cli.lock import held
 from remask_cli.main import app
-from remask_rounds.advance import advance
-from remask_rounds.campaign import Campaign, PlacedClick, Qualification
-from remask_rounds.campaign_store import CampaignStore
-from remask_rounds.round_tasks import answer_of
-from remask_rounds.status import status
-from remask_rounds.sync import sync
+from remask_storage.campaign import Campaign, PlacedClick, Qualification
+from remask_storage.campaign_store import CampaignStore
 
 CAMPAIGN = Campaign("cats", 7, 1000.0, rounds=2)
 

@@ -20,9 +20,9 @@ from PIL import Image
 
 from remask_core.rle_ls import decode_ls_rle
 from remask_core.types import Click, Prompt
-from remask_service.app import create_app, service_of
 from remask_service.logs import make_log
 from remask_service.settings import Settings
+from remask_service.web.app import create_app, service_of
 from remask_worker.calls import Answer, Call, Engine, Health
 from remask_worker.thread_engine import ThreadEngine
 

@@ -12,14 +12,14 @@ from fake_studio import DiskMaker, FakeStudio, sample_instances
 from fakes import ToySegmenter
 from flask import Flask
 
-from remask_rounds.advance import advance
-from remask_rounds.campaign import Campaign, PlacedClick
-from remask_rounds.campaign_store import CampaignStore
-from remask_rounds.round_tasks import answer_of
-from remask_rounds.sync import sync
-from remask_service.app import create_app, service_of
+from remask_campaigns.rounds.advance import advance
+from remask_campaigns.rounds.sync import sync
+from remask_campaigns.rounds.tasks import answer_of
 from remask_service.logs import make_log
 from remask_service.settings import Settings
+from remask_service.web.app import create_app, service_of
+from remask_storage.campaign import Campaign, PlacedClick
+from remask_storage.campaign_store import CampaignStore
 from remask_worker.thread_engine import ThreadEngine
 
 

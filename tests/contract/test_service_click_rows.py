@@ -11,9 +11,9 @@ import pytest
 
 from remask_core.errors import InputError, WrongState
 from remask_label_config.bodies import WebhookRequest, decode_webhook
-from remask_rounds.click_log import AnnotationEvent
-from remask_service.click_rows import annotation_events, prompt_rows
-from remask_service.records import AnswerRecord, PromptRecord
+from remask_service.predict.click_rows import annotation_events, prompt_rows
+from remask_service.predict.records import AnswerRecord, PromptRecord
+from remask_storage.click_log import AnnotationEvent
 
 NOW = 1795198700.5
 
@@ -140,6 +140,6 @@ def test_a_sign_that_was_lost_is_not_logged_as_one() -> None:
 
 def test_the_web_process_never_loads_torch() -> None:
     """A fault of the device must not be a fault of the process that answers /health."""
-    code = "import remask_service.wsgi, sys; sys.exit('torch' in sys.modules)"
+    code = "import remask_service.web.wsgi, sys; sys.exit('torch' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0

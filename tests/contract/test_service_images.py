@@ -19,14 +19,13 @@ import pytest
 from http_site import Site, open_site
 from PIL import Image
 
-from remask_core.errors import NotFound, Unavailable
-from remask_service.addresses import AddressBook, AddressRefused, HostRules
-from remask_service.credentials import Credentials
-from remask_service.download import Downloader
-from remask_service.image_store import ImageStore
-from remask_service.images import Images
+from remask_core.errors import BadImage, NotFound, Unavailable
+from remask_images.addresses import AddressBook, AddressRefused, HostRules
+from remask_images.download import Downloader
+from remask_images.image_source import Images
+from remask_images.image_store import ImageStore
+from remask_label_studio.tokens import Credentials
 from remask_service.logs import make_log
-from remask_worker.calls import BadImage
 
 PAT = "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjF9.c2ln"
 LEGACY = "0123456789abcdef0123456789abcdef01234567"

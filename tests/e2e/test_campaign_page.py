@@ -12,13 +12,13 @@ from e2e.results import assert_near, mask_of, masks_in
 from fakes import toy_mask
 from studio import Studio
 
+from remask_campaigns.rounds.answers import visits_of
+from remask_campaigns.rounds.tasks import task_of
 from remask_core.rle_coco import decode_coco_rle, encode_coco_rle
 from remask_core.types import BoolMask, Box, Click, Prompt
-from remask_label_config.round_page import write_round_config
-from remask_rounds.answers import visits_of
-from remask_rounds.campaign import Campaign, CampaignInstance, Mask, PlacedClick, Visit
-from remask_rounds.label_studio import BackendAddress
-from remask_rounds.round_tasks import task_of
+from remask_label_config.pages.round import write_round_config
+from remask_label_studio.client import BackendAddress
+from remask_storage.campaign import Campaign, CampaignInstance, Mask, PlacedClick, Visit
 
 CAMPAIGN = Campaign("pets", source_project=1, created_at=0.0, policies={"cat": "With the tail."})
 CAT, DOG = Box(150, 120, 350, 300), Box(420, 260, 560, 400)

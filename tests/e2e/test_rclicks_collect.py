@@ -11,10 +11,10 @@ from bench_data import write_folder
 from e2e.editor import Editor
 from studio import Studio
 
-from remask_bench.datasets import open_set
-from remask_bench.rclicks_collect import collect, write_tasks
-from remask_bench.rclicks_display import DisplayMode
-from remask_label_config.clicks import given_clicks
+from remask_clicks.collect import collect, write_tasks
+from remask_clicks.display import DisplayMode
+from remask_evaluation.datasets import open_set
+from remask_label_config.pages.first_clicks import given_clicks
 
 MIDDLES = {"tiny/0-1": (25, 20), "tiny/1-1": (50, 35), "tiny/2-1": (40, 30)}
 

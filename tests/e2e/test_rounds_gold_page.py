@@ -8,12 +8,12 @@ import numpy as np
 from e2e.editor import Editor
 from studio import Studio
 
+from remask_campaigns.gold.painting import open_gold, read_gold
 from remask_core.rle_coco import decode_coco_rle
 from remask_core.types import Box, RgbImage
-from remask_label_config.painting_page import OTHER_CLASS
-from remask_rounds.campaign import Campaign, CampaignInstance
-from remask_rounds.campaign_store import CampaignStore
-from remask_rounds.gold import open_gold, read_gold
+from remask_label_config.pages.painting import OTHER_CLASS
+from remask_storage.campaign import Campaign, CampaignInstance
+from remask_storage.campaign_store import CampaignStore
 
 CAMPAIGN = Campaign("painted by hand", 1, 0.0, policies={"": "With the **tail**."})
 

@@ -18,14 +18,14 @@ from werkzeug.serving import make_server
 
 from remask_cli.demo.programs import HOST
 from remask_core.errors import NotFound
-from remask_label_config.config import parse_labelling_config
-from remask_label_config.write import write_labelling_config
-from remask_rounds.label_studio import BackendAddress, connect
-from remask_service.app import create_app, service_of
-from remask_service.images import open_images
+from remask_images.image_source import open_images
+from remask_label_config.labelling_config import parse_labelling_config
+from remask_label_config.pages.live import write_labelling_config
+from remask_label_studio.client import BackendAddress, connect
 from remask_service.logs import make_log
 from remask_service.service import Service
 from remask_service.settings import Settings
+from remask_service.web.app import create_app, service_of
 from remask_worker.thread_engine import ThreadEngine
 
 USER, PASSWORD = "label-studio", "known to both"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from bench_data import write_folder
 
-from remask_bench.noc import NocRow
 from remask_bench.service import measure_service
-from remask_bench.studies import Setting, study_noc
-from remask_bench.trials import read_rows
+from remask_evaluation.interactive.noc import NocRow
+from remask_evaluation.interactive.studies import Setting, study_noc
+from remask_evaluation.trials import read_rows
 
 
 @contextmanager

@@ -14,12 +14,12 @@ from PIL import Image
 from studio import Studio
 from typer.testing import CliRunner
 
+from remask_campaigns.rounds.tasks import answer_of, instances_in
 from remask_cli.main import app
 from remask_core.rle_coco import decode_coco_rle, encode_coco_rle
 from remask_core.types import Box, Click, Prompt
-from remask_rounds.campaign import PlacedClick
-from remask_rounds.campaign_store import CampaignStore
-from remask_rounds.round_tasks import answer_of, instances_in
+from remask_storage.campaign import PlacedClick
+from remask_storage.campaign_store import CampaignStore
 
 SHAPE = (120, 160)
 BOX = Box(20, 20, 120, 90)

@@ -11,18 +11,18 @@ import pytest
 from bench_data import SHAPE_HW, ellipse, write_folder
 from typer.testing import CliRunner
 
-from remask_bench.datasets import Instance, open_set
-from remask_bench.rclicks_errors import clicked_errors
-from remask_bench.rclicks_file import MeasuredClick, write_clicks
-from remask_bench.rclicks_maps import compare_maps
-from remask_bench.rclicks_sources import ClickSource
 from remask_cli.main import app
+from remask_clicks.click_file import MeasuredClick, write_clicks
+from remask_clicks.errors import clicked_errors
+from remask_clicks.maps import compare_maps
+from remask_clicks.sources import ClickSource
 from remask_core.errors import InputError, NotFound, ShapeMismatch
 from remask_core.types import BoolMask
-from remask_models.clickability import Clickability, load_clickability
-from remask_models.convnet import WEIGHTS
-from remask_simulation.clickability import ErrorKind, Points, error_of
-from remask_training.clickability_train import Epoch, train_clickability
+from remask_evaluation.datasets import Instance, open_set
+from remask_masks.clickability import ErrorKind, Points, error_of
+from remask_models.clickability.model import Clickability, load_clickability
+from remask_models.convnet.loading import WEIGHTS
+from remask_training.clickability.train import Epoch, train_clickability
 
 
 def near_the_top(error: BoolMask, n: int, rng: np.random.Generator) -> Points:

@@ -10,10 +10,10 @@ import pytest
 from ls_export import annotation, click_region, mask_region, task, write_export
 from studio import Studio
 
-from remask_exports.coco import COCO
 from remask_exports.export import export
 from remask_exports.fetch import fetch
-from remask_exports.labelstudio import LABEL_STUDIO, LABEL_STUDIO_ANNOTATIONS
+from remask_exports.formats.coco import COCO
+from remask_exports.formats.label_studio import LABEL_STUDIO, LABEL_STUDIO_ANNOTATIONS
 
 CONFIG = """<View><Image name="image" value="$image"/>
 <BrushLabels name="brush" toName="image"><Label value="Cat"/></BrushLabels>

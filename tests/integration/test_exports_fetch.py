@@ -24,11 +24,11 @@ from remask_cli.demo.label_studio import (
 from remask_cli.demo.programs import HOST
 from remask_core.errors import NotFound, Unavailable
 from remask_core.rle_coco import decode_coco_rle
-from remask_exports.coco import COCO
 from remask_exports.export import export
 from remask_exports.fetch import fetch
-from remask_label_config.write import write_labelling_config
-from remask_rounds.label_studio import Connection, connect
+from remask_exports.formats.coco import COCO
+from remask_label_config.pages.live import write_labelling_config
+from remask_label_studio.client import Connection, connect
 
 # Label Studio alone takes a minute to start on a busy machine.
 pytestmark = pytest.mark.timeout(400)

@@ -11,10 +11,10 @@ import pytest
 from simulated_campaign import Thing, fill
 
 from remask_core.types import Box
-from remask_exports.quality_measure import measure
-from remask_rounds.campaign import Campaign
-from remask_rounds.campaign_store import CampaignStore
+from remask_quality.measures.campaign import measure
 from remask_simulation.annotators import Annotator
+from remask_storage.campaign import Campaign
+from remask_storage.campaign_store import CampaignStore
 
 GUIDE = Path(__file__).parent.parent.parent / "docs" / "report.md"
 

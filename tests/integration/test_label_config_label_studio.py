@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from remask_label_config.write import write_labelling_config
+from remask_label_config.pages.live import write_labelling_config
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-label-studio" / "bin" / "python"

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from remask_bench.label_noise.annotation import NoiseOptions
-from remask_bench.label_noise.apply import apply_noise
-from remask_bench.label_noise.compare import sample_annotations
+from remask_bench.noise import sample_annotations
 from remask_core.errors import InputError
-from remask_simulation.noise import LEVELS
+from remask_noise.annotation import NoiseOptions
+from remask_noise.apply import apply_noise
+from remask_noise.operations import LEVELS
 
 OPTIONS = NoiseOptions(LEVELS["hard"], seed=1)
 

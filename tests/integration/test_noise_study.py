@@ -15,12 +15,12 @@ import torch
 from noise_shapes import write_shapes
 from typer.testing import CliRunner
 
-from remask_bench.label_noise.study import CONFIGS, StudyConfig, run_study, summarise
-from remask_bench.label_noise.study_data import StudySet, read_study
-from remask_bench.label_noise.study_report import csv_of, page_of, table_of
 from remask_cli.main import app
 from remask_core.errors import InputError, NotFound
-from remask_training.noise_study.heads import HeadConfig, symmetric_cross_entropy
+from remask_noise.study.data import StudySet, read_study
+from remask_noise.study.heads import HeadConfig, symmetric_cross_entropy
+from remask_noise.study.report import csv_of, page_of, table_of
+from remask_noise.study.run import CONFIGS, StudyConfig, run_study, summarise
 
 TINY = StudyConfig(
     images=12,

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from remask_cli.main import app
 from remask_core.rle_coco import encode_coco_rle
-from remask_models.convnet_file import read_header
+from remask_models.weights_file import read_header
 
 PAGE = Path(__file__).parents[2] / "docs" / "rclicks.md"
 

@@ -8,10 +8,15 @@ from pathlib import Path
 
 from bench_data import write_folder
 
-from remask_bench.rclicks import Crowd, RclicksRow
-from remask_bench.rclicks_sources import ClickSource
-from remask_bench.studies import Setting, study_rclicks
-from remask_bench.trials import read_rows
+from remask_clicks.benchmark import Crowd, RclicksRow
+from remask_clicks.sources import ClickSource
+from remask_clicks.study import (
+    study_rclicks,
+)
+from remask_evaluation.interactive.studies import (
+    Setting,
+)
+from remask_evaluation.trials import read_rows
 
 
 @contextmanager

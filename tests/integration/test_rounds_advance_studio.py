@@ -17,16 +17,16 @@ from fakes import ToySegmenter, toy_image
 from studio import Studio
 from werkzeug.serving import make_server
 
+from remask_campaigns.create import tasks_of
+from remask_campaigns.project_description import title_of
+from remask_campaigns.rounds.instance_state import standings
+from remask_campaigns.rounds.tasks import answer_of, instances_in
 from remask_cli.demo.programs import HOST
 from remask_core.types import Box
-from remask_rounds.campaign import Campaign, CampaignInstance, PlacedClick
-from remask_rounds.campaign_store import CampaignStore
-from remask_rounds.create import tasks_of
-from remask_rounds.described import title_of
-from remask_rounds.round_tasks import answer_of, instances_in
-from remask_rounds.standing import standings
-from remask_service.app import create_app, service_of
 from remask_service.settings import Settings
+from remask_service.web.app import create_app, service_of
+from remask_storage.campaign import Campaign, CampaignInstance, PlacedClick
+from remask_storage.campaign_store import CampaignStore
 from remask_worker.thread_engine import ThreadEngine
 
 TESTS = Path(__file__).parent.parent

@@ -14,13 +14,13 @@ from click_log_data import CLICK, SUBMITTED
 from fake_studio import DiskMaker, FakeStudio, sample_instances
 from ports import free_port
 
+from remask_campaigns.rounds.advance import advance
+from remask_campaigns.rounds.tasks import answer_of
 from remask_core.errors import InputError
-from remask_rounds.advance import advance
-from remask_rounds.campaign import Campaign, PlacedClick, Whole
-from remask_rounds.campaign_store import CampaignStore
-from remask_rounds.click_log import ClickLog
-from remask_rounds.round_tasks import answer_of
-from remask_rounds.store import Store
+from remask_storage.campaign import Campaign, PlacedClick, Whole
+from remask_storage.campaign_store import CampaignStore
+from remask_storage.click_log import ClickLog
+from remask_storage.database import Store
 
 OWNER = "postgres"
 

@@ -9,16 +9,16 @@ import pytest
 from fake_studio import DiskMaker
 from studio import Studio
 
+from remask_campaigns.create import create_campaign
+from remask_campaigns.project_description import describe, title_of
+from remask_campaigns.restore import restore_campaign
+from remask_campaigns.rounds.advance import advance
+from remask_campaigns.rounds.tasks import answer_of, instances_in
+from remask_campaigns.sources.upload import ImagePlace, SourceBox, SourceImage, import_source
 from remask_core.errors import NotFound, WrongState
 from remask_label_config.prompts import PercentBox
-from remask_rounds.advance import advance
-from remask_rounds.campaign import Campaign, PlacedClick
-from remask_rounds.campaign_store import CampaignStore
-from remask_rounds.create import create_campaign
-from remask_rounds.described import describe, title_of
-from remask_rounds.restore import restore_campaign
-from remask_rounds.round_tasks import answer_of, instances_in
-from remask_rounds.sources import ImagePlace, SourceBox, SourceImage, import_source
+from remask_storage.campaign import Campaign, PlacedClick
+from remask_storage.campaign_store import CampaignStore
 
 IMAGES = [
     SourceImage(

@@ -16,18 +16,18 @@ from PIL import Image
 from studio import Studio
 from typer.testing import CliRunner
 
+from remask_campaigns.create import create_campaign
+from remask_campaigns.sources.boxes import LeftOut
+from remask_campaigns.sources.coco import read_coco
+from remask_campaigns.sources.upload import ImagePlace, file_names_of, import_source
 from remask_cli.main import app
 from remask_core.errors import Unavailable, WrongState
 from remask_core.images import decode_image
 from remask_core.rle_coco import decode_coco_rle
 from remask_core.types import Box
-from remask_rounds.campaign import Campaign
-from remask_rounds.campaign_store import CampaignStore
-from remask_rounds.create import create_campaign
-from remask_rounds.label_studio import Connection
-from remask_rounds.source_boxes import LeftOut
-from remask_rounds.sources import ImagePlace, file_names_of, import_source
-from remask_rounds.sources_coco import read_coco
+from remask_label_studio.client import Connection
+from remask_storage.campaign import Campaign
+from remask_storage.campaign_store import CampaignStore
 
 SHAPE = (120, 160)
 N_IMAGES = 45

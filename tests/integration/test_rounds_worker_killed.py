@@ -12,15 +12,15 @@ import pytest
 from fake_studio import FakeStudio, sample_instances
 from fakes import toy_image, toy_mask, write_image
 
+from remask_campaigns.rounds.advance import advance
+from remask_campaigns.rounds.engine_masks import EngineMasks
+from remask_campaigns.rounds.instance_state import standings
+from remask_campaigns.rounds.tasks import answer_of
 from remask_core.history import prompts_of
 from remask_core.rle_coco import decode_coco_rle
-from remask_rounds.advance import advance
-from remask_rounds.campaign import Campaign, PlacedClick, steps_of
-from remask_rounds.campaign_store import CampaignStore
-from remask_rounds.round_tasks import answer_of
-from remask_rounds.standing import standings
-from remask_service.campaign_masks import EngineMasks
-from remask_service.sources import StoredImage
+from remask_images.image_store import StoredImage
+from remask_storage.campaign import Campaign, PlacedClick, steps_of
+from remask_storage.campaign_store import CampaignStore
 from remask_worker.child_engine import ChildEngine
 from remask_worker.settings import WorkerSettings
 

@@ -19,8 +19,8 @@ from remask_cli.main import app
 from remask_core.errors import InputError, NotFound
 from remask_core.rle_coco import encode_coco_rle
 from remask_core.types import BoolMask, Box, Prompt
-from remask_models.convnet import load_convnet
-from remask_models.convnet_file import read_header
+from remask_models.convnet.loading import load_convnet
+from remask_models.weights_file import read_header
 from remask_training import start
 from remask_training.config import CONFIGS
 from remask_training.samples import read_folder

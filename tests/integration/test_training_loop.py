@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from remask_core.errors import InputError, NotFound, WrongState
-from remask_models.convnet import WEIGHTS, load_network
-from remask_models.convnet_file import read_header, read_weights
+from remask_models.convnet.loading import WEIGHTS, load_network
+from remask_models.weights_file import read_header, read_weights
 from remask_training import encodings, start
 from remask_training.batches import batches, find_folders, load_pool
 from remask_training.config import CONFIGS, TrainConfig

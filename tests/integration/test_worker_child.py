@@ -19,10 +19,20 @@ import psutil
 import pytest
 from fakes import click, toy_call, toy_image, toy_mask, write_image
 
-from remask_core.errors import ClickOutsideImage, Unavailable
+from remask_core.errors import (
+    BadImage,
+    ClickOutsideImage,
+    Unavailable,
+)
 from remask_core.rle_ls import decode_ls_rle
 from remask_core.types import Prompt
-from remask_worker.calls import Answer, BadImage, Lane, Overloaded, PoisonCall, WorkerDied
+from remask_worker.calls import (
+    Answer,
+    Lane,
+    Overloaded,
+    PoisonCall,
+    WorkerDied,
+)
 from remask_worker.child_engine import ChildEngine
 from remask_worker.settings import WorkerSettings
 

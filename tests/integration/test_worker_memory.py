@@ -14,7 +14,7 @@ import pytest
 
 from remask_core.history import Step
 from remask_core.types import Click
-from remask_models.cuda_driver import has_cuda_driver
+from remask_models.device import has_cuda_driver
 from remask_worker.calls import Call
 from remask_worker.child_engine import ChildEngine
 from remask_worker.settings import WorkerSettings

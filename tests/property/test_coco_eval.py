@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from remask_bench.coco_eval import CocoScores, Scored, evaluate_coco, read_scored
-from remask_bench.coco_eval_compare import compare_evaluation, reference_scores
+from remask_bench.coco_eval import compare_evaluation, reference_scores
 from remask_core.errors import InputError, NotFound
 from remask_core.rle_coco import decode_coco_rle, encode_coco_rle
+from remask_evaluation.coco import CocoScores, Scored, evaluate_coco, read_scored
 
 NAMES = [name for name in CocoScores.__dataclass_fields__ if name not in ("kind", "classes")]
 

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from remask_core.errors import InputError
-from remask_models.convnet import WEIGHTS, load_network
-from remask_models.convnet_file import read_weights
-from remask_models.convnet_onnx import OnnxNetwork
-from remask_models.convnet_prompts import HAS_PRIOR, INSIDE, PRIOR
-from remask_models.convnet_torch import TorchNetwork
+from remask_models.convnet.loading import WEIGHTS, load_network
+from remask_models.convnet.network import TorchNetwork
+from remask_models.convnet.onnx_runtime import OnnxNetwork
+from remask_models.convnet.prompt_planes import HAS_PRIOR, INSIDE, PRIOR
+from remask_models.weights_file import read_weights
 
 
 @pytest.fixture(scope="module")

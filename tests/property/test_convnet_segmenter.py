@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from remask_core.errors import ClickOutsideImage, InputError, NotFound
 from remask_core.history import Step, replay
 from remask_core.types import BoolMask, Box, Click, Prompt, RgbImage
-from remask_models.convnet import WEIGHTS, load_convnet
-from remask_models.convnet_file import read_weights, write_weights
-from remask_models.convnet_segmenter import ConvNetSegmenter
+from remask_models.convnet.loading import WEIGHTS, load_convnet
+from remask_models.convnet.segmenter import ConvNetSegmenter
+from remask_models.weights_file import read_weights, write_weights
 
 
 @pytest.fixture(scope="module")

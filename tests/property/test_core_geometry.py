@@ -12,7 +12,6 @@ from remask_core.geometry import (
     box_of_mask,
     distance_inside,
     distance_to_boundary,
-    largest_part,
     parts,
 )
 from remask_core.types import BoolMask, Box
@@ -57,14 +56,6 @@ def test_parts_are_those_of_a_flood(mask: BoolMask, connectivity: int) -> None:
     assert found.areas_px.tolist() == [len(part) for part in expected]
     for number, part in enumerate(expected, start=1):
         assert {(int(y), int(x)) for y, x in np.argwhere(found.mask(number))} == part
-
-
-@given(masks)
-def test_largest_part_is_a_part_of_the_mask(mask: BoolMask) -> None:
-    largest = largest_part(mask)
-
-    assert not (largest & ~mask).any()
-    assert largest.sum() == max(parts(mask).areas_px.tolist(), default=0)
 
 
 @given(masks)

@@ -7,8 +7,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+from remask_exports.formats.open_images import COLUMNS, clicks_text
 from remask_exports.instances import PlacedClick
-from remask_exports.openimages import COLUMNS, clicks_text
 
 
 def test_published_rows_are_written_as_they_were_published(shared: Path) -> None:

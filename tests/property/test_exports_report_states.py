@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from remask_core.rle_coco import encode_coco_rle
 from remask_core.types import Box
-from remask_exports.quality_headline import headline_of
-from remask_exports.quality_measure import measure
-from remask_exports.quality_progress import round_counts
-from remask_exports.report_page import quality_page
-from remask_exports.selection import Rank
-from remask_rounds.campaign import (
+from remask_quality.measures.campaign import measure
+from remask_quality.measures.headline import headline_of
+from remask_quality.measures.progress import round_counts
+from remask_quality.report import quality_page
+from remask_ranking.ranks import Rank
+from remask_storage.campaign import (
     Campaign,
     CampaignInstance,
     Mask,
@@ -29,7 +29,7 @@ from remask_rounds.campaign import (
     Truth,
     Visit,
 )
-from remask_rounds.campaign_store import CampaignStore
+from remask_storage.campaign_store import CampaignStore
 
 SHAPE = (24, 32)
 IDS = ("a", "b", "c")

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from remask_exports.yolo import outline
+from remask_exports.formats.yolo import outline
 
 
 def filled(points: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
-from remask_bench.label_noise.annotation import NoiseOptions
-from remask_bench.label_noise.apply import apply_noise
 from remask_core.errors import InputError, NotFound
 from remask_core.rle_coco import decode_coco_rle
-from remask_simulation.noise import LEVELS, NoiseLevel, apply_operation, choose_operation
+from remask_noise.annotation import NoiseOptions
+from remask_noise.apply import apply_noise
+from remask_noise.operations import LEVELS, NoiseLevel, apply_operation, choose_operation
 
 HARD = NoiseOptions(LEVELS["hard"], seed=1)
 ALWAYS = NoiseLevel(1.0, 1 / 3, 5, 3, 10)

@@ -8,17 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from remask_bench.label_noise.annotation import NoiseOptions
-from remask_bench.label_noise.apply import apply_noise
-from remask_bench.label_noise.compare import (
-    as_published,
-    compare_noise,
-    sample_annotations,
-    table_of,
-)
-from remask_bench.label_noise.estimate import estimate_noise
-from remask_bench.label_noise.pairs import read_pairs
-from remask_simulation.noise import LEVELS
+from remask_bench.noise import as_published, compare_noise, sample_annotations, table_of
+from remask_noise.annotation import NoiseOptions
+from remask_noise.apply import apply_noise
+from remask_noise.estimate.fit import estimate_noise
+from remask_noise.estimate.pairs import read_pairs
+from remask_noise.operations import LEVELS
 
 
 def test_rows_have_a_rate_and_a_ratio_to_the_published_way() -> None:

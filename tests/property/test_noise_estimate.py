@@ -10,16 +10,24 @@ import cv2
 import numpy as np
 import pytest
 
-from remask_bench.label_noise.annotation import NoiseOptions
-from remask_bench.label_noise.apply import apply_noise
-from remask_bench.label_noise.descriptors import NAMES, Reference
-from remask_bench.label_noise.estimate import KINDS, estimate_noise
-from remask_bench.label_noise.estimate_report import page_of, sentences_of
-from remask_bench.label_noise.pairs import Pairs, pair_of, read_pairs
 from remask_core.errors import InputError
 from remask_core.rle_coco import decode_coco_rle, encode_coco_rle
 from remask_core.types import BoolMask
-from remask_simulation.noise import LEVELS, approximate, dilate, erode, localise
+from remask_masks.simplification import (
+    approximate,
+)
+from remask_noise.annotation import NoiseOptions
+from remask_noise.apply import apply_noise
+from remask_noise.estimate.descriptors import NAMES, Reference
+from remask_noise.estimate.fit import KINDS, estimate_noise
+from remask_noise.estimate.pairs import Pairs, pair_of, read_pairs
+from remask_noise.estimate.report import page_of, sentences_of
+from remask_noise.operations import (
+    LEVELS,
+    dilate,
+    erode,
+    localise,
+)
 
 
 def some_coco_masks(shared: Path, count: int) -> list[BoolMask]:

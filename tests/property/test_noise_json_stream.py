@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remask_bench.label_noise.json_stream import ElementWriter, read_elements
 from remask_core.errors import InputError
+from remask_files.json_stream import ElementWriter, read_elements
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 VALUES = st.recursive(

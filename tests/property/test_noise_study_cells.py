@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remask_bench.label_noise.study_data import cells_of, drawn
 from remask_core.overlap import iou
 from remask_core.types import Box
+from remask_noise.study.data import cells_of, drawn
 
 
 @given(st.integers(20, 80), st.integers(20, 60), st.integers(12, 19), st.floats(-3, 3))

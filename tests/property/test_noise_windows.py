@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pycocotools import mask as coco_mask
 
-from remask_bench.label_noise.windows import MaskWindow, Runs, empty_window, window_of
 from remask_core.errors import InputError
 from remask_core.geometry import box_of_mask
 from remask_core.rle_coco import decode_coco_rle, encode_coco_rle, unpack_coco_runs
 from remask_core.types import BoolMask
+from remask_masks.mask_windows import MaskWindow, Runs, empty_window, window_of
 
 MASKS = arrays(np.bool_, st.tuples(st.integers(1, 12), st.integers(1, 12)))
 SHAPE_HW = (40, 50)

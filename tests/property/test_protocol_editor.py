@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from remask_core.types import BoolMask, Box, Click, Prompt
 from remask_label_config.prompts import PercentBox
-from remask_service.ownership import REACH_OF_IMAGE, REACH_OF_OBJECT, Footprint
+from remask_service.predict.ownership import REACH_OF_IMAGE, REACH_OF_OBJECT, Footprint
 
 LABELS = st.sampled_from(["Cat", "Dog"])
 XS = st.integers(0, SHAPE_HW[1] - 1)

@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from remask_bench.rclicks_file import MeasuredClick, read_clicks, write_clicks
+from remask_clicks.click_file import MeasuredClick, read_clicks, write_clicks
 from remask_core.errors import InputError
 
 HEADER = "dataset,image_stem,object_stem,model_type,click_type,full_stem,device,x,y,w,h"

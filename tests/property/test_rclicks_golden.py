@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from remask_bench.rclicks import BASE, RclicksRow
-from remask_bench.rclicks_scores import Gaps, RclicksSummary, gaps, noise_to_signal, summarise
+from remask_clicks.benchmark import BASE, RclicksRow
+from remask_clicks.scores import Gaps, RclicksSummary, gaps, noise_to_signal, summarise
 
 Curves = npt.NDArray[np.float64]
 

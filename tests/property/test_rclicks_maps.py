@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from bench_data import SHAPE_HW, write_folder
 
-from remask_bench.datasets import Instance, open_set
-from remask_bench.rclicks_errors import ClickedError, clicked_errors
-from remask_bench.rclicks_file import MeasuredClick
-from remask_bench.rclicks_maps import compare_maps, maps_table
+from remask_clicks.click_file import MeasuredClick
+from remask_clicks.errors import ClickedError, clicked_errors
+from remask_clicks.maps import compare_maps, maps_table
 from remask_core.errors import NotFound
 from remask_core.types import BoolMask
-from remask_simulation.clickability import ClickMap, distance_map, sample_points, uniform_map
+from remask_evaluation.datasets import Instance, open_set
+from remask_masks.clickability import ClickMap, distance_map, sample_points, uniform_map
 
 
 @pytest.fixture

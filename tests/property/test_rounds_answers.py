@@ -8,13 +8,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from remask_campaigns.rounds.answers import visits_of
+from remask_campaigns.rounds.tasks import answer_of, task_of
 from remask_core.errors import InputError
 from remask_core.rle_coco import encode_coco_rle
 from remask_core.rle_ls import encode_ls_rle
 from remask_core.types import Box
-from remask_rounds.answers import visits_of
-from remask_rounds.campaign import Campaign, CampaignInstance, Mask, PlacedClick
-from remask_rounds.round_tasks import answer_of, task_of
+from remask_storage.campaign import Campaign, CampaignInstance, Mask, PlacedClick
 
 SHAPE = (30, 40)
 CAMPAIGN = Campaign("pets", source_project=3, created_at=0.0, clicks_per_round=3)

@@ -7,10 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from remask_core.rle_coco import decode_coco_rle, encode_coco_rle
-from remask_core.types import Box
-from remask_rounds.campaign import CampaignInstance, PlacedClick
-from remask_rounds.crops import (
+from remask_campaigns.crops.geometry import (
     MIN_SIDE_PX,
     crop_window,
     cut_instance,
@@ -21,6 +18,9 @@ from remask_rounds.crops import (
     whole_instance,
     whole_shape,
 )
+from remask_core.rle_coco import decode_coco_rle, encode_coco_rle
+from remask_core.types import Box
+from remask_storage.campaign import CampaignInstance, PlacedClick
 
 
 @st.composite

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from remask_campaigns.sources.boxes import instances_of
+from remask_campaigns.sources.coco import read_coco
 from remask_core.types import Box
-from remask_label_config.box_page import box_region
-from remask_label_config.config import ImageTag
+from remask_label_config.labelling_config import ImageTag
+from remask_label_config.pages.boxes import box_region
 from remask_label_config.prompts import PercentBox
-from remask_rounds.campaign import Campaign, CampaignInstance
-from remask_rounds.source_boxes import instances_of
-from remask_rounds.sources_coco import read_coco
+from remask_storage.campaign import Campaign, CampaignInstance
 
 TAG = ImageTag("image", "$image")
 CAMPAIGN = Campaign("cats", 1, 0.0, long_side_px=1, short_side_px=1)

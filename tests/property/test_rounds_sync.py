@@ -10,12 +10,12 @@ from fake_studio import DiskMaker, FakeStudio, sample_instances
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from remask_rounds.advance import advance
-from remask_rounds.campaign import Campaign, PlacedClick
-from remask_rounds.campaign_store import CampaignStore
-from remask_rounds.round_tasks import answer_of
-from remask_rounds.sync import sync
-from remask_rounds.webhook import take_webhook
+from remask_campaigns.rounds.advance import advance
+from remask_campaigns.rounds.sync import sync
+from remask_campaigns.rounds.tasks import answer_of
+from remask_campaigns.rounds.webhook import take_webhook
+from remask_storage.campaign import Campaign, PlacedClick
+from remask_storage.campaign_store import CampaignStore
 
 CAMPAIGN = Campaign("cats", 7, 1000.0)
 

@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from remask_service.app import create_app, service_of
 from remask_service.logs import make_log
 from remask_service.settings import Settings
+from remask_service.web.app import create_app, service_of
 from remask_worker.thread_engine import ThreadEngine
 
 CONFIG = (

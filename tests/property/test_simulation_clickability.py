@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from remask_core.types import Click
-from remask_simulation.click_metrics import (
+from remask_clicks.groups import group_chances, group_click
+from remask_clicks.metrics import (
     clicks_unlike_p,
     correlation,
     divergence,
@@ -29,7 +29,8 @@ from remask_simulation.click_metrics import (
     similarity,
     transport_distance,
 )
-from remask_simulation.clickability import (
+from remask_core.types import Click
+from remask_masks.clickability import (
     ErrorKind,
     click_radius_px,
     clickability,
@@ -39,8 +40,6 @@ from remask_simulation.clickability import (
     soft_error,
     uniform_map,
 )
-from remask_simulation.clicking_groups import group_chances, group_click
-from remask_simulation.letterbox import Letterbox
 
 KINDS: tuple[ErrorKind, ...] = ("first", "fn", "fp")
 MAPS = ("first_sigma0.01", "first_sigma1", "first_sigma5", "first_sigma20", "first_sigma120")
@@ -106,17 +105,6 @@ def test_clickability_as_published_is_theirs(golden: Golden, name: str) -> None:
 def test_distributions_without_clicks_are_theirs(golden: Golden) -> None:
     assert np.array_equal(golden.arrays["ud"], uniform_map(golden.truth))
     assert np.allclose(golden.arrays["dt"], distance_map(golden.truth), atol=1e-6)
-
-
-@pytest.mark.parametrize("name", ["wide", "tall", "square", "exact"])
-def test_the_letterbox_is_theirs(golden: Golden, name: str) -> None:
-    image = golden.arrays[f"letterbox_{name}_in"]
-    box = Letterbox(shape_hw=image.shape)
-
-    frame = box.put(image)
-
-    assert np.allclose(golden.arrays[f"letterbox_{name}_out"], frame, atol=1e-5)
-    assert np.allclose(golden.arrays[f"letterbox_{name}_back"], box.take(frame), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["dt", "first_sigma5", "first_sigma120", "noise", "uniform"])

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from remask_clicks.crowds import clicks_by_eye, clicks_by_hand
 from remask_core.geometry import distance_inside
 from remask_core.types import BoolMask, RgbImage
-from remask_simulation.clickability import Points
-from remask_simulation.clicking_people import clicks_by_eye, clicks_by_hand
+from remask_masks.clickability import Points
 
 
 def square() -> BoolMask:

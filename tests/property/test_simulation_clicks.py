@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remask_core.types import BoolMask, Click
+from remask_masks.error_regions import error_regions, split
 from remask_simulation.clicks import (
     baseline_click,
     boundary_clicks,
     region_clicks,
     uniform_clicks,
 )
-from remask_simulation.regions import error_regions, split
 
 shapes = hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=24)
 

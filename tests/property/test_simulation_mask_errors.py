@@ -19,8 +19,15 @@ from remask_core.errors import InputError, ShapeMismatch
 from remask_core.overlap import boundary_f, boundary_iou, iou
 from remask_core.rle_coco import decode_coco_rle
 from remask_core.types import BoolMask
-from remask_simulation.mask_errors import KINDS, compare
-from remask_simulation.noise import approximate, dilate, erode, localise
+from remask_masks.error_kinds import KINDS, compare
+from remask_masks.simplification import (
+    approximate,
+)
+from remask_noise.operations import (
+    dilate,
+    erode,
+    localise,
+)
 
 Make = Callable[[BoolMask, np.random.Generator], BoolMask]
 PAIRS = st.tuples(st.integers(1, 20), st.integers(1, 20)).flatmap(

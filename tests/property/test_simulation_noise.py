@@ -15,9 +15,12 @@ from remask_core.errors import InputError
 from remask_core.overlap import boundary_iou, iou
 from remask_core.rle_coco import decode_coco_rle
 from remask_core.types import BoolMask
-from remask_simulation.noise import (
-    LEVELS,
+from remask_masks.simplification import (
     approximate,
+    simplify_ring,
+)
+from remask_noise.operations import (
+    LEVELS,
     choose_operation,
     dilate,
     erode,
@@ -26,7 +29,6 @@ from remask_simulation.noise import (
     opening,
     scale,
 )
-from remask_simulation.simplify import simplify_ring
 
 MASKS = arrays(np.bool_, st.tuples(st.integers(1, 24), st.integers(1, 24)))
 

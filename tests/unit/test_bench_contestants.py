@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from remask_bench.checkable import CheckableSegmenter, expected_mask
-from remask_bench.contestants import BoxSegmenter, Contestant, answer
 from remask_core.errors import InputError
 from remask_core.history import Step, replay
 from remask_core.types import Box, Candidate, Click, Prompt
+from remask_evaluation.contestants import BoxSegmenter, Contestant, answer
 
 IMAGE = np.full((20, 30, 3), 4, dtype=np.uint8)
 STEPS = [

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from bench_data import SHAPE_HW, write_coco, write_folder
 
-from remask_bench.datasets import open_set
 from remask_core.errors import InputError, NotFound
+from remask_evaluation.datasets import open_set
 
 
 def test_a_folder_gives_its_objects_in_order(tmp_path: Path) -> None:

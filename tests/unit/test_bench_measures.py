@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from remask_bench.measures import Reach, area_under, clicks_to_reach
-from remask_bench.noc import FROM_BOX, FROM_CLICKS, NocRow, summarise
 from remask_core.errors import InputError
+from remask_evaluation.interactive.measures import Reach, area_under, clicks_to_reach
+from remask_evaluation.interactive.noc import FROM_BOX, FROM_CLICKS, NocRow, summarise
 
 
 def row(ious: list[float], *, start: str = FROM_CLICKS, dataset: str = "set") -> NocRow:

@@ -7,7 +7,7 @@ import pytest
 
 from remask_core.errors import InputError
 from remask_core.types import BoolMask
-from remask_models.clickability_sight import PLANES, sight_of
+from remask_models.clickability.error_window import PLANES, sight_of
 
 IMAGE = np.full((120, 160, 3), 90, dtype=np.uint8)
 ERROR, OBJECT, DEPTH, OWN_DEPTH, SIZE, APART = range(PLANES)

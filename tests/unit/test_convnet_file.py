@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from remask_core.errors import InputError, NotFound
-from remask_models.convnet import WEIGHTS
-from remask_models.convnet_file import read_header, read_weights, write_weights
+from remask_models.convnet.loading import WEIGHTS
+from remask_models.weights_file import read_header, read_weights, write_weights
 
 
 def test_floats_come_back_in_half_precision_and_facts_whole(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from remask_core.types import Box, Click, Prompt
-from remask_models.convnet_segmenter import ConvNetSegmenter
+from remask_models.convnet.segmenter import ConvNetSegmenter
 
 _Floats = npt.NDArray[np.float32]
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from remask_core.types import Click
-from remask_models.convnet_obey import obey
+from remask_models.convnet.enforce_clicks import obey
 
 FLAT = np.full((40, 50, 3), 90, np.uint8)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from remask_core.errors import InputError
-from remask_models.convnet_score import ScoreCurve
+from remask_models.convnet.score_curve import ScoreCurve
 
 
 @pytest.mark.parametrize("estimate", [0.0, 0.3, 1.0])

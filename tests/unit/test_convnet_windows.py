@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from remask_core.types import Box, Click
-from remask_models.convnet_windows import (
+from remask_models.convnet.windows import (
     Window,
     bounds,
     cover,

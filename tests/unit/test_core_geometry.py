@@ -10,13 +10,10 @@ import pytest
 from remask_core.errors import InputError
 from remask_core.geometry import (
     box_of_mask,
-    boxes_iou,
     clip_box,
     distance_inside,
     distance_to_boundary,
-    largest_part,
     parts,
-    scale_box,
 )
 from remask_core.types import BoolMask, Box
 
@@ -43,33 +40,11 @@ def test_views_that_do_not_lie_in_one_piece_are_understood() -> None:
     assert box_of_mask(mask[:, 1:]) == Box(1, 2, 2, 3)
 
 
-@pytest.mark.parametrize(
-    ("other", "expected"),
-    [
-        (Box(0, 0, 2, 2), 1.0),
-        (Box(1, 0, 3, 2), 1 / 3),
-        (Box(0, 0, 1, 1), 1 / 4),
-        (Box(2, 0, 4, 2), 0.0),
-        (Box(3, 3, 4, 4), 0.0),
-    ],
-)
-def test_iou_of_boxes(other: Box, expected: float) -> None:
-    box = Box(0, 0, 2, 2)
-
-    assert boxes_iou(box, other) == boxes_iou(other, box) == expected
-
-
 def test_boxes_are_clipped_to_the_image() -> None:
     assert clip_box(Box(-5, 2, 3.5, 99), shape_hw=(10, 20)) == Box(0, 2, 3.5, 10)
     assert clip_box(Box(1, 1, 2, 2), shape_hw=(10, 20)) == Box(1, 1, 2, 2)
     assert clip_box(Box(20, 0, 25, 5), shape_hw=(10, 20)) is None
     assert clip_box(Box(-5, -5, 0, 5), shape_hw=(10, 20)) is None
-
-
-def test_boxes_follow_their_image_when_it_is_resized() -> None:
-    assert scale_box(Box(1, 2, 3, 4), from_hw=(10, 10), to_hw=(20, 5)) == Box(0.5, 4, 1.5, 8)
-    with pytest.raises(InputError, match="`from_hw` and `to_hw` must be positive"):
-        scale_box(Box(1, 2, 3, 4), from_hw=(0, 10), to_hw=(20, 5))
 
 
 THREE = drawn(
@@ -101,12 +76,6 @@ def test_corners_join_parts_only_if_asked() -> None:
 def test_empty_mask_has_no_parts() -> None:
     assert len(parts(np.zeros((3, 3), bool))) == 0
     assert len(parts(np.zeros((0, 3), bool))) == 0
-    assert not largest_part(np.zeros((3, 3), bool)).any()
-
-
-def test_largest_part_is_kept_and_of_equals_the_first() -> None:
-    assert np.array_equal(largest_part(THREE), drawn("....##", ".....#", "......", "......"))
-    assert np.array_equal(largest_part(drawn("#.#", "#.#")), drawn("#..", "#.."))
 
 
 def test_depth_counts_the_border_of_the_image_as_outside() -> None:
@@ -132,9 +101,7 @@ def test_empty_mask_is_infinitely_far() -> None:
     assert np.isinf(distance_to_boundary(np.zeros((2, 3), bool))).all()
 
 
-@pytest.mark.parametrize(
-    "function", [box_of_mask, parts, largest_part, distance_inside, distance_to_boundary]
-)
+@pytest.mark.parametrize("function", [box_of_mask, parts, distance_inside, distance_to_boundary])
 def test_masks_must_be_bool(function: Any) -> None:
     with pytest.raises(InputError, match="`mask` must be a two-dimensional bool array"):
         function(np.ones((2, 2), np.uint8))

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from remask_core.errors import InputError
-from remask_core.ordering import best_first, bottom_curve, calibration, spearman, top_curve
+from remask_ranking.order_curves import best_first, bottom_curve, calibration, spearman, top_curve
 
 TRUTH = (0.9, 0.5, 0.7, 0.3)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from remask_core.errors import InputError
-from remask_core.processes import map_in_order
+from remask_core.parallel import map_in_order
 
 
 def add(shared: int, item: int) -> int:

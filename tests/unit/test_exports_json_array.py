@@ -6,8 +6,8 @@ import json
 import pytest
 
 from remask_core.errors import InputError
-from remask_exports import json_array
-from remask_exports.json_array import array_elements
+from remask_files import json_array
+from remask_files.json_array import array_elements
 
 ELEMENTS = [
     {"a": [1, 2, {"b": "]}[{"}]},

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from remask_core.types import BoolMask, Click
-from remask_exports.quality_aims import aims_of
-from remask_exports.quality_intervals import FEWEST, curve_of, estimate_of, mean_of, share_of
+from remask_quality.measures.click_aims import aims_of
+from remask_quality.measures.intervals import FEWEST, curve_of, estimate_of, mean_of, share_of
 from remask_reports.estimate import Estimate
 
 

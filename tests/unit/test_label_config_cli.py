@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from remask_cli.config import app
 from remask_core.errors import InputError
-from remask_label_config.write import write_labelling_config
+from remask_label_config.pages.live import write_labelling_config
 
 RUN = CliRunner()
 

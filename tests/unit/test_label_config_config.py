@@ -6,7 +6,7 @@ import pytest
 
 from remask_core.errors import NotFound
 from remask_label_config import ConfigProblem, parse_labelling_config
-from remask_label_config.write import write_labelling_config
+from remask_label_config.pages.live import write_labelling_config
 
 IMAGE = '<Image name="image" value="$image"/>'
 MASK = '<BrushLabels name="brush" toName="image"><Label value="Cat"/></BrushLabels>'

@@ -10,8 +10,8 @@ import pytest
 from remask_core.errors import InputError
 from remask_core.rle_ls import decode_ls_rle, encode_ls_rle, encode_ls_rle_bytes
 from remask_core.types import Box
-from remask_label_config.config import parse_labelling_config
-from remask_label_config.round_page import write_round_config
+from remask_label_config.labelling_config import parse_labelling_config
+from remask_label_config.pages.round import write_round_config
 from remask_label_config.round_regions import frame_region
 
 

@@ -8,12 +8,12 @@ from xml.etree import ElementTree
 import pytest
 
 from remask_core.errors import InputError
-from remask_label_config.write import class_colours, write_labelling_config
+from remask_label_config.pages.live import class_colours, write_labelling_config
 
 
 @pytest.mark.parametrize("kind", ["brush", "bitmask"])
 def test_the_ready_made_files_are_what_the_writer_writes(kind: str) -> None:
-    ready = resources.files("remask_label_config").joinpath(f"live_{kind}.xml").read_text()
+    ready = resources.files("remask_label_config.pages").joinpath(f"live_{kind}.xml").read_text()
 
     assert ready == write_labelling_config(["object"], kind=kind)  # type: ignore[arg-type]
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from remask_core.types import BoolMask, Box, Click
-from remask_service.ownership import Footprint, Standing, owner_of
-from remask_service.recall import Recall
+from remask_service.predict.ownership import Footprint, Standing, owner_of
+from remask_service.predict.recall import Recall
 
 SHAPE_HW = (100, 200)
 

@@ -14,11 +14,16 @@ import numpy as np
 import pytest
 from bench_data import SHAPE_HW, write_folder
 
-from remask_bench.datasets import Instance, open_set
-from remask_bench.rclicks_collect import batches, collect, read_words, write_tasks
-from remask_bench.rclicks_display import DisplayMode, display
+from remask_clicks.collect import batches, collect, read_words, write_tasks
+from remask_clicks.display import DisplayMode, display
 from remask_core.errors import InputError, NotFound
-from remask_label_config.clicks import ClickTask, GivenClick, clicks_config, given_clicks
+from remask_evaluation.datasets import Instance, open_set
+from remask_label_config.pages.first_clicks import (
+    ClickTask,
+    GivenClick,
+    clicks_config,
+    given_clicks,
+)
 
 HEIGHT, WIDTH = SHAPE_HW
 
@@ -161,7 +166,7 @@ def test_the_configurations_ask_for_one_click_on_the_image(kind: Any) -> None:
     (label,) = points
     assert points.get("toName") == "image"
     assert (label.get("maxUsages"), label.get("selected")) == ("1", "true")
-    assert resources.files("remask_label_config").joinpath(f"clicks_{kind}.xml").is_file()
+    assert resources.files("remask_label_config.pages").joinpath(f"clicks_{kind}.xml").is_file()
 
 
 def test_a_click_on_the_object_counts(instances: list[Instance]) -> None:

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from bench_data import SHAPE_HW, write_folder
 
-from remask_bench.datasets import Instance, open_set
-from remask_bench.rclicks_errors import clicked_errors
-from remask_bench.rclicks_file import MeasuredClick
+from remask_clicks.click_file import MeasuredClick
+from remask_clicks.errors import clicked_errors
 from remask_core.errors import InputError
-from remask_simulation.clickability import ErrorKind
+from remask_evaluation.datasets import Instance, open_set
+from remask_masks.clickability import ErrorKind
 
 
 @pytest.fixture

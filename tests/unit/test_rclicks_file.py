@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from remask_bench.datasets import Instance, Sample
-from remask_bench.rclicks_file import MeasuredClick, measured, read_clicks, write_clicks
-from remask_bench.rclicks_sources import ClickSource
+from remask_clicks.click_file import MeasuredClick, measured, read_clicks, write_clicks
+from remask_clicks.sources import ClickSource
 from remask_core.errors import InputError, NotFound
 from remask_core.types import BoolMask, Box
+from remask_evaluation.datasets import Instance, Sample
 
 HEADER = "dataset,image_stem,object_stem,model_type,click_type,full_stem,device,x,y,w,h"
 SMALL = f"""{HEADER}

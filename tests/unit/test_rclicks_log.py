@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from bench_data import SHAPE_HW, write_coco, write_folder
 
-from remask_bench.datasets import open_set
-from remask_bench.rclicks_log import read_clicked_errors
+from remask_clicks.log import read_clicked_errors
 from remask_core.errors import InputError, NotFound, ShapeMismatch
 from remask_core.rle_coco import encode_coco_rle
 from remask_core.types import BoolMask
+from remask_evaluation.datasets import open_set
 
 LEFT = np.zeros(SHAPE_HW, dtype=np.bool_)
 LEFT[:, :40] = True

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from remask_bench.rclicks import BASE, RclicksRow
-from remask_bench.rclicks_scores import gaps, noise_to_signal, summarise
+from remask_clicks.benchmark import BASE, RclicksRow
+from remask_clicks.scores import gaps, noise_to_signal, summarise
 from remask_core.errors import InputError
 
 

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from remask_campaigns.rounds.answers import visits_of
+from remask_campaigns.rounds.tasks import answer_of, task_of
 from remask_core.errors import InputError
 from remask_core.rle_coco import encode_coco_rle
 from remask_core.rle_ls import encode_ls_rle
 from remask_core.types import BoolMask, Box
-from remask_rounds.answers import visits_of
-from remask_rounds.campaign import Campaign, CampaignInstance, Mask, PlacedClick, Visit
-from remask_rounds.round_tasks import answer_of, task_of
+from remask_storage.campaign import Campaign, CampaignInstance, Mask, PlacedClick, Visit
 
 SHAPE = (60, 80)
 CAT = CampaignInstance("cat", "/cat.jpg", SHAPE, "cat", Box(10, 10, 40, 50), 7, "b1")

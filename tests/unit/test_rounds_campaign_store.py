@@ -10,7 +10,7 @@ import pytest
 
 from remask_core.errors import InputError, NotFound, WrongState
 from remask_core.types import Box
-from remask_rounds.campaign import (
+from remask_storage.campaign import (
     Campaign,
     CampaignInstance,
     Mask,
@@ -25,7 +25,7 @@ from remask_rounds.campaign import (
     standing_visits,
     steps_of,
 )
-from remask_rounds.campaign_store import CampaignStore
+from remask_storage.campaign_store import CampaignStore
 
 CAMPAIGN = Campaign(
     "cats", 7, 1000.0, policies={"": "# All", "cat": "no tails"}, qualification=Qualification(3)

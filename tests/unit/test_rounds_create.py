@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from remask_campaigns.project_description import describe, read_description, title_of
+from remask_campaigns.sources.boxes import LeftOut, instances_of
 from remask_core.errors import NotFound
 from remask_core.types import Box
-from remask_label_config.config import ImageTag
-from remask_rounds.campaign import Campaign, CampaignInstance, Qualification, instance_id
-from remask_rounds.described import describe, read_description, title_of
-from remask_rounds.source_boxes import LeftOut, instances_of
+from remask_label_config.labelling_config import ImageTag
+from remask_storage.campaign import Campaign, CampaignInstance, Qualification, instance_id
 
 CAMPAIGN = Campaign("cats", 7, 1000.0)
 TAG = ImageTag("image", "$image")

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from remask_campaigns.rounds.instance_state import by_image, standings
+from remask_campaigns.rounds.mask_jobs import MaskJob, NoMask, history_of, job_of, round_zero_job
+from remask_campaigns.rounds.update_masks import refresh_masks
 from remask_core.types import Box
-from remask_rounds.campaign import (
+from remask_storage.campaign import (
     Campaign,
     CampaignInstance,
     Mask,
@@ -18,10 +21,7 @@ from remask_rounds.campaign import (
     Visit,
     VisitOutcome,
 )
-from remask_rounds.campaign_store import CampaignStore
-from remask_rounds.mask_jobs import MaskJob, NoMask, history_of, job_of, round_zero_job
-from remask_rounds.refresh import refresh_masks
-from remask_rounds.standing import by_image, standings
+from remask_storage.campaign_store import CampaignStore
 
 CAMPAIGN = Campaign("cats", 7, 1000.0)
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from label_studio_sdk.converter.brush import decode_rle
 
+from remask_campaigns.rounds.tasks import instances_in, task_of
 from remask_core.errors import InputError
 from remask_core.rle_coco import encode_coco_rle
 from remask_core.rle_ls import decode_ls_rle
 from remask_core.types import Box
-from remask_rounds.campaign import Campaign, CampaignInstance, Mask
-from remask_rounds.round_tasks import instances_in, task_of
+from remask_storage.campaign import Campaign, CampaignInstance, Mask
 
 SHAPE = (60, 80)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from remask_core.errors import NotFound
-from remask_service.addresses import (
+from remask_core.errors import BadImage, NotFound
+from remask_images.addresses import (
     AddressBook,
     AddressRefused,
     HostRules,
@@ -17,7 +17,6 @@ from remask_service.addresses import (
     RemoteImage,
     shown,
 )
-from remask_worker.calls import BadImage
 
 HOME = "https://labels.example.org/ls"
 

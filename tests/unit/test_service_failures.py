@@ -7,22 +7,30 @@ import pkgutil
 
 import pytest
 
+import remask_campaigns
 import remask_core
+import remask_files
+import remask_images
 import remask_label_config
+import remask_label_studio
 import remask_models
-import remask_rounds
 import remask_service
+import remask_storage
 import remask_worker
 from remask_core.errors import InputError, RemaskError, Unavailable
-from remask_service.failures import STATUS, reason_phrase, status_of
+from remask_service.web.failures import STATUS, reason_phrase, status_of
 from remask_worker.calls import Expired
 
-ROOMS = (
+PACKAGES = (
+    remask_campaigns,
     remask_core,
+    remask_files,
+    remask_images,
     remask_label_config,
+    remask_label_studio,
     remask_models,
-    remask_rounds,
     remask_service,
+    remask_storage,
     remask_worker,
 )
 
@@ -31,24 +39,24 @@ def _all_below(kind: type[RemaskError]) -> set[type[RemaskError]]:
     return {kind}.union(*(_all_below(child) for child in kind.__subclasses__()))
 
 
-def _of_our_rooms() -> set[type[RemaskError]]:
-    for room in ROOMS:
-        for module in pkgutil.iter_modules(room.__path__, f"{room.__name__}."):
+def _of_our_packages() -> set[type[RemaskError]]:
+    for package in PACKAGES:
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             # Models bring torch along, which no test of the service needs; their errors are core's.
-            if room is not remask_models and not module.name.endswith("__main__"):
+            if package is not remask_models and not module.name.endswith("__main__"):
                 importlib.import_module(module.name)
-    names = {room.__name__ for room in ROOMS}
+    names = {package.__name__ for package in PACKAGES}
     return {kind for kind in _all_below(RemaskError) if kind.__module__.split(".")[0] in names}
 
 
 def test_every_error_class_stands_in_the_table() -> None:
-    missing = {kind.__qualname__ for kind in _of_our_rooms() - STATUS.keys()}
+    missing = {kind.__qualname__ for kind in _of_our_packages() - STATUS.keys()}
 
     assert not missing
 
 
 def test_codes_are_unique() -> None:
-    codes = [kind.code for kind in _of_our_rooms()]
+    codes = [kind.code for kind in _of_our_packages()]
 
     assert len(codes) == len(set(codes))
 

@@ -7,9 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from remask_core.errors import InputError, ShapeMismatch
-from remask_core.types import BoolMask, Click
-from remask_simulation.click_metrics import (
+from remask_clicks.groups import group_chances, group_click
+from remask_clicks.metrics import (
     clicks_unlike_p,
     divergence,
     likelihood,
@@ -20,7 +19,9 @@ from remask_simulation.click_metrics import (
     similarity,
     transport_distance,
 )
-from remask_simulation.clickability import (
+from remask_core.errors import InputError, ShapeMismatch
+from remask_core.types import BoolMask, Click
+from remask_masks.clickability import (
     click_radius_px,
     clickability,
     distance_map,
@@ -29,8 +30,6 @@ from remask_simulation.clickability import (
     soft_error,
     uniform_map,
 )
-from remask_simulation.clicking_groups import group_chances, group_click
-from remask_simulation.letterbox import Letterbox
 
 
 def disk(shape_hw: tuple[int, int] = (60, 80), radius: float = 20.0) -> BoolMask:
@@ -305,25 +304,6 @@ def test_a_map_of_zeros_leaves_the_click_to_the_baseline(rng: np.random.Generato
     )
 
     assert Click(x=40, y=30, positive=True) == click
-
-
-def test_a_letterbox_keeps_the_aspect() -> None:
-    frame = Letterbox(shape_hw=(90, 200), side=100).put(np.ones((90, 200), dtype=np.float32))
-
-    assert frame[27:72].all()
-    assert frame.sum() == 45 * 100
-
-
-def test_what_was_put_in_a_letterbox_comes_out_again() -> None:
-    box = Letterbox(shape_hw=(60, 80))
-    image = disk().astype(np.float32)
-
-    assert np.abs(box.take(box.put(image)) - image).mean() < 0.02
-
-
-def test_a_letterbox_of_another_image_is_refused() -> None:
-    with pytest.raises(ShapeMismatch, match="pixels"):
-        Letterbox(shape_hw=(60, 80)).put(np.ones((80, 60), dtype=np.float32))
 
 
 def test_a_click_radius_is_a_hundredth_of_a_squares_side() -> None:

@@ -9,13 +9,13 @@ import pytest
 
 from remask_core.errors import ShapeMismatch
 from remask_core.types import BoolMask, Click
+from remask_masks.error_regions import centre, contour, error_regions, split
 from remask_simulation.clicks import (
     baseline_click,
     boundary_clicks,
     region_clicks,
     uniform_clicks,
 )
-from remask_simulation.regions import centre, contour, error_regions, split
 
 
 def mask_of(*rows: str) -> BoolMask:

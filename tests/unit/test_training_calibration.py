@@ -5,7 +5,7 @@ import pytest
 
 from remask_core.errors import InputError
 from remask_core.types import Box
-from remask_models.convnet_score import ScoreCurve
+from remask_models.convnet.score_curve import ScoreCurve
 from remask_training.calibration import Answer, choose, fit_curve
 from remask_training.reliability import Tenth, reliability
 from remask_training.samples import Picture, Sample

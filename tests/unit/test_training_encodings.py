@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from remask_models.convnet_prompts import BOX, NEGATIVE, POSITIVE, draw_click
+from remask_models.convnet.prompt_planes import BOX, NEGATIVE, POSITIVE, draw_click
 from remask_training.encodings import Redrawn, distance_to_click
 
 

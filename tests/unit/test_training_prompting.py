@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from remask_models.convnet_prompts import BOX, HAS_PRIOR, INSIDE, NEGATIVE, POSITIVE, PRIOR
+from remask_models.convnet.prompt_planes import BOX, HAS_PRIOR, INSIDE, NEGATIVE, POSITIVE, PRIOR
 from remask_training.crops import Crop
 from remask_training.prompting import add_clicks, draw_prior, noisy_corners, start_prompt
 

@@ -9,7 +9,7 @@ import pytest
 from fakes import click, toy_call
 
 from remask_worker.calls import Lane, Overloaded, PoisonCall
-from remask_worker.docket import Docket, Entry
+from remask_worker.in_flight import Docket, Entry
 
 NUMBERS = itertools.count(1)
 
@@ -138,7 +138,7 @@ def test_a_lane_has_a_limit_of_its_own() -> None:
 
 
 def test_the_memory_of_convicts_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("remask_worker.docket._REMEMBERED", 2)
+    monkeypatch.setattr("remask_worker.in_flight._REMEMBERED", 2)
     docket = fresh()
     for image in "abc":
         for _ in range(2):

@@ -12,12 +12,23 @@ from pathlib import Path
 import pytest
 from fakes import ScriptedSegmenter, click, toy_call, toy_image, toy_mask, write_image
 
-from remask_core.errors import ClickOutsideImage, InputError, Unavailable
+from remask_core.errors import (
+    BadImage,
+    ClickOutsideImage,
+    InputError,
+    Unavailable,
+)
 from remask_core.history import Step
 from remask_core.rle_ls import decode_ls_rle, encode_ls_rle_bytes
 from remask_core.types import Box, Prompt
-from remask_worker.calls import Answer, BadImage, Expired, Lane, ModelFailed, Overloaded
-from remask_worker.loop import DeviceLoop, DeviceLost
+from remask_worker.calls import (
+    Answer,
+    Expired,
+    Lane,
+    ModelFailed,
+    Overloaded,
+)
+from remask_worker.scheduler import DeviceLoop, DeviceLost
 from remask_worker.settings import WorkerSettings
 
 WAIT_S = 20

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from remask_worker.lru import ByteLru
+from remask_core.lru import ByteLru
 
 
 def cache(bound: int) -> ByteLru[str, bytes]:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from fakes import toy_image, write_image
 
+from remask_core.errors import BadImage
 from remask_core.rle_ls import decode_ls_rle
-from remask_worker.calls import BadImage
 from remask_worker.pixels import encode_mask, read_image
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from remask_worker.calls import Lane
-from remask_worker.sharing import BatchDebt, Frame
+from remask_worker.time_slices import BatchDebt, Frame
 
 
 def frame(lane: Lane, *, embeds: bool = True) -> Frame:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from remask_core.types import Embedding
-from remask_worker.embeddings import Embeddings
-from remask_worker.spill import Spill
+from remask_worker.embedding_cache import Embeddings
+from remask_worker.embedding_files import Spill
 
 EMBEDDING = Embedding(
     shape_hw=(4, 5),

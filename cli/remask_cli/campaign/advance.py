@@ -14,18 +14,18 @@ import typer
 
 from remask_cli.campaign.app import app
 from remask_cli.campaign.masks import Device, Model, Weights, open_masks
-from remask_cli.held import held
-from remask_cli.options import ApiKey, Json, Name, State, Url
-from remask_cli.printing import print_json
-from remask_cli.progress import progress_bars
-from remask_cli.state import open_campaigns, settings_with
+from remask_cli.lock import held
 from remask_core.errors import InputError
+from remask_service.state import open_campaigns, settings_with
+from remask_terminal.options import ApiKey, Json, Name, State, Url
+from remask_terminal.printing import print_json
+from remask_terminal.progress import progress_bars
 
 if TYPE_CHECKING:
-    from remask_rounds.advance import Advanced
-    from remask_rounds.label_studio import BackendAddress
-    from remask_rounds.standing import Unanswered
-    from remask_rounds.sync import Unreadable
+    from remask_campaigns.rounds.advance import Advanced
+    from remask_campaigns.rounds.instance_state import Unanswered
+    from remask_campaigns.rounds.sync import Unreadable
+    from remask_label_studio.client import BackendAddress
 
 __all__ = ["advance", "close", "reopen", "sync"]
 
@@ -64,8 +64,8 @@ def advance(
     The first time, the model draws a mask for each box and round 1 is opened. Unanswered instances
     keep a round from being closed, and are listed. An interrupted command may be given again.
     """
-    from remask_rounds.advance import advance as step
-    from remask_rounds.label_studio import connect
+    from remask_campaigns.rounds.advance import advance as step
+    from remask_label_studio.client import connect
 
     with (
         _unanswered_shown(),
@@ -99,8 +99,8 @@ def close(
 
     `remask campaign advance` goes on from there.
     """
-    from remask_rounds.advance import close_round
-    from remask_rounds.label_studio import connect
+    from remask_campaigns.rounds.advance import close_round
+    from remask_label_studio.client import connect
 
     with (
         _unanswered_shown(),
@@ -124,8 +124,8 @@ def sync(
     as_json: Json = False,
 ) -> None:
     """Read all answers from Label Studio again, whatever webhooks have told or not told."""
-    from remask_rounds.label_studio import connect
-    from remask_rounds.sync import sync as read
+    from remask_campaigns.rounds.sync import sync as read
+    from remask_label_studio.client import connect
 
     with (
         open_campaigns(state) as store,
@@ -152,7 +152,7 @@ def reopen(
 
     Skipped instances stay skipped. The campaign must be through its rounds.
     """
-    from remask_rounds.advance import reopen as send_back
+    from remask_campaigns.rounds.advance import reopen as send_back
 
     names = _worst(ranks, worst)
     with open_campaigns(state) as store:
@@ -165,7 +165,7 @@ def reopen(
 
 
 def _address(url: str | None) -> BackendAddress | None:
-    from remask_rounds.label_studio import BackendAddress
+    from remask_label_studio.client import BackendAddress
 
     if url is None:
         return None
@@ -175,7 +175,7 @@ def _address(url: str | None) -> BackendAddress | None:
 
 def _worst(ranks: Path, percent: float) -> list[str]:
     """Return the instances that a ranking puts last, `percent` per cent of them."""
-    from remask_exports.selection import read_ranks
+    from remask_ranking.ranks import read_ranks
 
     read = read_ranks(ranks)
     ordered = sorted(read, key=lambda name: read[name].rank, reverse=True)
@@ -214,7 +214,7 @@ def _alone(state: str | None, name: str) -> AbstractContextManager[None]:
 @contextmanager
 def _unanswered_shown() -> Iterator[None]:
     """Show which instances keep a round from being closed, once bars and connections are gone."""
-    from remask_rounds.standing import Unanswered
+    from remask_campaigns.rounds.instance_state import Unanswered
 
     try:
         yield

@@ -12,17 +12,17 @@ import typer
 from remask_cli.campaign.app import app
 from remask_cli.campaign.left_out import counted, tell_left_out
 from remask_cli.images import open_image_source, pixels_from
-from remask_cli.options import ApiKey, Json, Name, State, Url
-from remask_cli.progress import progress_bars
-from remask_cli.state import open_campaigns
 from remask_core.errors import InputError, WrongState
+from remask_service.state import open_campaigns
+from remask_terminal.options import ApiKey, Json, Name, State, Url
+from remask_terminal.progress import progress_bars
 
 if TYPE_CHECKING:
-    from remask_rounds.campaign import Campaign, CampaignInstance
-    from remask_rounds.label_studio import Connection
-    from remask_rounds.progress import Told
-    from remask_rounds.source_boxes import LeftOut
-    from remask_rounds.sources import ImagePlace, SourceImage
+    from remask_campaigns.sources.boxes import LeftOut
+    from remask_campaigns.sources.upload import ImagePlace, SourceImage
+    from remask_core.progress import Told
+    from remask_label_studio.client import Connection
+    from remask_storage.campaign import Campaign, CampaignInstance
 
 __all__ = ["create"]
 
@@ -103,11 +103,11 @@ def create(
     """
     import time
 
-    from remask_rounds.campaign import Campaign
-    from remask_rounds.create import create_campaign
-    from remask_rounds.label_studio import connect
-    from remask_rounds.source_truths import keep_truths
-    from remask_rounds.sources import ImagePlace
+    from remask_campaigns.create import create_campaign
+    from remask_campaigns.sources.truths import keep_truths
+    from remask_campaigns.sources.upload import ImagePlace
+    from remask_label_studio.client import connect
+    from remask_storage.campaign import Campaign
 
     if sum(one is not None for one in (project, coco, open_images)) != 1:
         raise InputError("give one of `--project`, `--coco` and `--open-images`")
@@ -164,8 +164,8 @@ def _file_images(
     left_out: Callable[[LeftOut], None],
 ) -> list[SourceImage] | None:
     """Return the images of the file that was given; None where it was a project."""
-    from remask_rounds.sources_coco import read_coco
-    from remask_rounds.sources_openimages import read_class_descriptions, read_open_images
+    from remask_campaigns.sources.coco import read_coco
+    from remask_campaigns.sources.open_images import read_class_descriptions, read_open_images
 
     if coco is not None:
         return read_coco(coco, left_out=left_out)
@@ -186,8 +186,8 @@ def _import(
     """Return the campaign with the project that now holds the file's boxes."""
     from dataclasses import replace
 
-    from remask_rounds.described import describe, title_of
-    from remask_rounds.sources import import_source
+    from remask_campaigns.project_description import describe, title_of
+    from remask_campaigns.sources.upload import import_source
 
     project = import_source(
         connection,
@@ -234,7 +234,7 @@ def _show(
 ) -> None:
     import msgspec
 
-    from remask_rounds.campaign import classes_of
+    from remask_storage.campaign import classes_of
 
     classes = classes_of(instances)
     images = len({one.whole_image for one in instances})

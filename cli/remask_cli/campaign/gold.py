@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from remask_cli.campaign.app import app
-from remask_cli.options import ApiKey, Json, Name, State, Url
-from remask_cli.progress import progress_bars
-from remask_cli.state import open_campaigns
+from remask_service.state import open_campaigns
+from remask_terminal.options import ApiKey, Json, Name, State, Url
+from remask_terminal.progress import progress_bars
 
 if TYPE_CHECKING:
-    from remask_rounds.gold import GoldRead
+    from remask_campaigns.gold.painting import GoldRead
 
 __all__ = ["gold"]
 
@@ -44,8 +44,8 @@ def gold(
     """
     import msgspec
 
-    from remask_rounds.gold import open_gold, read_gold
-    from remask_rounds.label_studio import connect
+    from remask_campaigns.gold.painting import open_gold, read_gold
+    from remask_label_studio.client import connect
 
     with (
         open_campaigns(state) as store,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from remask_rounds.source_boxes import LeftOut
+    from remask_campaigns.sources.boxes import LeftOut
 
 __all__ = ["counted", "tell_left_out"]
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from remask_cli.images import open_image_source
-from remask_cli.state import settings_with
+from remask_service.state import settings_with
 
 if TYPE_CHECKING:
-    from remask_rounds.mask_jobs import MakeMasks
+    from remask_campaigns.rounds.mask_jobs import MakeMasks
 
 __all__ = ["Device", "Model", "Weights", "open_masks"]
 
@@ -46,7 +46,7 @@ def open_masks(
         device: `cpu`, `cuda`, `cuda:1` or `auto`; None: as the environment says.
         weights: The model's; None: as the environment says.
     """
-    from remask_service.campaign_masks import EngineMasks
+    from remask_campaigns.rounds.engine_masks import EngineMasks
     from remask_service.service import worker_settings
     from remask_worker.child_engine import ChildEngine
 

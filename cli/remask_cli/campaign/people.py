@@ -13,20 +13,20 @@ from remask_cli.campaign.app import app
 from remask_cli.campaign.left_out import tell_left_out
 from remask_cli.campaign.masks import Device, Model, Weights, open_masks
 from remask_cli.images import open_image_source, pixels_from
-from remask_cli.options import ApiKey, Json, Name, State, Url
-from remask_cli.progress import progress_bars
-from remask_cli.state import open_campaigns
 from remask_core.errors import InputError
+from remask_service.state import open_campaigns
+from remask_terminal.options import ApiKey, Json, Name, State, Url
+from remask_terminal.progress import progress_bars
 
 if TYPE_CHECKING:
-    from remask_rounds.campaign import Campaign, Qualification
-    from remask_rounds.campaign_store import CampaignStore
-    from remask_rounds.crop_images import PixelsOf
-    from remask_rounds.gold_instances import Gold
-    from remask_rounds.label_studio import Connection
-    from remask_rounds.qualification import Verdict
-    from remask_rounds.source_boxes import LeftOut
-    from remask_service.sources import ImageSource
+    from remask_campaigns.crops.images import PixelsOf
+    from remask_campaigns.gold.instances import Gold
+    from remask_campaigns.qualification.exam import Verdict
+    from remask_campaigns.sources.boxes import LeftOut
+    from remask_images.image_source import ImageSource
+    from remask_label_studio.client import Connection
+    from remask_storage.campaign import Campaign, Qualification
+    from remask_storage.campaign_store import CampaignStore
 
 __all__ = ["grade", "people", "qualify"]
 
@@ -79,9 +79,9 @@ def qualify(
     """
     import msgspec
 
-    from remask_rounds.campaign import Qualification
-    from remask_rounds.label_studio import connect
-    from remask_rounds.qualification import open_test
+    from remask_campaigns.qualification.exam import open_test
+    from remask_label_studio.client import connect
+    from remask_storage.campaign import Qualification
 
     rules = Qualification(
         min_mean_iou=min_iou,
@@ -134,8 +134,8 @@ def grade(
     """Judge everybody who has answered the campaign's test, and store the verdicts."""
     import msgspec
 
-    from remask_rounds.label_studio import connect
-    from remask_rounds.qualification import grade_test
+    from remask_campaigns.qualification.exam import grade_test
+    from remask_label_studio.client import connect
 
     with open_campaigns(state) as store, connect(url, api_key) as connection:
         chosen = model or store.campaign(name).model
@@ -184,7 +184,7 @@ def people(
     """
     import msgspec
 
-    from remask_rounds.label_studio import connect
+    from remask_label_studio.client import connect
 
     with open_campaigns(state) as store:
         store.campaign(name)
@@ -220,14 +220,14 @@ def _gold(
     left_out: Callable[[LeftOut], None],
 ) -> list[Gold]:
     """Return the gold instances that the command line names, shown as the campaign's own are."""
-    from remask_rounds.gold_instances import (
+    from remask_campaigns.gold.instances import (
         gold_in_crops,
         gold_of_campaign,
         gold_of_file,
         gold_of_project,
     )
-    from remask_rounds.sources import ImagePlace
-    from remask_rounds.sources_coco import read_coco
+    from remask_campaigns.sources.coco import read_coco
+    from remask_campaigns.sources.upload import ImagePlace
 
     if given is None:
         return gold_of_campaign(store, campaign.name, count=count[0], seed=count[1])
@@ -246,7 +246,7 @@ def _write_pages(
     campaign: str,
     source: ImageSource,
 ) -> None:
-    from remask_rounds.qualification_page import verdict_page
+    from remask_campaigns.qualification.page import verdict_page
 
     try:
         folder.mkdir(parents=True, exist_ok=True)

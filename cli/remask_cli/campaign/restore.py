@@ -10,12 +10,12 @@ import typer
 from remask_cli.campaign.app import app
 from remask_cli.campaign.left_out import counted, tell_left_out
 from remask_cli.images import open_image_source
-from remask_cli.options import ApiKey, Json, Name, State, Url
-from remask_cli.progress import progress_bars
-from remask_cli.state import open_campaigns
+from remask_service.state import open_campaigns
+from remask_terminal.options import ApiKey, Json, Name, State, Url
+from remask_terminal.progress import progress_bars
 
 if TYPE_CHECKING:
-    from remask_rounds.source_boxes import LeftOut
+    from remask_campaigns.sources.boxes import LeftOut
 
 __all__ = ["restore", "truth"]
 
@@ -35,8 +35,8 @@ def restore(
     """
     import msgspec
 
-    from remask_rounds.label_studio import connect
-    from remask_rounds.restore import restore_campaign
+    from remask_campaigns.restore import restore_campaign
+    from remask_label_studio.client import connect
 
     left: list[LeftOut] = []
     with (
@@ -86,9 +86,9 @@ def truth(
     """Keep a COCO file's segmentations as the true masks of a campaign's instances."""
     import msgspec
 
-    from remask_rounds.label_studio import connect
-    from remask_rounds.source_truths import keep_truths
-    from remask_rounds.sources_coco import read_coco
+    from remask_campaigns.sources.coco import read_coco
+    from remask_campaigns.sources.truths import keep_truths
+    from remask_label_studio.client import connect
 
     left: list[LeftOut] = []
     with open_campaigns(state) as store, connect(url, api_key) as connection:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import typer
 
 from remask_cli.campaign.app import app
-from remask_cli.options import Json, Name, State
-from remask_cli.printing import print_json, print_table
-from remask_cli.state import open_campaigns
+from remask_service.state import open_campaigns
+from remask_terminal.options import Json, Name, State
+from remask_terminal.printing import print_json, print_table
 
 if TYPE_CHECKING:
+    from remask_campaigns.status import AnnotatorStatus, Status, Tally
     from remask_reports.page import Table
-    from remask_rounds.campaign import VisitOutcome
-    from remask_rounds.status import AnnotatorStatus, Status, Tally
+    from remask_storage.campaign import VisitOutcome
 
 __all__ = ["list_campaigns", "status"]
 
@@ -28,7 +28,7 @@ def status(name: Name, state: State = None, as_json: Json = False) -> None:
 
     As far as webhooks have told; `remask campaign sync` reads everything from Label Studio.
     """
-    from remask_rounds.status import status as look
+    from remask_campaigns.status import status as look
 
     with open_campaigns(state) as store:
         found = look(store, name)

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from remask_cli.demo.programs import Program, start_program
 from remask_core.errors import NotFound
+from remask_label_studio.client import BackendAddress
 from remask_models import registry
-from remask_rounds.label_studio import BackendAddress
 
 __all__ = ["default_model", "start_backend"]
 

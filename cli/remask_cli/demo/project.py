@@ -13,8 +13,8 @@ from remask_cli.demo.photos import FOLDER, Photo, classes, live_photos
 from remask_cli.demo.prompts import box_prompt
 from remask_core.errors import Unavailable
 from remask_label_config import parse_labelling_config
-from remask_label_config.write import write_labelling_config
-from remask_rounds.label_studio import BackendAddress, Connection, ImportedPrediction
+from remask_label_config.pages.live import write_labelling_config
+from remask_label_studio.client import BackendAddress, Connection, ImportedPrediction
 
 __all__ = ["DemoProject", "Progress", "open_project"]
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from remask_core.types import Box, Click
-from remask_label_config.config import Control, ImageControls
+from remask_label_config.labelling_config import Control, ImageControls
 from remask_label_config.prompts import PercentBox
 
 __all__ = ["box_prompt", "click_prompt"]

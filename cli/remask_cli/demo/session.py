@@ -26,9 +26,9 @@ from remask_cli.demo.label_studio import (
 from remask_cli.demo.photos import FILES_ROOT
 from remask_cli.demo.programs import HOST, Program, choose_port
 from remask_cli.demo.project import DemoProject, open_project
-from remask_cli.held import held
+from remask_cli.lock import held
 from remask_core.errors import Unavailable
-from remask_rounds.label_studio import BackendAddress, connect
+from remask_label_studio.client import BackendAddress, connect
 
 __all__ = ["ACCOUNT", "DemoOptions", "run_demo"]
 

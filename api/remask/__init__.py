@@ -1,0 +1,1 @@
+"""The public face of remask; docs/api.md lists what is here."""

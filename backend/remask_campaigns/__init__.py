@@ -1,0 +1,1 @@
+"""Campaigns: sources, rounds, gold masks, crops and qualification."""

@@ -1,0 +1,106 @@
+"""The beginning of a campaign: the boxes of a project become its instances."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from remask_campaigns.crops.images import PixelsOf, crop_instances
+from remask_campaigns.sources.boxes import LeftOut, ShapeOf, instances_of
+from remask_core.errors import InputError, WrongState
+from remask_core.progress import Told, nobody
+from remask_label_config.labelling_config import parse_image_tags
+from remask_label_studio.client import Connection
+from remask_storage.campaign import Campaign, CampaignInstance
+from remask_storage.campaign_store import CampaignStore
+
+__all__ = ["create_campaign", "instances_of_source", "tasks_of"]
+
+_TASKS_PER_PAGE = 100
+
+
+def create_campaign(
+    store: CampaignStore,
+    connection: Connection,
+    campaign: Campaign,
+    *,
+    shape_of: ShapeOf | None = None,
+    pixels_of: PixelsOf | None = None,
+    told: Told = nobody,
+    left_out: Callable[[LeftOut], None] = lambda _one: None,
+) -> list[CampaignInstance]:
+    """Store a new campaign with the boxes of its source project, and return its instances.
+
+    No round is opened. The source project is only read, and may be changed afterwards.
+
+    Args:
+        store: Where it is kept.
+        connection: To the Label Studio that has the source project.
+        campaign: Its settings.
+        shape_of: As for `instances_of`.
+        pixels_of: As for `crop_instances`; needed if the campaign has crops.
+        told: Of the tasks that have been read, and the crops made.
+        left_out: Called with each thing that does not become an instance.
+
+    Raises:
+        WrongState: There is a campaign of that name; nothing has been read.
+        NotFound: There is no such project.
+        InputError: The project has no image tag, none of its boxes can be used, or there is nobody
+            to ask for the pixels of crops.
+        Unavailable: Label Studio, or an image whose size is needed, cannot be reached.
+    """
+    if any(known.name == campaign.name for known in store.campaigns()):
+        raise WrongState(f"`name` must be new; there is a campaign {campaign.name!r}")
+    instances = instances_of_source(
+        connection, campaign, shape_of=shape_of, told=told, left_out=left_out
+    )
+    if campaign.crop is not None:
+        if pixels_of is None:
+            raise InputError("`pixels_of` must be given where `crop` is set")
+        instances = crop_instances(
+            connection, campaign, instances, pixels_of=pixels_of, told=told, left_out=left_out
+        )
+    if not instances:
+        raise InputError(
+            f"`source_project` must have boxes of at least {campaign.long_side_px} x "
+            f"{campaign.short_side_px} px; project {campaign.source_project} has none"
+        )
+    store.add_campaign(campaign, instances)
+    return instances
+
+
+def instances_of_source(
+    connection: Connection,
+    campaign: Campaign,
+    *,
+    shape_of: ShapeOf | None = None,
+    told: Told = nobody,
+    left_out: Callable[[LeftOut], None] = lambda _one: None,
+) -> list[CampaignInstance]:
+    """Return the instances that the boxes of a campaign's source project start, in order.
+
+    Arguments and errors as for `create_campaign`, but there may be none.
+    """
+    images = parse_image_tags(connection.label_config(campaign.source_project))
+    found: dict[str, CampaignInstance] = {}
+    for task in tasks_of(connection, campaign.source_project, told=told):
+        for one in instances_of(campaign, task, images, shape_of=shape_of):
+            if isinstance(one, LeftOut):
+                left_out(one)
+            else:
+                found[one.id] = one
+    return list(found.values())
+
+
+def tasks_of(
+    connection: Connection, project: int, *, told: Told = nobody
+) -> Iterator[dict[str, Any]]:
+    """Yield the project's tasks with their annotations and predictions, a page in memory."""
+    done, total, page = 0, 1, 1
+    while done < total:
+        tasks, total = connection.task_page(project, page=page, page_size=_TASKS_PER_PAGE)
+        if not tasks:
+            return
+        yield from tasks
+        done, page = done + len(tasks), page + 1
+        told("tasks read", done, total)

@@ -1,0 +1,1 @@
+"""Crops of large images that a campaign shows instead of the whole."""

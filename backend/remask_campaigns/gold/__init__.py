@@ -1,0 +1,1 @@
+"""Reference masks: painted by hand, or taken from a file or project."""

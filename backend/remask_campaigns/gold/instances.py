@@ -1,0 +1,194 @@
+"""Instances whose true masks are known: from a campaign's own, a file, or a project with masks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+import msgspec
+import numpy as np
+
+from remask_campaigns.create import instances_of_source, tasks_of
+from remask_campaigns.crops.geometry import cut_counts
+from remask_campaigns.crops.images import PixelsOf, crop_instances
+from remask_campaigns.project_description import title_of
+from remask_campaigns.sources.boxes import LeftOut, shape_of_region, standing_result
+from remask_campaigns.sources.truths import truths_of
+from remask_campaigns.sources.upload import ImagePlace, SourceImage, file_names_of, import_source
+from remask_core.errors import InputError, NotFound
+from remask_core.geometry import box_of_mask
+from remask_core.progress import Told, nobody
+from remask_core.rle_coco import encode_coco_rle
+from remask_label_config.bodies import Region, regions_of
+from remask_label_config.labelling_config import ImageTag, parse_image_tags
+from remask_label_config.region_masks import has_mask, mask_of_region
+from remask_label_studio.client import Connection
+from remask_storage.campaign import Campaign, CampaignInstance, Truth, instance_id
+from remask_storage.campaign_store import CampaignStore
+
+__all__ = [
+    "Gold",
+    "gold_in_crops",
+    "gold_of_campaign",
+    "gold_of_file",
+    "gold_of_project",
+    "sample",
+]
+
+Gold: TypeAlias = tuple[CampaignInstance, Truth]
+
+
+def sample(
+    instances: Sequence[CampaignInstance], count: int, *, seed: int
+) -> list[CampaignInstance]:
+    """Return `count` of the instances, or all if there are fewer, in the order they were drawn.
+
+    Classes take turns, the rarest first, so that none is missing for lack of luck. A larger count
+    draws the same ones first.
+    """
+    rng = np.random.default_rng(seed)
+    by_class: dict[str, list[CampaignInstance]] = {}
+    for place in rng.permutation(len(instances)):
+        by_class.setdefault(instances[place].label, []).append(instances[place])
+    heaps = sorted(by_class.values(), key=lambda heap: (len(heap), heap[0].label))
+    turns = [(turn, at, one) for at, heap in enumerate(heaps) for turn, one in enumerate(heap)]
+    turns.sort(key=lambda one: one[:2])
+    return [one for _, _, one in turns[:count]]
+
+
+def gold_of_campaign(store: CampaignStore, name: str, *, count: int, seed: int) -> list[Gold]:
+    """Return `count` instances of a campaign that have a truth, classes taking turns.
+
+    Raises:
+        NotFound: There is no such campaign.
+    """
+    truths = store.truths(store.campaign(name).name)
+    known = [one for one in store.instances(name) if one.id in truths]
+    return [(one, truths[one.id]) for one in sample(known, count, seed=seed)]
+
+
+def gold_of_file(
+    connection: Connection,
+    campaign: Campaign,
+    images: Sequence[SourceImage],
+    place: ImagePlace,
+    *,
+    told: Told = nobody,
+    left_out: Callable[[LeftOut], None] = lambda _one: None,
+) -> list[Gold]:
+    """Return the instances of a file that have a segmentation, brought into Label Studio.
+
+    Args:
+        connection: To Label Studio.
+        campaign: Whose gold it is to be: it says how large objects must be.
+        images: Of a COCO file.
+        place: Where the image files are.
+        told: Of the images.
+        left_out: Called with what cannot be used.
+
+    Raises:
+        InputError: As from `import_source`.
+    """
+    title = title_of(campaign.name, "test · boxes")
+    project = import_source(connection, title, images, place=place, told=told, left_out=left_out)
+    begun = replace(campaign, source_project=project)
+    instances = instances_of_source(connection, begun, told=told, left_out=left_out)
+    names = file_names_of(connection, project)
+    truths = {one.instance: one for one in truths_of(images, instances, names, left_out=left_out)}
+    return [(one, truths[one.id]) for one in instances if one.id in truths]
+
+
+def gold_of_project(
+    connection: Connection,
+    campaign: Campaign,
+    project: int,
+    *,
+    told: Told = nobody,
+    left_out: Callable[[LeftOut], None] = lambda _one: None,
+) -> list[Gold]:
+    """Return the masks of a project's annotations as gold instances; their boxes are tight.
+
+    Args:
+        connection: To Label Studio.
+        campaign: Whose gold it is to be: it says how large objects must be.
+        project: With brush or bitmask regions, one for each instance.
+        told: Of the tasks read.
+        left_out: Called with what cannot be used.
+
+    Raises:
+        NotFound: There is no such project.
+    """
+    tags = parse_image_tags(connection.label_config(project))
+    gold: list[Gold] = []
+    for task in tasks_of(connection, project, told=told):
+        for region in regions_of(msgspec.Raw(msgspec.json.encode(standing_result(task) or []))):
+            if not has_mask(region):
+                continue
+            try:
+                found = _gold(task, region, tags)
+            except (InputError, NotFound) as error:
+                left_out(LeftOut(f"{task['id']}/{region.id}", "unreadable", str(error)))
+                continue
+            if campaign.wants(found[0].box):
+                gold.append(found)
+            else:
+                left_out(LeftOut(f"{task['id']}/{region.id}", "too-small"))
+    return gold
+
+
+def gold_in_crops(
+    connection: Connection,
+    campaign: Campaign,
+    gold: Sequence[Gold],
+    *,
+    pixels_of: PixelsOf,
+    told: Told = nobody,
+    left_out: Callable[[LeftOut], None] = lambda _one: None,
+) -> list[Gold]:
+    """Return gold instances of whole images as the campaign shows its own: large ones in crops.
+
+    Args:
+        connection: To Label Studio.
+        campaign: Whose gold it is to be: it says whether there are crops.
+        gold: Of files or projects; truths lose what lies beside the crop.
+        pixels_of: As for `crop_instances`.
+        told: Of the crops made.
+        left_out: Called with what cannot be used.
+    """
+    test = replace(campaign, name=title_of(campaign.name, "test"))
+    shown = crop_instances(
+        connection,
+        test,
+        [one for one, _ in gold],
+        pixels_of=pixels_of,
+        told=told,
+        left_out=left_out,
+    )
+    truths = {truth.instance: truth for _, truth in gold}
+    return [
+        (one, replace(truths[one.id], counts=cut_counts(truths[one.id].counts, one)))
+        for one in shown
+    ]
+
+
+def _gold(task: Mapping[str, Any], region: Region, tags: Sequence[ImageTag]) -> Gold:
+    shape_hw = shape_of_region(region)
+    if shape_hw is None or not region.labels:
+        raise InputError(f"region `{region.id}` must have a class and the size of its image")
+    mask = mask_of_region(region, shape_hw=shape_hw)
+    box = box_of_mask(mask)
+    if box is None:
+        raise InputError(f"the mask of region `{region.id}` is empty")
+    tag = next((one for one in tags if one.name == region.to_name), tags[0])
+    number = int(task["id"])
+    instance = CampaignInstance(
+        id=instance_id(number, region.id),
+        image=tag.url(task["data"], item_index=region.item_index or 0),
+        shape_hw=shape_hw,
+        label=region.labels[0],
+        box=box,
+        source_task=number,
+        source_id=region.id,
+    )
+    return instance, Truth(instance.id, encode_coco_rle(mask)["counts"].encode("ascii"), "file")

@@ -1,0 +1,1 @@
+"""The qualification test for annotators and its result page."""

@@ -1,0 +1,161 @@
+"""What a person who took the test is shown: each answer beside the truth, the worst first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from remask_campaigns.qualification.exam import Graded, Verdict
+from remask_core.geometry import box_of_mask
+from remask_core.rle_coco import decode_coco_rle
+from remask_core.types import BoolMask, Box, Click, RgbImage
+from remask_masks.error_kinds import compare
+from remask_reports.overlays import overlay
+from remask_reports.page import (
+    Column,
+    Fact,
+    Facts,
+    Gallery,
+    Page,
+    Picture,
+    Section,
+    Table,
+)
+from remask_storage.campaign import CampaignInstance, Qualification
+
+__all__ = ["verdict_page"]
+
+ImageOf: TypeAlias = Callable[[CampaignInstance], RgbImage]
+
+_AROUND = 0.25
+"""Of the object's larger side: what a picture shows around it."""
+
+_ADVICE = {
+    "too large": "the mask reaches beyond the object: − on what is too much",
+    "too small": "the mask ends before the object does: + on what is missing",
+    "shifted": "the mask is moved: + on one side, − on the other",
+    "missing part": "a part is missing: + in its middle",
+    "extra part": "something else is in the mask: − in its middle",
+    "rough": "the outline is rough: click where it strays farthest",
+    "simplified": "the outline cuts corners: click in the largest of them",
+    "other": "the mask is of something else: + on the object, − on the rest",
+}
+"""What to do about each kind of error, with the signs of the page that people click on."""
+
+
+def verdict_page(
+    verdict: Verdict, rules: Qualification, *, campaign: str, image_of: ImageOf, made_by: str = ""
+) -> Page:
+    """Return the page that tells a person how the test went.
+
+    Args:
+        verdict: Of `grade_test`, with at least one answer.
+        rules: Of the test.
+        campaign: Name of the campaign.
+        image_of: The image of an instance, (H, W, 3) uint8 RGB.
+        made_by: See `Page`.
+    """
+    worst_first = sorted(enumerate(verdict.answers, start=1), key=lambda one: one[1].iou)
+    return Page(
+        title=f"Test for {campaign}: {verdict.name}",
+        summary=_summary(verdict, rules),
+        sections=(
+            Section("Result", (_facts(verdict, rules), _table(verdict.answers))),
+            Section("Your masks beside the true ones", (_gallery(worst_first, image_of),)),
+        ),
+        made_by=made_by,
+    )
+
+
+def _summary(verdict: Verdict, rules: Qualification) -> str:
+    needed = (
+        f"Needed are a mean IoU of {rules.min_mean_iou:.2f} and a median time of at most "
+        f"{rules.max_median_s:.0f} s."
+    )
+    if verdict.passed is None:
+        return f"Not finished: a verdict takes {rules.min_instances} answered objects. {needed}"
+    return f"{'Passed' if verdict.passed else 'Not passed'}. {needed}"
+
+
+def _facts(verdict: Verdict, rules: Qualification) -> Facts:
+    seconds = "–" if verdict.median_s is None else f"{verdict.median_s:.1f} s"
+    return Facts(
+        (
+            Fact(f"{verdict.mean_iou:.3f}", "mean IoU", f"needed: {rules.min_mean_iou:.2f}"),
+            Fact(seconds, "median time", f"at most: {rules.max_median_s:.0f} s"),
+            Fact(str(len(verdict.answers)), "objects", f"needed: {rules.min_instances}"),
+        )
+    )
+
+
+def _table(answers: Sequence[Graded]) -> Table:
+    return Table(
+        columns=(
+            Column("Object"),
+            Column("Answer"),
+            Column("Clicks"),
+            Column("IoU", best="max"),
+            Column("Seconds", digits=1),
+        ),
+        rows=tuple(
+            (
+                f"{number}. {one.instance.label}",
+                one.visit.outcome,
+                len(one.visit.clicks),
+                one.iou,
+                one.visit.lead_time_s,
+            )
+            for number, one in enumerate(answers, start=1)
+        ),
+        caption="IoU is the area that your mask and the true one share, of all that either covers.",
+    )
+
+
+def _gallery(answers: Sequence[tuple[int, Graded]], image_of: ImageOf) -> Gallery:
+    pictures = [
+        picture for number, one in answers for picture in _pair(number, one, image_of(one.instance))
+    ]
+    return Gallery(
+        tuple(pictures),
+        caption="Left your mask with your clicks and the outline of the true mask in white, right "
+        "the true mask. The yellow box is the one that you were given.",
+        group=2,
+    )
+
+
+def _pair(number: int, one: Graded, image: RgbImage) -> tuple[Picture, Picture]:
+    truth = _pixels(one.truth, one.instance)
+    mask = np.zeros_like(truth) if one.mask is None else _pixels(one.mask, one.instance)
+    rows, columns = _window(mask | truth, one.instance)
+    x0, y0 = columns.start, rows.start
+    box = one.instance.box
+    drawn = Box(box.x0 - x0, box.y0 - y0, box.x1 - x0, box.y1 - y0)
+    clicks = [
+        Click(click.pixel.x - x0, click.pixel.y - y0, click.positive) for click in one.visit.clicks
+    ]
+    seen, true = image[rows, columns], truth[rows, columns]
+    mine = overlay(seen, mask[rows, columns], truth=true, clicks=clicks, box=drawn)
+    said = f"{number}. {one.instance.label}: IoU {one.iou:.2f}"
+    if one.visit.outcome == "skipped":
+        said += ", skipped, although it can be outlined"
+    elif advice := _ADVICE.get(compare(mask, truth).kind):
+        said += f"; {advice}"
+    return Picture(mine, said), Picture(overlay(seen, true), "the true mask")
+
+
+def _window(mask: BoolMask, instance: CampaignInstance) -> tuple[slice, slice]:
+    """Return rows and columns around everything that is drawn, and something more."""
+    height, width = instance.shape_hw
+    tight = box_of_mask(mask) or instance.box
+    box = instance.box
+    margin = _AROUND * max(box.width, box.height)
+    x0, x1 = min(box.x0, tight.x0) - margin, max(box.x1, tight.x1) + margin
+    y0, y1 = min(box.y0, tight.y0) - margin, max(box.y1, tight.y1) + margin
+    rows = slice(max(0, int(y0)), min(height, int(y1) + 1))
+    return rows, slice(max(0, int(x0)), min(width, int(x1) + 1))
+
+
+def _pixels(counts: bytes, instance: CampaignInstance) -> BoolMask:
+    return decode_coco_rle({"size": list(instance.shape_hw), "counts": counts})

@@ -1,0 +1,135 @@
+"""A campaign's store, made again from nothing but its projects in Label Studio."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from remask_campaigns.create import instances_of_source
+from remask_campaigns.crops.images import known_crops
+from remask_campaigns.project_description import Described, read_description, title_of
+from remask_campaigns.rounds.sync import sync
+from remask_campaigns.rounds.tasks import instances_in
+from remask_campaigns.sources.boxes import LeftOut, ShapeOf
+from remask_core.errors import NotFound, WrongState
+from remask_core.progress import Told, nobody
+from remask_label_studio.client import Connection, ProjectRef
+from remask_storage.campaign import Campaign, CampaignInstance, Round
+from remask_storage.campaign_store import CampaignStore
+
+__all__ = ["restore_campaign"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Project:
+    """One of the campaign's projects, and what its description says."""
+
+    ref: ProjectRef
+    told: Described
+
+
+def restore_campaign(
+    store: CampaignStore,
+    connection: Connection,
+    name: str,
+    *,
+    shape_of: ShapeOf | None = None,
+    told: Told = nobody,
+    left_out: Callable[[LeftOut], None] = lambda _one: None,
+) -> Campaign:
+    """Store a campaign as its projects tell it, with rounds and answers, and return it.
+
+    Masks are not read: they follow from the answers, and the next `advance` makes them. Of the
+    rounds the last one is taken to be open, unless the results were published after it.
+
+    Args:
+        store: That has no campaign of this name.
+        connection: To the Label Studio with the projects.
+        name: Of the campaign.
+        shape_of: As for `create_campaign`.
+        told: Of the tasks read.
+        left_out: As for `create_campaign`; called only where the boxes are read again.
+
+    Raises:
+        WrongState: The store has a campaign of this name.
+        NotFound: No project says that it belongs to this campaign, or the boxes are gone before
+            any round had them all.
+        Unavailable: Label Studio does not answer.
+    """
+    if any(known.name == name for known in store.campaigns()):
+        raise WrongState(f"`name` must not be in the store; there is a campaign {name!r}")
+    projects = _projects(connection, name)
+    campaign = _settings(projects)
+    rounds = _rounds(projects)
+    instances = _shown(connection, rounds, told)
+    if len(rounds) < 2:
+        # The first round may not have got all its tasks; any other shows that it had.
+        boxes = instances_of_source(
+            connection, campaign, shape_of=shape_of, told=told, left_out=left_out
+        )
+        begun = known_crops(connection, campaign, boxes)
+        instances = {**{one.id: one for one in begun}, **instances}
+    store.add_campaign(campaign, list(instances.values()))
+    for one in rounds:
+        store.put_round(name, one)
+    sync(store, connection, name, told=told)
+    return campaign
+
+
+def _projects(connection: Connection, name: str) -> dict[str, _Project]:
+    """Return the campaign's projects by what they are to it, oldest first."""
+    found: dict[str, _Project] = {}
+    for ref in connection.projects_beginning(title_of(name, "")):
+        told = read_description(ref.description)
+        if told is not None and told.campaign.name == name:
+            found.setdefault(told.kind, _Project(ref, told))
+    if not found:
+        raise NotFound(
+            f"no project in {connection.url} says that it belongs to a campaign {name!r}"
+        )
+    return found
+
+
+def _settings(projects: Mapping[str, _Project]) -> Campaign:
+    """Return the settings as the newest project has them, with the projects made since."""
+    newest = max(projects.values(), key=lambda one: one.ref.id)
+    campaign = newest.told.campaign
+    if "boxes" in projects:
+        campaign = replace(campaign, source_project=projects["boxes"].ref.id)
+    if "masks" in projects:
+        campaign = replace(campaign, results_project=projects["masks"].ref.id)
+    return campaign
+
+
+def _rounds(projects: Mapping[str, _Project]) -> list[Round]:
+    by_number = {one.told.round: one.ref for one in projects.values() if one.told.round is not None}
+    published = projects["masks"].ref if "masks" in projects else None
+    rounds: list[Round] = []
+    for number, ref in sorted(by_number.items()):
+        following = by_number.get(number + 1) or published
+        ended = following is not None and following.id > ref.id
+        rounds.append(
+            Round(
+                number=number,
+                state="closed" if ended else "open",
+                project=ref.id,
+                model_version=ref.model_version,
+                opened_at=ref.created_at,
+                closed_at=following.created_at if ended and following is not None else None,
+            )
+        )
+    return rounds
+
+
+def _shown(
+    connection: Connection, rounds: Sequence[Round], told: Told
+) -> dict[str, CampaignInstance]:
+    """Return the instances that the rounds' tasks show, by id."""
+    found: dict[str, CampaignInstance] = {}
+    for done, one in enumerate(rounds, start=1):
+        assert one.project is not None
+        for _, data in connection.task_data(one.project):
+            for instance in instances_in(data):
+                found.setdefault(instance.id, instance)
+        told("rounds", done, len(rounds))
+    return found

@@ -1,0 +1,1 @@
+"""The rounds of a campaign: opened, answered, read, and their masks made."""

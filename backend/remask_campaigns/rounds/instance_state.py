@@ -1,0 +1,145 @@
+"""Where each instance of a campaign stands: which of its visits count, and what they come to.
+
+Nothing of this is stored. It follows from visits, qualifications and the campaign's settings each
+time, so a late edit or a verdict on an annotator needs no repair anywhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from remask_core.errors import WrongState
+from remask_storage.campaign import (
+    Campaign,
+    CampaignInstance,
+    Outcome,
+    Visit,
+    outcome_of,
+    standing_visits,
+)
+from remask_storage.campaign_store import CampaignStore
+
+__all__ = ["Standing", "Unanswered", "by_image", "counting_annotators", "standings"]
+
+_MASK_MAKING = ("corrected", "painted")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An instance and the visits that count.
+
+    Attributes:
+        instance: Which.
+        visits: The one that counts in each round, by round. After one that ends the ordinary rounds
+            no other of them counts: a late edit may have taken the instance out of them.
+        outcome: What they come to.
+        extra: Rounds after the campaign's last that the instance was sent back for, in order.
+        last_planned: The campaign's last ordinary round.
+    """
+
+    instance: CampaignInstance
+    visits: Mapping[int, Visit]
+    outcome: Outcome
+    extra: tuple[int, ...]
+    last_planned: int
+
+    def is_due_in(self, number: int) -> bool:
+        """Whether the instance belongs to a round.
+
+        It goes on from one ordinary round to the next for as long as it is corrected, or was left
+        unanswered; an extra round holds those that were sent back for it.
+        """
+        if number > self.last_planned:
+            return number in self.extra
+        return all(visit.outcome == "corrected" for at, visit in self.visits.items() if at < number)
+
+    def masked_rounds(self, *, before: int) -> list[int]:
+        """Return the rounds below `before` that leave a mask of their own; 0 is the box's."""
+        made = (at for at, visit in self.visits.items() if visit.outcome in _MASK_MAKING)
+        return [0, *sorted(at for at in made if at < before)]
+
+
+class Unanswered(WrongState):
+    """A round has instances that nobody has answered yet.
+
+    Attributes:
+        missing: They.
+        without_task: Those of them that nobody could have answered, for they have no task: their
+            mask could not be made, or an edit in an earlier round has only just brought them in.
+    """
+
+    code = "unanswered"
+
+    def __init__(
+        self, message: str, *, missing: Sequence[Standing], without_task: Sequence[Standing]
+    ) -> None:
+        super().__init__(message)
+        self.missing = tuple(missing)
+        self.without_task = tuple(without_task)
+
+
+def standings(
+    store: CampaignStore, campaign: Campaign, *, of: Sequence[CampaignInstance] | None = None
+) -> list[Standing]:
+    """Return where each instance stands, in the campaign's order.
+
+    Args:
+        store: With the campaign in it.
+        campaign: Which.
+        of: Only these instances; None: all.
+    """
+    wanted = store.instances(campaign.name) if of is None else of
+    visits = store.visits(campaign.name, of=None if of is None else [one.id for one in of])
+    qualified = counting_annotators(store, campaign)
+    extra: dict[str, list[int]] = {}
+    for number in sorted(campaign.reopened):
+        for name in campaign.reopened[number]:
+            extra.setdefault(name, []).append(number)
+    found: list[Standing] = []
+    for instance in wanted:
+        again = tuple(extra.get(instance.id, ()))
+        standing = standing_visits(visits.get(instance.id, ()), qualified=qualified)
+        standing = _until_done(standing, rounds=campaign.rounds, again=again)
+        outcome = outcome_of(standing, rounds=campaign.rounds, again=again)
+        found.append(Standing(instance, standing, outcome, again, campaign.rounds))
+    return found
+
+
+def counting_annotators(store: CampaignStore, campaign: Campaign) -> frozenset[int] | None:
+    """Return the annotators whose visits count; None where everybody's do."""
+    test = campaign.qualification
+    if test is None or not test.required:
+        return None
+    people = store.people(campaign.name)
+    return frozenset(number for number, (_, passed) in people.items() if passed)
+
+
+def _until_done(
+    standing: Mapping[int, Visit], *, rounds: int, again: Sequence[int]
+) -> dict[int, Visit]:
+    """Return the visits without those of ordinary rounds that come after the deciding one."""
+    deciding = (at for at in sorted(standing) if standing[at].outcome != "corrected")
+    last = min(next(deciding, rounds), rounds)
+    return {at: visit for at, visit in standing.items() if at <= last or at in again}
+
+
+def by_image(standings: Iterable[Standing], *, whole: bool = False) -> list[list[Standing]]:
+    """Return the instances grouped by image, images in the order of their first instance.
+
+    Whatever is done image by image needs each image only once.
+
+    Args:
+        standings: To be grouped.
+        whole: Crops of the same image go together with it.
+    """
+
+    def image_of(one: Standing) -> str:
+        return one.instance.whole_image if whole else one.instance.image
+
+    first: dict[str, int] = {}
+    for one in standings:
+        first.setdefault(image_of(one), len(first))
+    ordered = sorted(standings, key=lambda one: first[image_of(one)])
+    return [list(some) for _, some in groupby(ordered, key=image_of)]

@@ -1,0 +1,195 @@
+"""A round's project in Label Studio: found or made, and filled with the tasks that it lacks.
+
+Everything here may be cut off at any point and done again: a project is looked for by its title
+before it is made, and tasks are listed before others are imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+from remask_campaigns.project_description import describe, title_of
+from remask_campaigns.rounds.instance_state import Standing, by_image
+from remask_campaigns.rounds.mask_jobs import BY_HAND
+from remask_campaigns.rounds.tasks import instances_in, task_of
+from remask_core.errors import Unavailable, WrongState
+from remask_core.progress import Told, nobody
+from remask_label_config.pages.round import write_round_config
+from remask_label_studio.client import BackendAddress, Connection
+from remask_storage.campaign import Campaign, Mask, Round, classes_of
+from remask_storage.campaign_store import CampaignStore
+
+__all__ = ["fill_round"]
+
+_Json: TypeAlias = dict[str, Any]
+
+_TASKS_PER_REQUEST = 200
+_NUMBERS_PER_REQUEST = 4_000_000
+"""Masks are lists of numbers; some 20 MB of JSON, a tenth of what Label Studio takes."""
+
+
+def fill_round(
+    store: CampaignStore,
+    connection: Connection,
+    campaign: Campaign,
+    number: int,
+    standings: Sequence[Standing],
+    *,
+    now: float,
+    backend: BackendAddress | None = None,
+    told: Told = nobody,
+) -> Round:
+    """Give every instance that is due in a round, and has a mask to show, a task in its project.
+
+    Args:
+        store: With the campaign in it.
+        connection: To Label Studio.
+        campaign: Whose round it is.
+        number: Of the round, from 1.
+        standings: Of all instances.
+        now: Unix time in seconds, when the round opens if it is not open yet.
+        backend: Told of every annotation; in live campaigns it also answers the clicks.
+        told: Of the tasks imported.
+
+    Returns:
+        The round, which is now open.
+
+    Raises:
+        WrongState: A project of this round's title holds other tasks.
+        Unavailable: No instance has a mask to show, or Label Studio does not answer.
+    """
+    known = {one.number: one for one in store.rounds(campaign.name)}
+    current = known.get(number, Round(number, "opening"))
+    store.put_round(campaign.name, current)
+    due = [one for one in standings if one.is_due_in(number)]
+    if current.project is None:
+        classes = classes_of([one.instance for one in standings])
+        current = replace(current, project=_project(connection, campaign, number, classes))
+        store.put_round(campaign.name, current)
+    project = current.project
+    assert project is not None
+    versions = _versions(store, campaign, number)
+    shown = _shown(connection, campaign, project, standings)
+    missing = [one for one in due if one.instance.id in versions and one.instance.id not in shown]
+    if not missing and not shown:
+        raise Unavailable(f"round {number} of {campaign.name} has no mask to show, and so no tasks")
+    if current.model_version is None:
+        made = (versions[one.instance.id] for one in missing)
+        version = next((name for name in made if name not in BY_HAND), campaign.model)
+        current = replace(current, model_version=f"{version} round {number - 1}")
+        store.put_round(campaign.name, current)
+    told("tasks", len(shown), len(shown) + len(missing))
+    done = len(shown)
+    for page in _pages(_tasks(store, campaign, current, missing)):
+        connection.import_whole_tasks(project, page)
+        done += sum(len(instances_in(task["data"])) for task in page)
+        told("tasks", done, len(shown) + len(missing))
+    if missing:
+        # What a run before this one had sent may have been carried out meanwhile.
+        _shown(connection, campaign, project, standings)
+    _finish(connection, campaign, current, backend)
+    if current.state == "opening":
+        current = replace(current, state="open", opened_at=now)
+        store.put_round(campaign.name, current)
+    return current
+
+
+def _project(
+    connection: Connection, campaign: Campaign, number: int, classes: Sequence[str]
+) -> int:
+    title = title_of(campaign.name, f"round {number}")
+    earlier = connection.projects_titled(title)
+    if earlier:
+        return earlier[0]
+    return connection.create_project(
+        title,
+        label_config=write_round_config(classes, mode=campaign.mode),
+        description=describe(campaign, f"round {number}"),
+    )
+
+
+def _versions(store: CampaignStore, campaign: Campaign, number: int) -> dict[str, str]:
+    """Return instance to the model version of the mask that the round shows of it."""
+    masked = store.rounds_masked(campaign.name)
+    return {
+        name: versions[max(at for at in versions if at < number)]
+        for name, versions in masked.items()
+        if any(at < number for at in versions)
+    }
+
+
+def _shown(
+    connection: Connection, campaign: Campaign, project: int, standings: Sequence[Standing]
+) -> set[str]:
+    """Return the instances that have a task, after removing tasks that are there twice.
+
+    A request that was cut off on our side may still have been carried out on the other. A task
+    that somebody has answered is never removed.
+    """
+    known = {one.instance.id for one in standings}
+    answered = {visit.task for one in standings for visit in one.visits.values()}
+    shown: set[str] = set()
+    doubled: list[int] = []
+    for task_id, data in connection.task_data(project):
+        instances = {one.id for one in instances_in(data)}
+        if not instances <= known:
+            raise WrongState(
+                f"project {project} must hold tasks of the campaign {campaign.name} only; task "
+                f"{task_id} is another's. Rename or delete the project"
+            )
+        if instances <= shown and task_id not in answered:
+            doubled.append(task_id)
+        shown |= instances
+    for task_id in doubled:
+        connection.delete_task(task_id)
+    return shown
+
+
+def _tasks(
+    store: CampaignStore, campaign: Campaign, current: Round, missing: Sequence[Standing]
+) -> Iterator[_Json]:
+    """Yield the tasks of these instances, of one image after the other."""
+    for some in by_image(missing):
+        for start in range(0, len(some), campaign.per_task):
+            instances = [one.instance for one in some[start : start + campaign.per_task]]
+            masks: dict[str, Mask] = {}
+            for name, made in store.masks(campaign.name, of=[one.id for one in instances]):
+                masks[name] = made[max(at for at in made if at < current.number)]
+            task = task_of(campaign, current.number, instances, masks)
+            for prediction in task["predictions"]:
+                # Label Studio copies only predictions of the project's own model version.
+                prediction["model_version"] = current.model_version
+            yield task
+
+
+def _pages(tasks: Iterable[_Json]) -> Iterator[list[_Json]]:
+    page: list[_Json] = []
+    numbers = 0
+    for task in tasks:
+        page.append(task)
+        numbers += sum(
+            len(region["value"].get("rle", ()))
+            for prediction in task["predictions"]
+            for region in prediction["result"]
+        )
+        if len(page) == _TASKS_PER_REQUEST or numbers >= _NUMBERS_PER_REQUEST:
+            yield page
+            page, numbers = [], 0
+    if page:
+        yield page
+
+
+def _finish(
+    connection: Connection, campaign: Campaign, current: Round, backend: BackendAddress | None
+) -> None:
+    assert current.project is not None
+    assert current.model_version is not None
+    connection.show_model_version(current.project, current.model_version)
+    if backend is None:
+        return
+    if campaign.mode == "live":
+        connection.add_backend(current.project, backend)
+    else:
+        connection.add_webhook(current.project, backend)

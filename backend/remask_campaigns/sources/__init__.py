@@ -1,0 +1,1 @@
+"""Where the boxes and true masks of a campaign come from."""

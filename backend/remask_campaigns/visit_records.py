@@ -1,0 +1,71 @@
+"""A campaign told visit by visit: what an annotator saw, what was done, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+from remask_campaigns.rounds.instance_state import Standing, standings
+from remask_storage.campaign import CampaignInstance, Mask, Truth, Visit
+from remask_storage.campaign_store import CampaignStore
+
+__all__ = ["Entry", "journal"]
+
+_INSTANCES_AT_ONCE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A visit with everything around it.
+
+    Attributes:
+        instance: What was visited.
+        visit: What the annotation says.
+        counts: Whether the campaign went on from this visit; see `Standing.visits`.
+        before: The mask that was shown; None if it is not there.
+        after: The mask after the round, the shown one where it was found good. None while the
+            round is open, for a skipped instance, and for a visit that does not count.
+        truth: What the instance really covers, where that is known.
+    """
+
+    instance: CampaignInstance
+    visit: Visit
+    counts: bool
+    before: Mask | None
+    after: Mask | None
+    truth: Truth | None
+
+
+def journal(store: CampaignStore, name: str) -> Iterator[Entry]:
+    """Yield every visit of a campaign: instance by instance as they were created, then by round.
+
+    A few hundred instances are in memory at a time, whatever the size of the campaign.
+
+    Raises:
+        NotFound: There is no campaign of that name.
+    """
+    campaign = store.campaign(name)
+    truths = store.truths(name)
+    instances = iter(store.instances(name))
+    while some := list(islice(instances, _INSTANCES_AT_ONCE)):
+        ids = [instance.id for instance in some]
+        masks = dict(store.masks(name, of=ids))
+        visits = store.visits(name, of=ids)
+        for standing in standings(store, campaign, of=some):
+            own = standing.instance.id
+            truth = truths.get(own)
+            for visit in visits.get(own, ()):
+                yield _entry(standing, visit, masks.get(own, {}), truth)
+
+
+def _entry(
+    standing: Standing, visit: Visit, masks: Mapping[int, Mask], truth: Truth | None
+) -> Entry:
+    shown = [number for number in masks if number < visit.round]
+    before = masks[max(shown)] if shown else None
+    counts = standing.visits.get(visit.round) == visit
+    after = None
+    if counts and visit.outcome != "skipped":
+        after = masks.get(visit.round, before if visit.outcome == "accepted" else None)
+    return Entry(standing.instance, visit, counts, before, after, truth)

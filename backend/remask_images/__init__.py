@@ -1,0 +1,1 @@
+"""From an address in a task to a checked image file on this machine."""

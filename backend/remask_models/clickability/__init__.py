@@ -1,0 +1,1 @@
+"""The clickability model: where people click on an error."""

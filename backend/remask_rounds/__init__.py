@@ -1,1 +1,0 @@
-"""Click log and store; the connection to Label Studio's API."""

@@ -1,0 +1,265 @@
+"""Pre-annotation: nobody waits at a click, and every box of every task becomes a mask."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+import msgspec
+
+from remask_core.errors import InputError, RemaskError
+from remask_images.image_source import ImageSource
+from remask_images.image_store import StoredImage
+from remask_label_config.answer_regions import (
+    JsonRegion,
+    echo_regions,
+    encoding_for,
+    mask_regions,
+    region_id,
+)
+from remask_label_config.bodies import PredictRequest, Region, Task, result_holders
+from remask_label_config.labelling_config import (
+    ImageControls,
+    LabellingConfig,
+    parse_labelling_config,
+)
+from remask_label_config.prompts import Mark, marks_of
+from remask_service.predict.object_history import History, Prompted
+from remask_service.predict.recorder import Asked, Ledger
+from remask_worker.calls import Answer, Call, Engine, Lane, Overloaded, wait_for
+
+__all__ = ["Batch"]
+
+_UNFINISHED = msgspec.Raw(b"[]")
+"""An answer that Label Studio does not store, so that it asks for the task again."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """A task under way: its calls, and the regions that are finished."""
+
+    index: int
+    task: Task
+    asked: Asked
+    left: int
+    regions: list[JsonRegion] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    model_version: str | None = None
+    postponed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One box of a task, asked for."""
+
+    open: _Open
+    controls: ImageControls
+    history: History
+    call: Call
+    future: Future[Answer]
+
+
+class Batch:
+    """Answers requests without an annotator, a bounded number of boxes at a time."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        images: ImageSource,
+        *,
+        clock: Callable[[], float],
+        ledger: Ledger,
+        wait: Callable[[float], None],
+        window: int,
+    ) -> None:
+        self._engine = engine
+        self._images = images
+        self._clock = clock
+        self._ledger = ledger
+        self._wait = wait
+        self._window = window
+
+    def answer(self, request: PredictRequest, *, lane: Lane, limit_s: float) -> list[msgspec.Raw]:
+        """Return one encoded answer per task, in order.
+
+        A task that carries boxes gets a mask for each. One that carries none gets an empty result,
+        which Label Studio stores. One that could not be finished within `limit_s`, or whose image
+        cannot be had, gets an empty list, which Label Studio does not store: it asks again, and
+        by then the worker may know the answer.
+
+        Raises:
+            ConfigProblem: The labelling configuration lacks something.
+        """
+        config = parse_labelling_config(request.label_config)
+        arrived = self._clock()
+        deadline = arrived + limit_s
+        answers = [_UNFINISHED] * len(request.tasks)
+        running: deque[_Job] = deque()
+        for index, task in enumerate(request.tasks):
+            if self._clock() >= deadline:
+                break
+            todo = list(_boxes(task, config))
+            if not todo:
+                answers[index] = msgspec.Raw(msgspec.json.encode(self._empty()))
+                continue
+            asked = Asked(request.project_id, task.id, lane, arrived)
+            opened = _Open(index=index, task=task, asked=asked, left=len(todo))
+            for controls, mark in todo:
+                while len(running) >= self._window:
+                    self._finish(running.popleft(), answers, deadline)
+                job = self._start(opened, controls, mark, deadline)
+                if job is None:
+                    self._count_down(opened, answers)
+                else:
+                    running.append(job)
+        while running:
+            self._finish(running.popleft(), answers, deadline)
+        return answers
+
+    def _empty(self) -> dict[str, object]:
+        version = self._engine.health().model_version
+        return {"result": []} if version is None else {"result": [], "model_version": version}
+
+    def _start(
+        self, opened: _Open, controls: ImageControls, mark: Mark, deadline: float
+    ) -> _Job | None:
+        rid = mark.echo.rid or region_id(opened.task.id, mark.id)
+        arrived = opened.asked.arrived if mark.echo.t is None else mark.echo.t
+        prompt = Prompted(mark=mark, n=0, step=0, arrived=arrived, fresh=mark.echo.rid is None)
+        history = History(rid=rid, prompts=(prompt,))
+        try:
+            index = mark.region.item_index or 0
+            url = controls.image.url(opened.task.data, item_index=index)
+            image = self._images.fetch(url, task_id=opened.task.id)
+        except RemaskError as error:
+            opened.postponed = True
+            self._ledger.tell(opened.asked, "failed", about=mark, history=history, error=error)
+            return None
+        call = _call(image, history, controls, opened.asked.lane, deadline)
+        return _Job(opened, controls, history, call, self._engine.submit(call))
+
+    def _finish(self, job: _Job, answers: list[msgspec.Raw], deadline: float) -> None:
+        opened, (prompt,) = job.open, job.history.prompts
+        answer: Answer | None = None
+        problem: RemaskError | None = None
+        try:
+            answer = self._result(job.future, job.call, deadline)
+        except RemaskError as error:
+            problem = error
+            # A box that can never be answered must not keep the others from being stored.
+            opened.postponed |= not isinstance(error, InputError)
+        else:
+            self._add(job, answer)
+        self._ledger.tell(
+            opened.asked,
+            "failed" if answer is None else "answered",
+            about=prompt.mark,
+            history=job.history,
+            shape_hw=None if answer is None else answer.shape_hw,
+            answer=answer,
+            error=problem,
+        )
+        self._count_down(opened, answers)
+
+    def _result(self, future: Future[Answer], call: Call, deadline: float) -> Answer:
+        while True:
+            left = deadline - self._clock()
+            try:
+                return wait_for(future, timeout_s=left)
+            except Overloaded as full:
+                if left <= full.retry_after_s:
+                    raise
+                self._wait(full.retry_after_s)
+                future = self._engine.submit(call)
+
+    def _add(self, job: _Job, answer: Answer) -> None:
+        (prompt,) = job.history.prompts
+        mark, opened = prompt.mark, job.open
+        opened.regions += mask_regions(
+            job.controls,
+            answer.mask,
+            rid=job.history.rid,
+            labels=mark.labels,
+            shape_hw=answer.shape_hw,
+            score=answer.score,
+            meta={"n_clicks": 0, "model_version": answer.model_version},
+            item_index=mark.region.item_index,
+        )
+        echo = job.history.echo(prompt)
+        opened.regions += echo_regions(job.controls, mark, echo, shape_hw=answer.shape_hw)
+        opened.scores.append(answer.score)
+        opened.model_version = answer.model_version
+
+    def _count_down(self, opened: _Open, answers: list[msgspec.Raw]) -> None:
+        """Encode a task's answer as soon as its last box is done, so that memory holds bytes."""
+        opened.left -= 1
+        if opened.left or opened.postponed or not opened.scores:
+            return
+        score = sum(opened.scores) / len(opened.scores)
+        answers[opened.index] = msgspec.Raw(
+            msgspec.json.encode(
+                {"result": opened.regions, "score": score, "model_version": opened.model_version}
+            )
+        )
+        opened.regions = []
+
+
+def _call(
+    image: StoredImage, history: History, controls: ImageControls, lane: Lane, deadline: float
+) -> Call:
+    return Call(
+        image_id=image.image_id,
+        image_path=str(image.path),
+        steps=history.steps(image.shape_hw),
+        lane=lane,
+        deadline=deadline,
+        encoding=encoding_for(controls),
+    )
+
+
+def _boxes(task: Task, config: LabellingConfig) -> Iterator[tuple[ImageControls, Mark]]:
+    """Yield the boxes of a task, each once: annotations first, then drafts, then predictions.
+
+    Rectangles, and the anchor points that stand for boxes already answered. Equal boxes of equal
+    labels are one box, whoever drew them. A box without a label takes that of a mask tag with a
+    single one, and is left out otherwise.
+    """
+    seen: set[object] = set()
+    regions: list[Region] = [
+        region
+        for raw in (task.annotations, task.drafts, task.predictions)
+        for holder in result_holders(raw)
+        if not holder.was_cancelled
+        for region in holder.result
+        if region.type.startswith(("rectangle", "keypoint")) or region.type == "labels"
+    ]
+    known = {controls.image.name: controls for controls in config.images}
+    for mark in _readable(regions):
+        controls = known.get(mark.region.to_name)
+        if mark.box is None or controls is None:
+            continue
+        labels = tuple(label for label in mark.labels if controls.mask.takes(label))
+        if not mark.labels and len(controls.mask.labels) == 1:
+            labels = controls.mask.labels
+        rid = mark.echo.rid or region_id(task.id, mark.id)
+        place = (mark.region.to_name, mark.region.item_index or 0, labels, mark.box)
+        if labels and rid not in seen and place not in seen:
+            seen.update((rid, place))
+            yield controls, Mark(mark.region, labels, mark.box, mark.echo)
+
+
+def _readable(regions: list[Region]) -> list[Mark]:
+    marks: list[Mark] = []
+    by_id: dict[str, list[Region]] = {}
+    for region in regions:
+        by_id.setdefault(region.id, []).append(region)
+    for same in by_id.values():
+        try:
+            marks += marks_of(same)
+        except InputError:
+            # Imported rectangles are not checked by Label Studio; one bad one is no reason
+            # to answer none.
+            continue
+    return marks

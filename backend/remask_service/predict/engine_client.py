@@ -1,0 +1,89 @@
+"""Asking the engine: several calls at once, each waited for no longer than it may take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from hashlib import sha256
+from typing import TypeAlias
+
+from remask_core.errors import RemaskError
+from remask_core.rle_ls import decode_ls_rle
+from remask_label_config.region_masks import decode_mask_png
+from remask_service.predict.ownership import Footprint
+from remask_service.predict.recall import Recall
+from remask_worker.calls import Answer, Call, Engine, wait_for
+
+__all__ = ["Asker"]
+
+_Key: TypeAlias = tuple[object, ...]
+
+
+class Asker:
+    """An engine with a short memory of its answers and of what they cover. Safe for threads."""
+
+    def __init__(
+        self, engine: Engine, *, clock: Callable[[], float], recall_bytes: int = 128 * 2**20
+    ) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._answers: Recall[_Key, Answer] = Recall(recall_bytes // 2)
+        self._footprints: Recall[_Key, Footprint] = Recall(recall_bytes // 2)
+
+    def recalled(self, call: Call) -> Answer | None:
+        """Return the answer to an equal call, if it is remembered."""
+        return self._answers.get(_key(call))
+
+    def ask(self, calls: Sequence[Call]) -> list[Answer | RemaskError]:
+        """Return an answer or what became of it for each call; all of them are worked on at once.
+
+        A remembered answer reports no model time.
+        """
+        waiting: list[Answer | Future[Answer]] = []
+        for call in calls:
+            known = self.recalled(call)
+            waiting.append(self._engine.submit(call) if known is None else known)
+        told: list[Answer | RemaskError] = []
+        for call, one in zip(calls, waiting, strict=True):
+            if isinstance(one, Answer):
+                told.append(one)
+                continue
+            try:
+                answer = wait_for(one, timeout_s=call.deadline - self._clock())
+            except RemaskError as error:
+                told.append(error)
+            else:
+                self._answers.put(_key(call), answer, nbytes=len(answer.mask) + 1024)
+                told.append(answer)
+        return told
+
+    def footprint(self, call: Call, answer: Answer) -> Footprint:
+        """Return where the mask of an answer to `call` lies."""
+        key = ("answer", *_key(call))
+        known = self._footprints.get(key)
+        if known is not None:
+            return known
+        if call.encoding == "png":
+            mask = decode_mask_png(answer.mask, shape_hw=answer.shape_hw)
+        else:
+            mask = decode_ls_rle(answer.mask, shape_hw=answer.shape_hw)
+        return self._keep(key, Footprint.of(mask))
+
+    def prior_footprint(
+        self, ls_rle: bytes, *, digest: str, shape_hw: tuple[int, int]
+    ) -> Footprint:
+        """Return where a mask lies that came with the task."""
+        key = ("prior", digest, shape_hw)
+        known = self._footprints.get(key)
+        if known is not None:
+            return known
+        return self._keep(key, Footprint.of(decode_ls_rle(ls_rle, shape_hw=shape_hw)))
+
+    def _keep(self, key: _Key, footprint: Footprint) -> Footprint:
+        self._footprints.put(key, footprint, nbytes=footprint.inside.nbytes + 512)
+        return footprint
+
+
+def _key(call: Call) -> _Key:
+    prior = None if call.prior_ls_rle is None else sha256(call.prior_ls_rle).digest()
+    return (call.image_id, call.steps, prior, call.encoding)

@@ -1,0 +1,1 @@
+"""The database: click log, campaigns, and the records of a campaign."""

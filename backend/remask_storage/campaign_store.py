@@ -1,0 +1,403 @@
+"""Where campaigns are kept: a few tables in SQLite or PostgreSQL, written so that twice is once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import Column, ColumnElement, Connection, Table, delete, select
+
+from remask_core.errors import NotFound, WrongState
+from remask_core.types import Box
+from remask_storage.campaign import (
+    Campaign,
+    CampaignInstance,
+    Mask,
+    PlacedClick,
+    Round,
+    Truth,
+    Visit,
+    Whole,
+)
+from remask_storage.campaign_tables import (
+    add_later_columns,
+    campaigns_table,
+    clicks_table,
+    instances_table,
+    masks_table,
+    metadata,
+    people_table,
+    rounds_table,
+    truths_table,
+    upsert,
+    visits_table,
+)
+from remask_storage.database import Store
+
+__all__ = ["CampaignStore"]
+
+
+class CampaignStore:
+    """Campaigns of one database. Every write may be repeated; the second time changes nothing."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    @classmethod
+    def open(cls, place: str | Path) -> CampaignStore:
+        """Return the store at `place`, a path or a URL as for `Store.open`.
+
+        One that an earlier version made is brought up to date.
+
+        Raises:
+            InputError: As `Store.open`.
+        """
+        store = Store.open(place, metadata=metadata)
+        with store.writing() as connection:
+            add_later_columns(connection)
+        return cls(store)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.store.close()
+
+    # Campaigns and rounds
+
+    def campaigns(self) -> list[Campaign]:
+        """Return all campaigns, by name."""
+        with self.store.reading() as connection:
+            rows = connection.execute(
+                select(campaigns_table.c.settings).order_by(campaigns_table.c.name)
+            )
+            return [msgspec.json.decode(row.settings, type=Campaign) for row in rows]
+
+    def campaign(self, name: str) -> Campaign:
+        """Return the campaign; raises `NotFound` with the names there are."""
+        known = {campaign.name: campaign for campaign in self.campaigns()}
+        if name not in known:
+            raise NotFound(f"no campaign {name!r} in {self.store.place}; there are {sorted(known)}")
+        return known[name]
+
+    def add_campaign(self, campaign: Campaign, instances: Sequence[CampaignInstance]) -> None:
+        """Store a new campaign with its instances.
+
+        Raises:
+            WrongState: There is one of that name already.
+        """
+        with self.store.writing() as connection:
+            taken = select(campaigns_table.c.name).where(campaigns_table.c.name == campaign.name)
+            if connection.execute(taken).first() is not None:
+                raise WrongState(f"`name` must be new; there is a campaign {campaign.name!r}")
+            upsert(connection, campaigns_table, [_campaign_row(campaign)])
+            upsert(
+                connection,
+                instances_table,
+                [
+                    _instance_row(campaign.name, position, instance)
+                    for position, instance in enumerate(instances)
+                ],
+            )
+
+    def change_campaign(self, campaign: Campaign) -> None:
+        """Store what has changed of a campaign that is there."""
+        with self.store.writing() as connection:
+            upsert(connection, campaigns_table, [_campaign_row(campaign)])
+
+    def rounds(self, campaign: str) -> list[Round]:
+        """Return the campaign's rounds so far, in order."""
+        query = (
+            select(rounds_table)
+            .where(rounds_table.c.campaign == campaign)
+            .order_by(rounds_table.c.number)
+        )
+        with self.store.reading() as connection:
+            return [Round(**_fields(row)) for row in connection.execute(query).mappings()]
+
+    def put_round(self, campaign: str, one: Round) -> None:
+        """Store a round, or what has changed of it."""
+        with self.store.writing() as connection:
+            upsert(connection, rounds_table, [{"campaign": campaign, **asdict(one)}])
+
+    def round_of_project(self, project: int) -> tuple[str, int] | None:
+        """Return campaign and round number of one of Label Studio's projects; None if neither."""
+        query = select(rounds_table.c.campaign, rounds_table.c.number).where(
+            rounds_table.c.project == project
+        )
+        with self.store.reading() as connection:
+            row = connection.execute(query).first()
+            return None if row is None else (row.campaign, row.number)
+
+    # Instances and masks
+
+    def instances(self, campaign: str) -> list[CampaignInstance]:
+        """Return the campaign's instances in the order they were given."""
+        query = (
+            select(instances_table)
+            .where(instances_table.c.campaign == campaign)
+            .order_by(instances_table.c.position)
+        )
+        with self.store.reading() as connection:
+            return [_instance(row) for row in connection.execute(query).mappings()]
+
+    def put_masks(self, campaign: str, masks: Iterable[Mask]) -> None:
+        """Store masks; one of the same instance and round is replaced."""
+        with self.store.writing() as connection:
+            upsert(
+                connection, masks_table, [{"campaign": campaign, **asdict(one)} for one in masks]
+            )
+
+    def drop_masks(self, campaign: str, keys: Iterable[tuple[str, int]]) -> None:
+        """Remove the masks of these instances and rounds."""
+        with self.store.writing() as connection:
+            for instance, number in keys:
+                connection.execute(
+                    delete(masks_table).where(
+                        masks_table.c.campaign == campaign,
+                        masks_table.c.instance == instance,
+                        masks_table.c.round == number,
+                    )
+                )
+
+    def mask(self, campaign: str, instance: str, number: int) -> Mask | None:
+        """Return the mask of an instance after a round; None if there is none."""
+        query = select(masks_table).where(
+            masks_table.c.campaign == campaign,
+            masks_table.c.instance == instance,
+            masks_table.c.round == number,
+        )
+        with self.store.reading() as connection:
+            row = connection.execute(query).mappings().first()
+            return None if row is None else Mask(**_fields(row))
+
+    def masks(
+        self, campaign: str, *, of: Sequence[str] | None = None
+    ) -> Iterator[tuple[str, dict[int, Mask]]]:
+        """Yield each instance that has masks, with its masks by round; flat in memory.
+
+        Args:
+            campaign: Its name.
+            of: Only these instances; None: all.
+        """
+        query = (
+            select(masks_table)
+            .where(*_within(masks_table, campaign, of))
+            .order_by(masks_table.c.instance, masks_table.c.round)
+        )
+        with self.store.reading() as connection:
+            rows = connection.execution_options(yield_per=500).execute(query).mappings()
+            for instance, some in groupby(rows, lambda row: str(row["instance"])):
+                yield instance, {row["round"]: Mask(**_fields(row)) for row in some}
+
+    def rounds_masked(self, campaign: str) -> dict[str, dict[int, str]]:
+        """Return instance to round to the model version of its mask, without the masks."""
+        return self._masks_named(campaign, masks_table.c.model_version)
+
+    def mask_histories(self, campaign: str) -> dict[str, dict[int, str]]:
+        """Return instance to round to `Mask.history`, without the masks."""
+        return self._masks_named(campaign, masks_table.c.history)
+
+    def _masks_named(self, campaign: str, name: Column[str]) -> dict[str, dict[int, str]]:
+        found: dict[str, dict[int, str]] = {}
+        query = select(masks_table.c.instance, masks_table.c.round, name)
+        with self.store.reading() as connection:
+            rows = connection.execute(query.where(masks_table.c.campaign == campaign))
+            for instance, number, value in rows:
+                found.setdefault(instance, {})[number] = value
+        return found
+
+    # Visits
+
+    def replace_visits(
+        self, campaign: str, number: int, tasks: Iterable[int] | None, visits: Iterable[Visit]
+    ) -> None:
+        """Make `visits` all there are of these tasks (None: of the whole round).
+
+        What an annotator has withdrawn or deleted is thereby gone.
+        """
+        with self.store.writing() as connection:
+            here = [visits_table.c.campaign == campaign, visits_table.c.round == number]
+            if tasks is not None:
+                here.append(visits_table.c.task.in_(list(tasks)))
+            _remove_visits(connection, here)
+            for visit in visits:
+                _put_visit(connection, campaign, visit)
+
+    def replace_annotation(
+        self, campaign: str, number: int, annotation: int, visits: Sequence[Visit]
+    ) -> None:
+        """Make `visits` all that one annotation says, unless something newer is known of it."""
+        newest = max((visit.updated_at for visit in visits), default=float("inf"))
+        here = [
+            visits_table.c.campaign == campaign,
+            visits_table.c.round == number,
+            visits_table.c.annotation == annotation,
+        ]
+        with self.store.writing() as connection:
+            newer = select(visits_table.c.instance).where(*here, visits_table.c.updated_at > newest)
+            if connection.execute(newer.limit(1)).first() is not None:
+                return
+            _remove_visits(connection, here)
+            for visit in visits:
+                _put_visit(connection, campaign, visit)
+
+    def visits(self, campaign: str, *, of: Sequence[str] | None = None) -> dict[str, list[Visit]]:
+        """Return every visit with its clicks, by instance, in order of round and annotation.
+
+        Args:
+            campaign: Its name.
+            of: Only of these instances; None: all.
+        """
+        order = (visits_table.c.instance, visits_table.c.round, visits_table.c.annotation)
+        clicks: dict[tuple[str, int, int], list[PlacedClick]] = {}
+        found: dict[str, list[Visit]] = {}
+        with self.store.reading() as connection:
+            query = select(clicks_table).where(*_within(clicks_table, campaign, of))
+            for row in connection.execute(query.order_by(clicks_table.c.position)).mappings():
+                place = row["instance"], row["round"], row["annotation"]
+                clicks.setdefault(place, []).append(
+                    PlacedClick(row["id"], row["x"], row["y"], row["positive"], row["at"])
+                )
+            rows = connection.execute(
+                select(visits_table).where(*_within(visits_table, campaign, of)).order_by(*order)
+            ).mappings()
+            for row in rows:
+                place = row["instance"], row["round"], row["annotation"]
+                visit = Visit(**_fields(row), clicks=tuple(clicks.get(place, ())))
+                found.setdefault(visit.instance, []).append(visit)
+        return found
+
+    # Truth and people
+
+    def put_truths(self, campaign: str, truths: Iterable[Truth]) -> None:
+        """Store truths; one of the same instance and source is replaced."""
+        with self.store.writing() as connection:
+            upsert(
+                connection, truths_table, [{"campaign": campaign, **asdict(one)} for one in truths]
+            )
+
+    def truths(self, campaign: str) -> dict[str, Truth]:
+        """Return the truth of each instance that has one; painted by hand before a file's."""
+        # "painted" > "file" > "by 7".
+        every = self.truths_by_source(campaign)
+        return {instance: some[max(some)] for instance, some in every.items()}
+
+    def truths_by_source(self, campaign: str) -> dict[str, dict[str, Truth]]:
+        """Return every truth there is, by instance and source."""
+        found: dict[str, dict[str, Truth]] = {}
+        with self.store.reading() as connection:
+            query = select(truths_table).where(truths_table.c.campaign == campaign)
+            for row in connection.execute(query).mappings():
+                found.setdefault(row["instance"], {})[row["source"]] = Truth(**_fields(row))
+        return found
+
+    def put_person(
+        self, campaign: str, annotator: int, *, name: str, qualified: bool | None
+    ) -> None:
+        """Store who an annotator is, and whether the test was passed (None: not taken)."""
+        row = {
+            "campaign": campaign,
+            "annotator": annotator,
+            "name": name,
+            "qualified": qualified,
+        }
+        with self.store.writing() as connection:
+            upsert(connection, people_table, [row])
+
+    def people(self, campaign: str) -> dict[int, tuple[str, bool | None]]:
+        """Return name and verdict of each annotator, by Label Studio's id."""
+        query = select(people_table).where(people_table.c.campaign == campaign)
+        with self.store.reading() as connection:
+            return {
+                row["annotator"]: (row["name"], row["qualified"])
+                for row in connection.execute(query).mappings()
+            }
+
+
+def _within(table: Table, campaign: str, of: Sequence[str] | None) -> list[ColumnElement[bool]]:
+    here = table.c.campaign == campaign
+    return [here] if of is None else [here, table.c.instance.in_(of)]
+
+
+def _campaign_row(campaign: Campaign) -> dict[str, Any]:
+    return {"name": campaign.name, "settings": msgspec.json.encode(campaign)}
+
+
+def _instance_row(campaign: str, position: int, one: CampaignInstance) -> dict[str, Any]:
+    return {
+        "campaign": campaign,
+        "id": one.id,
+        "position": position,
+        "image": one.image,
+        "height": one.shape_hw[0],
+        "width": one.shape_hw[1],
+        "label": one.label,
+        "x0": one.box.x0,
+        "y0": one.box.y0,
+        "x1": one.box.x1,
+        "y1": one.box.y1,
+        "source_task": one.source_task,
+        "source_id": one.source_id,
+        "whole": None if one.whole is None else msgspec.json.encode(one.whole),
+    }
+
+
+def _instance(row: Any) -> CampaignInstance:
+    whole = row["whole"]
+    return CampaignInstance(
+        id=row["id"],
+        image=row["image"],
+        shape_hw=(row["height"], row["width"]),
+        label=row["label"],
+        box=Box(row["x0"], row["y0"], row["x1"], row["y1"]),
+        source_task=row["source_task"],
+        source_id=row["source_id"],
+        whole=None if whole is None else msgspec.json.decode(whole, type=Whole),
+    )
+
+
+def _fields(row: Any) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "campaign"}
+
+
+def _remove_visits(connection: Connection, here: Sequence[ColumnElement[bool]]) -> None:
+    """Remove the visits that the conditions name, with their clicks."""
+    keys = [
+        visits_table.c.campaign,
+        visits_table.c.instance,
+        visits_table.c.round,
+        visits_table.c.annotation,
+    ]
+    gone = connection.execute(select(*keys).where(*here)).all()
+    for campaign, instance, number, annotation in gone:
+        connection.execute(
+            delete(clicks_table).where(
+                clicks_table.c.campaign == campaign,
+                clicks_table.c.instance == instance,
+                clicks_table.c.round == number,
+                clicks_table.c.annotation == annotation,
+            )
+        )
+    connection.execute(delete(visits_table).where(*here))
+
+
+def _put_visit(connection: Connection, campaign: str, visit: Visit) -> None:
+    row = {name: value for name, value in asdict(visit).items() if name != "clicks"}
+    upsert(connection, visits_table, [{"campaign": campaign, **row}])
+    place = {
+        "campaign": campaign,
+        "instance": visit.instance,
+        "round": visit.round,
+        "annotation": visit.annotation,
+    }
+    upsert(
+        connection,
+        clicks_table,
+        [
+            {**place, "position": position, **asdict(click)}
+            for position, click in enumerate(visit.clicks)
+        ],
+    )

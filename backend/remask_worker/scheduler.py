@@ -1,0 +1,321 @@
+"""The scheduler: one model, one thread, and whoever is most urgent goes first.
+
+The loop knows nothing of its host. It runs in whatever thread calls `run`; calls come from any
+thread through `submit`; what it starts is told to an `Observer`, so that a supervisor can blame
+the right call for a death.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+from remask_core.errors import InputError, RemaskError, Unavailable
+from remask_core.types import Candidate, Embedding, RgbImage, Segmenter
+from remask_worker.answer_cache import Desk, settle
+from remask_worker.calls import Answer, Call, Expired, Lane, ModelFailed
+from remask_worker.embedding_cache import Embeddings
+from remask_worker.lanes import Job, Lanes, check_room
+from remask_worker.observer import LoopStats, Nobody, Observer
+from remask_worker.pixels import read_image
+from remask_worker.replayer import Replayer
+from remask_worker.settings import WorkerSettings
+from remask_worker.time_slices import BatchDebt, Frame
+
+__all__ = ["DeviceLoop", "DeviceLost"]
+
+log = logging.getLogger(__name__)
+
+# So many unforeseen errors in a row mean that the device itself is lost, as after a CUDA error.
+_FAILURES_IN_A_ROW = 3
+_BATCH_FIRST = (Lane.BATCH, Lane.CLICK, Lane.OPENED)
+
+
+class DeviceLost(RuntimeError):
+    """Whatever the model is asked fails; only a new process can help."""
+
+
+class DeviceLoop:
+    """Answers calls with one segmenter, one step at a time.
+
+    Args:
+        segmenter: The model. Only the thread in `run` touches it.
+        settings: Bounds and limits; the model's own settings are not looked at.
+        observer: Told what is started.
+        clock: Monotonic seconds.
+        wall: Unix seconds, for deadlines.
+    """
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        settings: WorkerSettings,
+        *,
+        observer: Observer | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._segmenter = segmenter
+        self._settings = settings
+        self._observer = observer or Nobody()
+        self._clock = clock
+        self._wall = wall
+        self._wake = threading.Condition()
+        self._closed = False
+        self._lanes = Lanes()
+        self._debt = BatchDebt(settings.batch_share)
+        self._hands = ThreadPoolExecutor(4, thread_name_prefix="remask-hands")
+        self._embeddings = Embeddings(
+            max_bytes=settings.cache_bytes,
+            spill_dir=None if settings.spill_dir is None else Path(settings.spill_dir),
+            spill_bytes=settings.spill_bytes,
+            model_version=segmenter.version,
+        )
+        self._replayer = Replayer(segmenter, max_bytes=settings.logits_bytes)
+        self._desk = Desk(
+            model_version=segmenter.version, max_bytes=settings.answers_bytes, hands=self._hands
+        )
+        self._frames: list[Frame] = []
+        self._step_began: float | None = None
+        self._embedded = 0
+        self._failures = 0
+
+    # ---- any thread
+
+    def submit(self, call: Call) -> Future[Answer]:
+        """Return at once with the future of the answer; see `Engine.submit`."""
+        job = Job(call)
+        try:
+            with self._wake:
+                if self._closed:
+                    raise Unavailable("the worker is closed")
+                check_room(
+                    call.lane,
+                    waiting=self._lanes.waiting(call.lane),
+                    limits=self._settings.lane_limits,
+                )
+                self._lanes.push(job)
+                self._wake.notify_all()
+        except Unavailable as error:
+            settle(job.future, error)
+        return job.future
+
+    def stats(self) -> LoopStats:
+        """Return the counts as they are."""
+        began = self._step_began
+        return LoopStats(
+            queued={lane.name.lower(): self._lanes.waiting(lane) for lane in Lane},
+            embeddings=len(self._embeddings),
+            embedding_bytes=self._embeddings.nbytes,
+            embedded=self._embedded,
+            step_s=0.0 if began is None else self._clock() - began,
+        )
+
+    def close(self) -> None:
+        """Make `run` return after the work under way; what waits is answered `Unavailable`."""
+        with self._wake:
+            self._closed = True
+            self._wake.notify_all()
+
+    # ---- the loop's own thread
+
+    def run(self) -> None:
+        """Work until `close`.
+
+        Raises:
+            DeviceLost: The model failed in ways nobody foresaw several times in a row.
+        """
+        try:
+            while (turn := self._next_turn()) is not None:
+                self._serve(*turn)
+        finally:
+            self.close()
+            with self._wake:
+                left = self._lanes.withdraw_all()
+            self._fail(left, Unavailable("the worker is closed"))
+            self._hands.shutdown()
+            self._embeddings.close()
+
+    def _next_turn(self) -> tuple[Lane, str] | None:
+        self._step_began = None
+        with self._wake:
+            while not self._closed:
+                if not self._lanes.waiting(Lane.BATCH):
+                    self._debt.forgive()
+                for lane in _BATCH_FIRST if self._debt.due else Lane:
+                    image_id = next(self._lanes.images(lane), None)
+                    if image_id is not None:
+                        return lane, image_id
+                self._wake.wait()
+        return None
+
+    def _serve(self, lane: Lane, image_id: str) -> None:
+        """Do one step of work for this image: encode it, or answer some of its jobs."""
+        at_stake = self._drop_dead(lane, image_id)
+        if not at_stake:
+            return
+        self._step_began = self._clock()
+        known = image_id in self._embeddings
+        try:
+            if known:
+                frame = Frame(image_id, lane, embeds=False, since=self._clock())
+                embedding = self._embeddings.get(image_id)
+                if embedding is None:  # its file could not be read: it counts as new from now on
+                    return
+                with self._wake:
+                    at_stake = self._lanes.take(lane, image_id, max_batch=self._settings.max_batch)
+                self._answer(frame, at_stake, embedding)
+            else:
+                self._embed(lane, image_id, at_stake[0])
+            self._failures = 0
+        except DeviceLost:
+            raise
+        except Exception as error:
+            if not known:
+                with self._wake:
+                    path = at_stake[0].call.image_path
+                    at_stake = self._lanes.withdraw_path(image_id, path)
+            self._fail(at_stake, self._foreseen(error))
+            if self._failures >= _FAILURES_IN_A_ROW:
+                raise DeviceLost(f"{self._failures} unforeseen errors in a row") from error
+
+    def _embed(self, lane: Lane, image_id: str, job: Job) -> None:
+        """Encode the image; its jobs stay in their lanes and find the embedding afterwards."""
+        frame = Frame(image_id, lane, embeds=True, since=self._clock())
+        self._frames.append(frame)
+        self._observer.embedding(self._images_under_way())
+        try:
+            image = self._read(job.call.image_path, frame)
+            frame.since = self._clock()
+            embedding = self._segmenter.embed(image, pause=self._give_way)
+            self._account(frame)
+            self._embedded += 1
+            job.embed_ms = frame.worked_s * 1e3
+            self._embeddings.put(image_id, embedding)
+        finally:
+            self._frames.pop()
+            self._observer.embedding(self._images_under_way())
+
+    def _read(self, path: str, frame: Frame) -> RgbImage:
+        """Return the image; while another thread decodes it, urgent work goes on."""
+        reading = self._hands.submit(read_image, path, max_pixels=self._settings.max_pixels)
+        reading.add_done_callback(lambda _: self._notify())
+        while True:
+            with self._wake:
+                turn = self._urgent_turn(frame)
+                if turn is None:
+                    if reading.done():
+                        return reading.result()
+                    self._wake.wait()
+                    continue
+            if reading.done():
+                return reading.result()
+            self._lend(frame, turn)
+
+    def _answer(self, frame: Frame, jobs: Sequence[Job], embedding: Embedding) -> None:
+        """Give these jobs of one image their masks."""
+        self._frames.append(frame)
+        try:
+            jobs = self._desk.admit(jobs)
+            if not jobs:
+                return
+            self._observer.starting([job.keys[-1] for job in jobs])
+            if len(jobs) > 1:
+                with suppress(InputError):  # one is at fault: they are answered one by one
+                    candidates = self._replayer.many(jobs, embedding)
+                    self._deliver(jobs, candidates, frame)
+                    return
+            for job in jobs:
+                try:
+                    candidate = self._replayer.one(job, embedding, pause=self._give_way)
+                except InputError as error:
+                    self._desk.fail(job, error)
+                else:
+                    self._deliver([job], [candidate], frame)
+        finally:
+            self._account(frame)
+            self._frames.pop()
+
+    def _deliver(self, jobs: Sequence[Job], candidates: Sequence[Candidate], frame: Frame) -> None:
+        self._account(frame)
+        model_ms = frame.worked_s * 1e3 / len(jobs)
+        for job, candidate in zip(jobs, candidates, strict=True):
+            self._desk.deliver(job, candidate, model_ms=model_ms)
+
+    # ---- giving way
+
+    def _give_way(self) -> None:
+        """Let more urgent work go first: the pause between two slices of the frame on top."""
+        frame = self._frames[-1]
+        self._account(frame)
+        while frame.may_lend(self._settings.batch_share):
+            with self._wake:
+                turn = self._urgent_turn(frame)
+            if turn is None:
+                break
+            self._lend(frame, turn)
+        frame.since = self._step_began = self._clock()
+
+    def _urgent_turn(self, frame: Frame) -> tuple[Lane, str] | None:
+        """Return what may interrupt `frame`; the lock is held.
+
+        An image under way is left alone: its callers wait for the frame that encodes it, which
+        inherits their urgency.
+        """
+        under_way = self._images_under_way()
+        waiting = self._lanes.most_urgent(frame.image_id)
+        if frame.embeds and waiting is not None:
+            frame.lane = min(frame.lane, waiting)
+        room = len(under_way) < self._settings.max_embeds
+        for lane in Lane:
+            for image_id in self._lanes.images(lane) if lane <= frame.lane else ():
+                known = image_id in self._embeddings
+                if image_id not in under_way and frame.gives_way_to(lane, known=known, room=room):
+                    return lane, image_id
+        return None
+
+    def _lend(self, frame: Frame, turn: tuple[Lane, str]) -> None:
+        began = self._clock()
+        self._serve(*turn)
+        frame.since = self._step_began = self._clock()
+        frame.lent_s += frame.since - began
+
+    def _account(self, frame: Frame) -> None:
+        self._debt.note(frame.lane, frame.work_until(self._clock()))
+
+    def _images_under_way(self) -> list[str]:
+        return [frame.image_id for frame in self._frames if frame.embeds]
+
+    # ---- ends
+
+    def _drop_dead(self, lane: Lane, image_id: str) -> list[Job]:
+        """Return the jobs of this image that are still wanted; let go of the others."""
+        now = self._wall()
+        with self._wake:
+            jobs = self._lanes.jobs(lane, image_id)
+            late = [job for job in jobs if job.call.deadline <= now]
+            dead = late + [job for job in jobs if job.future.done()]
+            self._lanes.withdraw(image_id, dead)
+        self._fail(late, Expired("the call's `deadline` passed before its turn came"))
+        gone = {job.serial for job in dead}
+        return [job for job in jobs if job.serial not in gone]
+
+    def _fail(self, jobs: Sequence[Job], error: RemaskError) -> None:
+        for job in jobs:
+            self._desk.fail(job, error)
+
+    def _foreseen(self, error: Exception) -> RemaskError:
+        if isinstance(error, RemaskError):
+            return error
+        log.error("the model failed", exc_info=error)
+        self._failures += 1
+        return ModelFailed(f"the model raised {type(error).__name__}; the worker's log has more")
+
+    def _notify(self) -> None:
+        with self._wake:
+            self._wake.notify_all()

@@ -1,1 +1,0 @@
-"""Label noise on whole data sets: made, measured and compared."""

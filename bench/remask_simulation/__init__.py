@@ -1,1 +1,0 @@
-"""Pure: simulated annotators (boxes, clicks, timing) and label noise."""

@@ -1,0 +1,1 @@
+"""Files read as streams: JSON, COCO, CSV."""

@@ -1,0 +1,1 @@
+"""Masks compared: error regions, kinds of errors, where people click, simplified outlines."""

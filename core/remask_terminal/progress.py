@@ -1,0 +1,53 @@
+"""How commands show that they are under way: bars on standard error, for people alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from remask_core.progress import Told
+
+__all__ = ["progress", "progress_bars", "progress_count"]
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """Give a display for bars, each with its words, a count and the time that is left."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = (
+        "{task.description}",
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as display:
+        yield display
+
+
+@contextmanager
+def progress_bars() -> Iterator[Told]:
+    """Give a `Told` that draws one bar for each thing under way."""
+    bars: dict[str, Any] = {}
+    with progress() as display:
+
+        def told(what: str, done: int, total: int) -> None:
+            if what not in bars:
+                bars[what] = display.add_task(what, total=total)
+            display.update(bars[what], completed=done, total=total)
+
+        yield told
+
+
+@contextmanager
+def progress_count(what: str, total: int | None = None) -> Iterator[Callable[[], None]]:
+    """Give what is to be called after each of `total` things; None where their number is open."""
+    with progress() as display:
+        bar = display.add_task(what, total=total)
+        yield lambda: display.advance(bar)
+        display.update(bar, total=display.tasks[0].completed)

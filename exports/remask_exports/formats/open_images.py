@@ -1,0 +1,191 @@
+"""Open Images V5: a CSV row and a PNG mask for each instance."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from hashlib import blake2s
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+import numpy as np
+
+from remask_core.errors import InputError, NotFound
+from remask_exports.formats.writer import Categories, Format, encode_png
+from remask_exports.instances import ImageRef, Instance, PlacedClick
+
+__all__ = [
+    "COLUMNS",
+    "OPEN_IMAGES",
+    "EncodedMask",
+    "OpenImagesWriter",
+    "clicks_text",
+    "encode",
+    "open_images",
+    "read_label_names",
+]
+
+COLUMNS: Final = (
+    "MaskPath",
+    "ImageID",
+    "LabelName",
+    "BoxID",
+    "BoxXMin",
+    "BoxXMax",
+    "BoxYMin",
+    "BoxYMax",
+    "PredictedIoU",
+    "Clicks",
+)
+_IMAGE_COLUMNS: Final = ("ImageID", "FileName", "Address", "Task", "Width", "Height")
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedMask:
+    """One row of the table, but for the machine id of its class, and its mask."""
+
+    label: str
+    box_id: str
+    box: tuple[str, ...]
+    predicted_iou: str
+    clicks: str
+    png: bytes
+
+
+def encode(instances: Sequence[Instance]) -> tuple[ImageRef, list[EncodedMask]]:
+    """Return an image and its masks with what stands in their rows."""
+    image = instances[0].image
+    return image, [_encoded(instance) for instance in instances]
+
+
+class OpenImagesWriter:
+    """Writes `segmentations.csv`, `masks/*.png` and `images.csv`.
+
+    The columns, their order and the text of `Clicks` are those of the published files; see
+    `clicks_text`. The box is the one that was drawn, or else that of the mask. `images.csv` is
+    ours: it says which file and task an `ImageID` is.
+
+    Args:
+        folder: Empty.
+        categories: Not needed by this format, which names classes by text.
+        label_names: Machine ids of classes, such as `/m/04yx4` for Man; others keep their name.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        categories: Categories,
+        *,
+        label_names: Mapping[str, str] | None = None,
+    ) -> None:
+        del categories
+        self._masks = folder / "masks"
+        self._masks.mkdir()
+        self._label_names = label_names or {}
+        self._file = (folder / "segmentations.csv").open("w", encoding="utf-8", newline="")
+        self._images = (folder / "images.csv").open("w", encoding="utf-8", newline="")
+        self._rows = csv.writer(self._file, lineterminator="\n")
+        self._image_rows = csv.writer(self._images, lineterminator="\n")
+        self._rows.writerow(COLUMNS)
+        self._image_rows.writerow(_IMAGE_COLUMNS)
+
+    def add(self, encoded: tuple[ImageRef, list[EncodedMask]]) -> None:
+        """Write the masks of an image and their rows."""
+        image, masks = encoded
+        height, width = image.shape_hw
+        image_id = _image_id(image)
+        row = (image_id, image.file_name, image.address, image.task, width, height)
+        self._image_rows.writerow(row)
+        for mask in masks:
+            label = self._label_names.get(mask.label, mask.label)
+            path = f"{image_id}_{_plain(label)}_{mask.box_id}.png"
+            (self._masks / path).write_bytes(mask.png)
+            known = (*mask.box, mask.predicted_iou, mask.clicks)
+            self._rows.writerow((path, image_id, label, mask.box_id, *known))
+
+    def close(self) -> None:
+        """Close both tables."""
+        self._file.close()
+        self._images.close()
+
+
+def open_images(
+    label_names: Mapping[str, str] | None = None,
+) -> Format[tuple[ImageRef, list[EncodedMask]]]:
+    """Return the format with the machine ids of classes, by name; see `OpenImagesWriter`."""
+    return Format("openimages", encode, partial(OpenImagesWriter, label_names=label_names))
+
+
+OPEN_IMAGES: Final = open_images()
+"""The CSV of Open Images V5 and its masks; see `OpenImagesWriter`."""
+
+
+def clicks_text(clicks: Iterable[PlacedClick], *, shape_hw: tuple[int, int]) -> str:
+    """Return clicks as the column `Clicks` holds them: `X Y T;X Y T`, oldest first.
+
+    X and Y are parts of the image's width and height with five decimals; T is 1 for a positive
+    click and 0 for a negative one. No clicks give an empty text.
+
+    Source: the published files; that T is the sign and not the round was confirmed by a
+        maintainer of the data set (openimages/dataset, issues 104 and 105).
+    """
+    height, width = shape_hw
+    return ";".join(
+        f"{click.x / width:.5f} {click.y / height:.5f} {int(click.positive)}" for click in clicks
+    )
+
+
+def read_label_names(path: Path) -> dict[str, str]:
+    """Return the machine id of each class from a class description file of Open Images.
+
+    Args:
+        path: CSV of two columns, machine id and name, with or without a heading.
+
+    Raises:
+        NotFound: There is no such file.
+        InputError: It cannot be read, or a line has fewer columns.
+    """
+    names: dict[str, str] = {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            for number, line in enumerate(csv.reader(file), start=1):
+                if len(line) < 2:
+                    raise InputError(f"`{path}` line {number} must have two columns")
+                if not (number == 1 and line[0] == "LabelName"):
+                    names[line[1]] = line[0]
+    except FileNotFoundError as error:
+        raise NotFound(f"no class descriptions at {path}") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"`{path}` must be a readable CSV: {error}") from error
+    return names
+
+
+def _encoded(instance: Instance) -> EncodedMask:
+    height, width = shape_hw = instance.image.shape_hw
+    box = instance.box or instance.tight
+    places = (box.x0 / width, box.x1 / width, box.y0 / height, box.y1 / height)
+    predicted = instance.predicted_iou
+    return EncodedMask(
+        label=instance.label,
+        box_id=blake2s(instance.name.encode(), digest_size=4).hexdigest(),
+        box=tuple(f"{place:.6f}" for place in places),
+        predicted_iou="" if predicted is None else f"{predicted:.5f}",
+        clicks=clicks_text(instance.clicks, shape_hw=shape_hw),
+        png=encode_png(instance.mask.view(np.uint8) * 255),
+    )
+
+
+def _image_id(image: ImageRef) -> str:
+    """Return an id of letters and digits: the file's stem, if nothing else can have the same."""
+    path = PurePosixPath(image.file_name)
+    if re.fullmatch(r"[0-9a-f]{16}", path.stem):
+        return path.stem
+    # Two folders may hold a `1.jpg`, and two tasks the same file.
+    return blake2s(f"{image.key} {image.address}".encode(), digest_size=8).hexdigest()
+
+
+def _plain(label: str) -> str:
+    return re.sub(r"[^0-9A-Za-z-]", "", label) or "class"

@@ -1,0 +1,1 @@
+"""What the quality report measures."""

@@ -1,0 +1,1 @@
+"""The labelling pages that remask writes for Label Studio."""

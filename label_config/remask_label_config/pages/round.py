@@ -1,0 +1,158 @@
+"""The page on which a round is answered: image with mask and box, signs, how to, policy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+from xml.sax.saxutils import escape
+
+from remask_core.errors import InputError
+from remask_label_config.pages.live import check_classes
+from remask_label_config.round_regions import (
+    CLICK,
+    FRAME_LABEL,
+    IMAGE,
+    LABEL,
+    LABELS,
+    MASK,
+    SIGN,
+)
+
+__all__ = ["write_round_config"]
+
+_MAGENTA = "#ff00ff"
+_YELLOW = "#ffd400"
+_GREEN = "#00c800"
+_RED = "#ff1a1a"
+
+_NO_KEY = "f19"
+"""A key that keyboards lack: the labels of masks are never chosen, and without a key of their own
+the editor would give them the digits next to those of the signs."""
+
+_HOW_TO_BATCH = """\
+**Click wherever the mask is wrong**, on the mask or beside it: **1** adds, **2** takes away. \
+One click in the middle of each mistake, the largest first.
+
+**Nothing wrong?** Submit without a click.
+
+**No mask should be made?** Skip.
+
+Ctrl+Z takes back a click. Ctrl and the wheel zoom."""
+
+_HOW_TO_LIVE = """\
+**Click wherever the mask is wrong**, on the mask or beside it. A click **adds**, \
+a click with **Alt** takes away. Wait for the new mask before the next click.
+
+**Nothing wrong?** Submit without a click.
+
+**No mask should be made?** Skip.
+
+Ctrl+Z takes back a click. Ctrl and the wheel zoom.
+
+Once for this browser: switch on Auto-Annotation and Auto-Accept below the image, and choose the \
+wand of the point tool beside it."""
+
+_SEVERAL = """\
+**Several objects?** Each is shown with its box. To say that one of them should have no mask, \
+choose it in the list of regions and press Backspace.
+
+**Painting by hand**, where clicks do not help: choose the mask in the list of regions, then **B** \
+for the brush or **E** for the eraser. **K** goes back to clicks."""
+
+_STYLE = """\
+.remask-side { font-size: 14px; line-height: 1.4 } \
+.remask-side h1, .remask-side h2, .remask-side h3 { font-size: 15px; margin: 0.8em 0 0.3em } \
+.remask-side p, .remask-side ul, .remask-side ol { margin: 0 0 0.6em } \
+.remask-side img { max-width: 100% } \
+.remask-policy { border-top: 1px solid #8884; margin-top: 0.6em; padding-top: 0.2em } \
+.remask-masks { display: none }"""
+
+
+def write_round_config(classes: Sequence[str], *, mode: Literal["batch", "live"] = "batch") -> str:
+    """Return the XML of the page on which a round is answered.
+
+    The task's data brings `heading` and `policy` (Markdown), as `remask_campaigns.rounds.tasks`
+    writes them. A click needs nothing but the click: the point tool is chosen from the start, the
+    sign stays chosen, and masks let clicks through.
+
+    Args:
+        classes: All classes of the campaign.
+        mode: `batch`: clicks are collected, each with one of two signs. `live`: each click is
+            answered by the backend; Alt makes it negative.
+
+    Raises:
+        InputError: No class, one twice, or a name that Label Studio or this page cannot hold.
+    """
+    check_classes(classes)
+    if FRAME_LABEL in classes:
+        raise InputError(f"`classes` must not name {FRAME_LABEL!r}, which marks the boxes")
+    batch = mode == "batch"
+    lines = [
+        "<View>",
+        f"  <Style>{_STYLE}</Style>",
+        '  <View style="display: flex; align-items: flex-start; gap: 48px">',
+        '    <View style="flex: 1 1 auto; min-width: 0">',
+        f'      <Image name="{IMAGE}" value="${IMAGE}" zoom="true" zoomControl="true" '
+        'brightnessControl="true" contrastControl="true"/>',
+        "    </View>",
+        '    <View className="remask-side" style="flex: 0 0 20em; position: sticky; top: 0">',
+        '      <Header value="$heading" size="4"/>',
+        *(_signs() if batch else _live_labels()),
+        _markdown(_HOW_TO_BATCH if batch else _HOW_TO_LIVE),
+        "      <Collapse>",
+        # A panel may hold a view, but not Markdown.
+        '        <Panel value="Several objects, painting"><View>',
+        _markdown(_SEVERAL),
+        "        </View></Panel>",
+        "      </Collapse>",
+        '      <Markdown className="remask-policy" value="$policy"/>',
+        '      <View className="remask-masks">',
+        *_masks(classes),
+        "      </View>",
+        "    </View>",
+        "  </View>",
+        "</View>",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _signs() -> list[str]:
+    # The tool without labels of its own comes first, so that it is the one in hand; the editor
+    # drops the labels of a tool after each use, but not those of a tag beside it.
+    return [
+        f'      <KeyPoint name="{CLICK}" toName="{IMAGE}" smart="false" strokeWidth="6"/>',
+        f'      <Labels name="{SIGN}" toName="{IMAGE}" smart="false" opacity="1" strokeWidth="2">',
+        '        <Label value="+ Part of the object" alias="+" '
+        f'background="{_GREEN}" hotkey="1" selected="true"/>',
+        f'        <Label value="− Not the object" alias="-" background="{_RED}" hotkey="2"/>',
+        "      </Labels>",
+    ]
+
+
+def _live_labels() -> list[str]:
+    # The task's own classes, the first of them chosen; the backend tells objects apart by place.
+    return [
+        f'      <KeyPoint name="{CLICK}" toName="{IMAGE}" smart="true" strokeWidth="6"/>',
+        f'      <Labels name="{LABEL}" toName="{IMAGE}" value="${LABELS}" smart="false" '
+        'opacity="1" strokeWidth="2"/>',
+    ]
+
+
+def _masks(classes: Sequence[str]) -> list[str]:
+    colours = [*((name, _MAGENTA) for name in classes), (FRAME_LABEL, _YELLOW)]
+    return [
+        f'        <BrushLabels name="{MASK}" toName="{IMAGE}" smart="false">',
+        *(
+            f'          <Label value={_quoted(name)} background="{colour}" hotkey="{_NO_KEY}"/>'
+            for name, colour in colours
+        ),
+        "        </BrushLabels>",
+    ]
+
+
+def _markdown(text: str) -> str:
+    return f"      <Markdown value={_quoted(text)}/>"
+
+
+def _quoted(text: str) -> str:
+    return '"' + escape(text, {'"': "&quot;", "\n": "&#10;"}) + '"'

@@ -1,0 +1,1 @@
+"""RClicks: realistic clicks collected, modelled and used in benchmarks."""

@@ -1,0 +1,1 @@
+"""The research commands of `remask`; the command line finds them by entry point."""

@@ -1,0 +1,230 @@
+"""`remask clicks`: Collect clicks from people, make some up, and score models by them."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from remask_core.errors import InputError
+from remask_terminal.options import DataSets, Json, Limit, ModelDevice
+from remask_terminal.printing import print_json, print_table
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Collect clicks from people in Label Studio, and score models by them.",
+    no_args_is_help=True,
+)
+
+
+class Mode(str, Enum):
+    """How a participant is shown which object is meant."""
+
+    cutout = "cutout"
+    shifted = "shifted"
+    silhouette = "silhouette"
+    highlighted = "highlighted"
+    text = "text"
+
+
+class Device(str, Enum):
+    """What participants click with."""
+
+    pc = "pc"
+    mobile = "mobile"
+
+
+class Habit(str, Enum):
+    """Which made-up crowd clicks."""
+
+    hand = "hand"
+    eye = "eye"
+
+
+@app.callback()
+def group() -> None:
+    """Collect clicks from people in Label Studio, and score models by them."""
+
+
+@app.command(
+    epilog="Example: `remask clicks tasks --data eval/grabcut --out clicks "
+    "--url '/data/local-files/?d=clicks/'`"
+)
+def tasks(
+    data: DataSets,
+    out: Annotated[Path, typer.Option(help="Folder for the pictures, tasks.json and config.xml.")],
+    url: Annotated[
+        str, typer.Option(help="Under which the browser finds that folder; ends with a slash.")
+    ] = "/data/local-files/?d=clicks/",
+    mode: Annotated[Mode, typer.Option(help="How the object is shown.")] = Mode.cutout,
+    words: Annotated[
+        Path | None,
+        typer.Option(help="CSV with the columns object and words; for --mode text."),
+    ] = None,
+    limit: Limit = None,
+    seed: Annotated[int, typer.Option(help="Seed of the order.")] = 0,
+) -> None:
+    """Write a Label Studio project in which people click on objects they were shown.
+
+    Make a project with config.xml under Settings, Labelling Interface, Code; serve the folder
+    under Settings, Cloud Storage, Local files; import tasks.json.
+    """
+    import numpy as np
+
+    from remask_clicks.collect import read_words, write_tasks
+    from remask_clicks.display import DisplayMode
+    from remask_evaluation.datasets import open_set
+
+    if mode is Mode.text and words is None:
+        raise InputError("`--words` must name a CSV file for `--mode text`; got none")
+    written = write_tasks(
+        [instance for path in data for instance in open_set(path, limit=limit)],
+        out,
+        mode=DisplayMode(mode.value),
+        url=url,
+        rng=np.random.default_rng(seed),
+        words=None if words is None else read_words(words),
+    )
+    typer.echo(f"wrote {len(written)} tasks to {out / 'tasks.json'}")
+
+
+@app.command(
+    epilog="Example: `remask clicks collect --export export.json --data eval/grabcut "
+    "--out clicks.csv`"
+)
+def collect(
+    data: DataSets,
+    export: Annotated[
+        list[Path],
+        typer.Option(help="A project's export from Label Studio, as JSON; may be repeated."),
+    ],
+    out: Annotated[Path, typer.Option(help="CSV file to write.")],
+    device: Annotated[Device, typer.Option(help="What participants clicked with.")] = Device.pc,
+    as_json: Json = False,
+) -> None:
+    """Turn exports of projects into a CSV of valid clicks, in the layout of RClicks."""
+    from remask_clicks.click_file import write_clicks
+    from remask_clicks.collect import collect as collect_clicks
+    from remask_evaluation.datasets import open_set
+    from remask_label_config.pages.first_clicks import given_clicks
+
+    answers = given_clicks(*map(_read, export))
+    instances = [instance for path in data for instance in open_set(path)]
+    found = collect_clicks(answers, instances, device=device.value)
+    write_clicks(out, found.clicks)
+    if as_json:
+        summary = {
+            "answers": found.answers,
+            "valid": len(found.clicks),
+            "rejected": found.rejected,
+        }
+        print_json(summary)
+        return
+    typer.echo(f"{len(found.clicks)} of {found.answers} answers are valid clicks: {out}")
+    for reason, count in found.rejected.items():
+        typer.echo(f"  {count} rejected: {reason}")
+
+
+@app.command(
+    epilog="Example: `remask clicks score --clicks clicks.csv --data eval/grabcut --out out/users`"
+)
+def score(
+    data: DataSets,
+    clicks: Annotated[Path, typer.Option(help="CSV of measured clicks.")],
+    out: Annotated[Path, typer.Option(help="Folder for users.jsonl.")],
+    model: Annotated[
+        list[str],
+        typer.Option(help="Model to score, as NAME or NAME=WEIGHTS; may be repeated."),
+    ] = ["convnet"],  # noqa: B006
+    against: Annotated[
+        str,
+        typer.Option(
+            help="Where the drawn clicks beside people's come from: distance, uniform, or the .npz "
+            "of a clickability model."
+        ),
+    ] = "distance",
+    most: Annotated[int, typer.Option(min=2, help="At most so many clicks of an object.")] = 25,
+    limit: Limit = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes; results do not change.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the drawn clicks.")] = 0,
+    device: ModelDevice = "cpu",
+    as_json: Json = False,
+) -> None:
+    """Say what people's first clicks do to a model: IoU after one click, and User NSR@1.
+
+    A run that was stopped goes on where it stopped.
+    """
+    from remask_clicks.sources import ClickSource
+    from remask_clicks.users import measure_users, users_table
+    from remask_evaluation.contestants import Contestant
+    from remask_evaluation.datasets import open_set
+
+    summaries = measure_users(
+        clicks,
+        [instance for path in data for instance in open_set(path, limit=limit)],
+        [Contestant.parse(spec, device=device) for spec in dict.fromkeys(model)],
+        out=out,
+        source=ClickSource.parse(against),
+        most=most,
+        seed=seed,
+        jobs=jobs,
+    )
+    if as_json:
+        print_json(summaries)
+    else:
+        print_table(users_table(summaries))
+
+
+@app.command(
+    epilog="Example: `remask clicks simulate --data eval/grabcut --out simulated --habit eye`"
+)
+def simulate(
+    data: DataSets,
+    out: Annotated[Path, typer.Option(help="Folder for clicks.csv and masks/.")],
+    habit: Annotated[
+        Habit,
+        typer.Option(
+            help="`hand`: taught to click the middle, unsteady. `eye`: whatever catches the eye."
+        ),
+    ] = Habit.hand,
+    people: Annotated[int, typer.Option(min=1, help="How many click on each error.")] = 12,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Draws the masks that later clicks answer, as NAME or NAME=WEIGHTS; first clicks "
+            "only if not given."
+        ),
+    ] = None,
+    limit: Limit = None,
+    seed: Annotated[int, typer.Option(help="Seed of the people.")] = 0,
+    device: ModelDevice = "cpu",
+) -> None:
+    """Make up a study of clicks: what everything here can be tried on before there are people.
+
+    The clicks are simulated. What is trained on them foretells the simulation.
+    """
+    from remask_clicks import simulate as rclicks_simulate
+    from remask_evaluation.contestants import Contestant
+    from remask_evaluation.datasets import open_set
+
+    clicks = rclicks_simulate.simulate_clicks(
+        [instance for path in data for instance in open_set(path, limit=limit)],
+        rclicks_simulate.Study(
+            habit=rclicks_simulate.Habit(habit.value),
+            people=people,
+            model=None if model is None else Contestant.parse(model, device=device),
+            seed=seed,
+        ),
+        out,
+    )
+    typer.echo(f"wrote {len(clicks)} simulated clicks to {out / 'clicks.csv'}")
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise InputError(f"`{file}` must be a readable file: {error}") from error

@@ -1,0 +1,51 @@
+"""`remask campaign simulate`: the open round, answered by simulated annotators."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from remask_service.state import open_campaigns
+from remask_terminal.options import ApiKey, Json, Name, State, Url
+
+__all__ = ["app"]
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: `remask campaign simulate cats --annotators 4 --seed 1`")
+def simulate(
+    name: Name,
+    annotators: Annotated[
+        int, typer.Option(min=1, help="How many people; they differ in care and pace.")
+    ] = 4,
+    seed: Annotated[int, typer.Option(help="Seed of people and clicks.")] = 0,
+    url: Url = "http://localhost:8080",
+    api_key: ApiKey = "",
+    state: State = None,
+    as_json: Json = False,
+) -> None:
+    """Answer the open round by simulated annotators, through Label Studio.
+
+    They see the masks that people would see and know the true ones (`create --truth`). Tasks that
+    have an annotation, and tasks without truth, are left alone.
+    """
+    import msgspec
+
+    from remask_label_studio.client import connect
+    from remask_simulation.campaign import hire
+    from remask_simulation.campaign import simulate as answer
+    from remask_terminal.progress import progress_bars
+
+    with open_campaigns(state) as store, connect(url, api_key) as connection:
+        people = hire(connection, annotators, seed=seed)
+        with progress_bars() as told:
+            done = answer(store, connection, name, people, seed=seed, told=told)
+    if as_json:
+        typer.echo(msgspec.json.encode(done))
+        return
+    typer.echo(
+        f"{done.answered} tasks answered with {done.clicks} clicks in {done.seconds / 60:.0f} "
+        f"simulated minutes; {done.already} had an answer, {done.without_truth} have no truth"
+    )

@@ -1,0 +1,1 @@
+"""Evaluation: COCO and boundary AP, clicks and rounds to an IoU, rankings."""

@@ -1,0 +1,299 @@
+"""COCO's average precision of masks, and of their boundaries.
+
+The sums are done by faster-coco-eval; here the files are read and checked, brought into a form that
+has no traps left (see docs/decisions/0092), and the numbers are read off.
+
+Source: Lin et al. 2014 (COCO) and pycocotools; Cheng et al. 2021 (Boundary IoU) for boundary AP,
+in which a pair's IoU is the smaller of mask and boundary IoU, and crowds count by mask IoU alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from remask_core.errors import InputError, NotFound
+from remask_files.coco import Id
+from remask_masks.mask_windows import Outlines, Runs, empty_window, window_of
+
+__all__ = ["CocoScores", "Kind", "Scored", "evaluate_coco", "read_scored"]
+
+Kind: TypeAlias = Literal["mask", "boundary"]
+
+_DILATION_RATIO = 0.02
+_Floats: TypeAlias = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class CocoScores:
+    """COCO's twelve numbers; None where there is no truth to be found of that size.
+
+    Attributes:
+        kind: What IoU was taken: of masks, or the smaller of mask and boundary IoU.
+        ap: Average precision, mean over the IoU thresholds .50, .55 to .95.
+        ap50: At IoU .50.
+        ap75: At IoU .75.
+        ap_small: Of objects below 32^2 pixels.
+        ap_medium: Of objects from 32^2 to 96^2 pixels.
+        ap_large: Of objects above 96^2 pixels.
+        ar1: Average recall with one detection per image and class.
+        ar10: With ten.
+        ar100: With a hundred, as for all the others.
+        ar_small: Of objects below 32^2 pixels.
+        ar_medium: Of objects from 32^2 to 96^2 pixels.
+        ar_large: Of objects above 96^2 pixels.
+        classes: `ap` by name of class; empty if classes were not looked at.
+    """
+
+    kind: Kind
+    ap: float | None
+    ap50: float | None
+    ap75: float | None
+    ap_small: float | None
+    ap_medium: float | None
+    ap_large: float | None
+    ar1: float | None
+    ar10: float | None
+    ar100: float | None
+    ar_small: float | None
+    ar_medium: float | None
+    ar_large: float | None
+    classes: dict[str, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Truth and detections as plain COCO values: ids are ints from 1, masks packed RLE.
+
+    Attributes:
+        truth: A COCO document.
+        detections: A list of COCO results without boxes; each has the `area` of its mask in pixels.
+    """
+
+    truth: dict[str, Any]
+    detections: list[dict[str, Any]]
+
+
+class _Image(msgspec.Struct):
+    id: Id
+    height: int
+    width: int
+
+
+class _Category(msgspec.Struct):
+    id: Id
+    name: str | None = None
+
+
+class _Annotation(msgspec.Struct):
+    id: Id
+    image_id: Id
+    category_id: Id
+    segmentation: Outlines | Runs
+    iscrowd: int | bool | None = None
+    area: float | None = None
+
+
+class _Truth(msgspec.Struct):
+    images: list[_Image]
+    annotations: list[_Annotation]
+    categories: list[_Category]
+
+
+class _Detection(msgspec.Struct):
+    image_id: Id
+    category_id: Id
+    segmentation: Outlines | Runs
+    score: float
+
+
+class _Detections(msgspec.Struct):
+    annotations: list[_Detection]
+
+
+def evaluate_coco(
+    scored: Scored, *, boundary: bool = False, class_agnostic: bool = False
+) -> list[CocoScores]:
+    """Return the scores of masks and, with `boundary`, of boundaries as well.
+
+    Args:
+        scored: From `read_scored`.
+        boundary: Also compute boundary AP; several times as slow.
+        class_agnostic: Any class may match any other.
+    """
+    # Their import takes a second of which no other command has the use.
+    from faster_coco_eval import COCO, COCOeval_faster
+
+    from remask_evaluation.coco_bands import BandedEval, with_bands
+
+    # It writes into what it is given.
+    truth = COCO({**scored.truth, "annotations": _copied(scored.truth["annotations"])})
+    # Not its `loadRes`, which would read every mask once more for its area and its box.
+    results = [
+        {**detection, "id": number, "iscrowd": 0}
+        for number, detection in enumerate(scored.detections, start=1)
+    ]
+    found = COCO({**scored.truth, "annotations": results})
+    kinds: list[tuple[Kind, str]] = [("mask", "segm")]
+    if boundary:
+        kinds.append(("boundary", "boundary"))
+        with_bands(
+            [*truth.dataset["annotations"], *found.dataset["annotations"]],
+            dilation_ratio=_DILATION_RATIO,
+        )
+    scores = []
+    for kind, iou_type in kinds:
+        evaluation = (BandedEval if kind == "boundary" else COCOeval_faster)(
+            truth,
+            found,
+            iou_type,
+            # Its threads wait for each other longer than they compute.
+            rle_iou_max_workers=1,
+        )
+        evaluation.params.useCats = int(not class_agnostic)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        names = [] if class_agnostic else [entry["name"] for entry in scored.truth["categories"]]
+        precision = np.asarray(evaluation.eval["precision"], np.float64)
+        recall = np.asarray(evaluation.eval["recall"], np.float64)
+        scores.append(_scores(kind, precision, recall, names))
+    return scores
+
+
+def read_scored(truth: Path, detections: Path) -> Scored:
+    """Return a COCO file of truth and one of detections, ready to be evaluated.
+
+    Detections are a list of COCO results, or a COCO document whose annotations have a `score`.
+    Images and classes are numbered anew from 1 in the order of their ids (which keeps the order of
+    equal scores), annotations in the order of the file: pycocotools takes a match with an
+    annotation whose id is 0 for none. The size of a detection is that of its mask, not of its box.
+
+    Raises:
+        NotFound: A file is missing.
+        InputError: A file is not as it must be; the message says where.
+    """
+    known = _read(truth, _Truth)
+    found = _read(detections, list[_Detection] | _Detections)
+    shapes_hw = {image.id: (image.height, image.width) for image in known.images}
+    images = _numbers("images", [image.id for image in known.images])
+    categories = _numbers("categories", [category.id for category in known.categories])
+    annotations = []
+    for position, annotation in enumerate(known.annotations):
+        where = f"{truth.name}: annotation at position {position} (id {annotation.id})"
+        rle, area_px = _mask(annotation, where, shapes_hw, categories)
+        annotations.append(
+            {
+                "id": position + 1,
+                "image_id": images[annotation.image_id],
+                "category_id": categories[annotation.category_id],
+                "segmentation": rle,
+                "area": area_px if annotation.area is None else annotation.area,
+                "iscrowd": int(bool(annotation.iscrowd)),
+            }
+        )
+    results = []
+    for position, detection in enumerate(found if isinstance(found, list) else found.annotations):
+        where = f"{detections.name}: detection at position {position}"
+        rle, area_px = _mask(detection, where, shapes_hw, categories)
+        results.append(
+            {
+                "image_id": images[detection.image_id],
+                "category_id": categories[detection.category_id],
+                "segmentation": rle,
+                "area": area_px,
+                "score": detection.score,
+            }
+        )
+    named = {categories[entry.id]: entry.name or str(entry.id) for entry in known.categories}
+    return Scored(
+        {
+            "images": [
+                {"id": images[image.id], "height": image.height, "width": image.width}
+                for image in known.images
+            ],
+            "categories": [{"id": number, "name": named[number]} for number in sorted(named)],
+            "annotations": annotations,
+        },
+        results,
+    )
+
+
+def _read(path: Path, kind: Any) -> Any:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except FileNotFoundError as error:
+        raise NotFound(f"there is no file {path}") from error
+    except OSError as error:
+        raise InputError(f"{path} must be a readable file: {error}") from error
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InputError(f"{path} is not as it must be: {error}") from error
+
+
+def _copied(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [dict(entry) for entry in entries]
+
+
+def _numbers(name: str, ids: Sequence[Id]) -> dict[Id, int]:
+    if len(set(ids)) < len(ids):
+        raise InputError(f"`{name}` must have different ids")
+    ordered: Iterable[Id] = ids
+    if all(isinstance(one, int) for one in ids):
+        ordered = sorted(ids, key=int)
+    return {one: number for number, one in enumerate(ordered, start=1)}
+
+
+def _mask(
+    of: _Annotation | _Detection,
+    where: str,
+    shapes_hw: dict[Id, tuple[int, int]],
+    categories: dict[Id, int],
+) -> tuple[dict[str, Any], int]:
+    """Return the mask as packed RLE and its area in pixels."""
+    shape_hw = shapes_hw.get(of.image_id)
+    if shape_hw is None:
+        raise InputError(f"{where}: `image_id` must be one of the images; got {of.image_id}")
+    if of.category_id not in categories:
+        raise InputError(
+            f"{where}: `category_id` must be one of the categories; got {of.category_id}"
+        )
+    try:
+        window, _ = window_of(of.segmentation, shape_hw=shape_hw)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+    window = window or empty_window(shape_hw)
+    return {**window.to_rle()}, window.area_px
+
+
+def _scores(kind: Kind, precision: _Floats, recall: _Floats, names: list[str]) -> CocoScores:
+    """Return the numbers from precision (IoU, recall, class, size, limit) and recall (no recall).
+
+    The IoU thresholds are .50, .55 to .95, the sizes all, small, medium and large, the limits of
+    detections 1, 10 and 100. Below 0 stands what there is no truth for.
+    """
+    return CocoScores(
+        kind,
+        ap=_mean(precision[:, :, :, 0, 2]),
+        ap50=_mean(precision[0, :, :, 0, 2]),
+        ap75=_mean(precision[5, :, :, 0, 2]),
+        ap_small=_mean(precision[:, :, :, 1, 2]),
+        ap_medium=_mean(precision[:, :, :, 2, 2]),
+        ap_large=_mean(precision[:, :, :, 3, 2]),
+        ar1=_mean(recall[:, :, 0, 0]),
+        ar10=_mean(recall[:, :, 0, 1]),
+        ar100=_mean(recall[:, :, 0, 2]),
+        ar_small=_mean(recall[:, :, 1, 2]),
+        ar_medium=_mean(recall[:, :, 2, 2]),
+        ar_large=_mean(recall[:, :, 3, 2]),
+        classes={name: _mean(precision[:, :, number, 0, 2]) for number, name in enumerate(names)},
+    )
+
+
+def _mean(values: _Floats) -> float | None:
+    known = values[values > -1]
+    return float(known.mean()) if known.size else None

@@ -1,0 +1,1 @@
+"""Interactive segmentation measured: clicks to an IoU, rounds of clicks."""

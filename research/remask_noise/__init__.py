@@ -1,0 +1,1 @@
+"""Label noise: COCO-N and COCO-WAN, estimates, studies."""

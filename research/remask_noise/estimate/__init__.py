@@ -1,0 +1,1 @@
+"""Which noise explains the difference between two annotations of the same images."""
