@@ -8,7 +8,7 @@ from typing import Any
 from remask_campaigns.crops.images import PixelsOf, crop_instances
 from remask_campaigns.sources.boxes import LeftOut, ShapeOf, instances_of
 from remask_core.errors import InputError, WrongState
-from remask_core.progress import Told, nobody
+from remask_core.progress import OnProgress, no_progress
 from remask_label_config.labelling_config import parse_image_tags
 from remask_label_studio.client import Connection
 from remask_storage.campaign import Campaign, CampaignInstance
@@ -26,7 +26,7 @@ def create_campaign(
     *,
     shape_of: ShapeOf | None = None,
     pixels_of: PixelsOf | None = None,
-    told: Told = nobody,
+    on_progress: OnProgress = no_progress,
     left_out: Callable[[LeftOut], None] = lambda _one: None,
 ) -> list[CampaignInstance]:
     """Store a new campaign with the boxes of its source project, and return its instances.
@@ -39,7 +39,7 @@ def create_campaign(
         campaign: Its settings.
         shape_of: As for `instances_of`.
         pixels_of: As for `crop_instances`; needed if the campaign has crops.
-        told: Of the tasks that have been read, and the crops made.
+        on_progress: Called with the progress of the tasks that have been read, and the crops made.
         left_out: Called with each thing that does not become an instance.
 
     Raises:
@@ -52,13 +52,18 @@ def create_campaign(
     if any(known.name == campaign.name for known in store.campaigns()):
         raise WrongState(f"`name` must be new; there is a campaign {campaign.name!r}")
     instances = instances_of_source(
-        connection, campaign, shape_of=shape_of, told=told, left_out=left_out
+        connection, campaign, shape_of=shape_of, on_progress=on_progress, left_out=left_out
     )
     if campaign.crop is not None:
         if pixels_of is None:
             raise InputError("`pixels_of` must be given where `crop` is set")
         instances = crop_instances(
-            connection, campaign, instances, pixels_of=pixels_of, told=told, left_out=left_out
+            connection,
+            campaign,
+            instances,
+            pixels_of=pixels_of,
+            on_progress=on_progress,
+            left_out=left_out,
         )
     if not instances:
         raise InputError(
@@ -74,7 +79,7 @@ def instances_of_source(
     campaign: Campaign,
     *,
     shape_of: ShapeOf | None = None,
-    told: Told = nobody,
+    on_progress: OnProgress = no_progress,
     left_out: Callable[[LeftOut], None] = lambda _one: None,
 ) -> list[CampaignInstance]:
     """Return the instances that the boxes of a campaign's source project start, in order.
@@ -83,7 +88,7 @@ def instances_of_source(
     """
     images = parse_image_tags(connection.label_config(campaign.source_project))
     found: dict[str, CampaignInstance] = {}
-    for task in tasks_of(connection, campaign.source_project, told=told):
+    for task in tasks_of(connection, campaign.source_project, on_progress=on_progress):
         for one in instances_of(campaign, task, images, shape_of=shape_of):
             if isinstance(one, LeftOut):
                 left_out(one)
@@ -93,7 +98,7 @@ def instances_of_source(
 
 
 def tasks_of(
-    connection: Connection, project: int, *, told: Told = nobody
+    connection: Connection, project: int, *, on_progress: OnProgress = no_progress
 ) -> Iterator[dict[str, Any]]:
     """Yield the project's tasks with their annotations and predictions, a page in memory."""
     done, total, page = 0, 1, 1
@@ -103,4 +108,4 @@ def tasks_of(
             return
         yield from tasks
         done, page = done + len(tasks), page + 1
-        told("tasks read", done, total)
+        on_progress("tasks read", done, total)

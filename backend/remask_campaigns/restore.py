@@ -12,7 +12,7 @@ from remask_campaigns.rounds.sync import sync
 from remask_campaigns.rounds.tasks import instances_in
 from remask_campaigns.sources.boxes import LeftOut, ShapeOf
 from remask_core.errors import NotFound, WrongState
-from remask_core.progress import Told, nobody
+from remask_core.progress import OnProgress, no_progress
 from remask_label_studio.client import Connection, ProjectRef
 from remask_storage.campaign import Campaign, CampaignInstance, Round
 from remask_storage.campaign_store import CampaignStore
@@ -34,7 +34,7 @@ def restore_campaign(
     name: str,
     *,
     shape_of: ShapeOf | None = None,
-    told: Told = nobody,
+    on_progress: OnProgress = no_progress,
     left_out: Callable[[LeftOut], None] = lambda _one: None,
 ) -> Campaign:
     """Store a campaign as its projects tell it, with rounds and answers, and return it.
@@ -47,7 +47,7 @@ def restore_campaign(
         connection: To the Label Studio with the projects.
         name: Of the campaign.
         shape_of: As for `create_campaign`.
-        told: Of the tasks read.
+        on_progress: Called with the progress of the tasks read.
         left_out: As for `create_campaign`; called only where the boxes are read again.
 
     Raises:
@@ -61,18 +61,18 @@ def restore_campaign(
     projects = _projects(connection, name)
     campaign = _settings(projects)
     rounds = _rounds(projects)
-    instances = _shown(connection, rounds, told)
+    instances = _shown(connection, rounds, on_progress)
     if len(rounds) < 2:
         # The first round may not have got all its tasks; any other shows that it had.
         boxes = instances_of_source(
-            connection, campaign, shape_of=shape_of, told=told, left_out=left_out
+            connection, campaign, shape_of=shape_of, on_progress=on_progress, left_out=left_out
         )
         begun = known_crops(connection, campaign, boxes)
         instances = {**{one.id: one for one in begun}, **instances}
     store.add_campaign(campaign, list(instances.values()))
     for one in rounds:
         store.put_round(name, one)
-    sync(store, connection, name, told=told)
+    sync(store, connection, name, on_progress=on_progress)
     return campaign
 
 
@@ -122,7 +122,7 @@ def _rounds(projects: Mapping[str, _Project]) -> list[Round]:
 
 
 def _shown(
-    connection: Connection, rounds: Sequence[Round], told: Told
+    connection: Connection, rounds: Sequence[Round], on_progress: OnProgress
 ) -> dict[str, CampaignInstance]:
     """Return the instances that the rounds' tasks show, by id."""
     found: dict[str, CampaignInstance] = {}
@@ -131,5 +131,5 @@ def _shown(
         for _, data in connection.task_data(one.project):
             for instance in instances_in(data):
                 found.setdefault(instance.id, instance)
-        told("rounds", done, len(rounds))
+        on_progress("rounds", done, len(rounds))
     return found

@@ -7,7 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from remask_campaigns.rounds.instance_state import Standing, counting_annotators, standings
+from remask_campaigns.rounds.instance_state import (
+    InstanceState,
+    counting_annotators,
+    instance_states,
+)
 from remask_storage.campaign import Campaign, Round, RoundState, Visit, VisitOutcome
 from remask_storage.campaign_store import CampaignStore
 
@@ -99,7 +103,7 @@ def status(store: CampaignStore, name: str) -> Status:
         NotFound: There is no such campaign.
     """
     campaign = store.campaign(name)
-    everyone = standings(store, campaign)
+    everyone = instance_states(store, campaign)
     visits = [visit for some in store.visits(name).values() for visit in some]
     return Status(
         campaign=campaign,
@@ -110,8 +114,8 @@ def status(store: CampaignStore, name: str) -> Status:
     )
 
 
-def _round(one: Round, everyone: Sequence[Standing]) -> RoundStatus:
-    due = [standing for standing in everyone if standing.is_due_in(one.number)]
+def _round(one: Round, everyone: Sequence[InstanceState]) -> RoundStatus:
+    due = [state for state in everyone if state.is_due_in(one.number)]
     visits = [here.visits[one.number] for here in due if one.number in here.visits]
     return RoundStatus(
         number=one.number,

@@ -6,23 +6,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from remask_campaigns.rounds.instance_state import Standing, standings
+from remask_campaigns.rounds.instance_state import InstanceState, instance_states
 from remask_storage.campaign import CampaignInstance, Mask, Truth, Visit
 from remask_storage.campaign_store import CampaignStore
 
-__all__ = ["Entry", "journal"]
+__all__ = ["VisitRecord", "journal"]
 
 _INSTANCES_AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class VisitRecord:
     """A visit with everything around it.
 
     Attributes:
         instance: What was visited.
         visit: What the annotation says.
-        counts: Whether the campaign went on from this visit; see `Standing.visits`.
+        counts: Whether the campaign went on from this visit; see `InstanceState.visits`.
         before: The mask that was shown; None if it is not there.
         after: The mask after the round, the shown one where it was found good. None while the
             round is open, for a skipped instance, and for a visit that does not count.
@@ -37,7 +37,7 @@ class Entry:
     truth: Truth | None
 
 
-def journal(store: CampaignStore, name: str) -> Iterator[Entry]:
+def journal(store: CampaignStore, name: str) -> Iterator[VisitRecord]:
     """Yield every visit of a campaign: instance by instance as they were created, then by round.
 
     A few hundred instances are in memory at a time, whatever the size of the campaign.
@@ -52,20 +52,20 @@ def journal(store: CampaignStore, name: str) -> Iterator[Entry]:
         ids = [instance.id for instance in some]
         masks = dict(store.masks(name, of=ids))
         visits = store.visits(name, of=ids)
-        for standing in standings(store, campaign, of=some):
-            own = standing.instance.id
+        for state in instance_states(store, campaign, of=some):
+            own = state.instance.id
             truth = truths.get(own)
             for visit in visits.get(own, ()):
-                yield _entry(standing, visit, masks.get(own, {}), truth)
+                yield _entry(state, visit, masks.get(own, {}), truth)
 
 
 def _entry(
-    standing: Standing, visit: Visit, masks: Mapping[int, Mask], truth: Truth | None
-) -> Entry:
+    state: InstanceState, visit: Visit, masks: Mapping[int, Mask], truth: Truth | None
+) -> VisitRecord:
     shown = [number for number in masks if number < visit.round]
     before = masks[max(shown)] if shown else None
-    counts = standing.visits.get(visit.round) == visit
+    counts = state.visits.get(visit.round) == visit
     after = None
     if counts and visit.outcome != "skipped":
         after = masks.get(visit.round, before if visit.outcome == "accepted" else None)
-    return Entry(standing.instance, visit, counts, before, after, truth)
+    return VisitRecord(state.instance, visit, counts, before, after, truth)

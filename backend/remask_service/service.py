@@ -22,7 +22,7 @@ from remask_service.web.campaign_webhooks import CampaignEvents
 from remask_service.web.metrics import Metrics
 from remask_storage.campaign_store import CampaignStore
 from remask_storage.click_log import ClickLog
-from remask_storage.database import Store
+from remask_storage.database import Database
 from remask_worker.calls import Engine, Overloaded
 from remask_worker.child_engine import ChildEngine
 from remask_worker.settings import WorkerSettings
@@ -57,7 +57,7 @@ class Service:
             follow_redirects=False, trust_env=False, verify=httpx.create_ssl_context()
         )
         self._images: Images = open_images(settings, client=self._client, log=log)
-        self._store = Store.open(settings.state_place)
+        self._store = Database.open(settings.state_place)
         self.click_log = ClickLog(self._store, on_trouble=self._note_trouble)
         campaigns = CampaignStore.open(settings.campaign_place)
         self.campaign_events = CampaignEvents(campaigns, log=log)

@@ -24,8 +24,8 @@ __all__ = [
     "Campaign",
     "CampaignInstance",
     "CampaignMode",
+    "InstanceOutcome",
     "Mask",
-    "Outcome",
     "PlacedClick",
     "Qualification",
     "Round",
@@ -50,7 +50,7 @@ VisitOutcome: TypeAlias = Literal["corrected", "accepted", "skipped", "painted"]
 """What an annotator did with an instance: gave clicks, gave none because the mask is good, said
 that no mask should be made, or painted the mask by hand."""
 
-Outcome: TypeAlias = Literal["open", "corrected", "accepted", "skipped", "painted"]
+InstanceOutcome: TypeAlias = Literal["open", "corrected", "accepted", "skipped", "painted"]
 """Where an instance stands: `open` while it is owed a visit, `corrected` after clicks in the last
 round, otherwise how it left the campaign."""
 
@@ -320,7 +320,9 @@ def standing_visits(
     return latest
 
 
-def outcome_of(standing: Mapping[int, Visit], *, rounds: int, again: Sequence[int] = ()) -> Outcome:
+def outcome_of(
+    standing: Mapping[int, Visit], *, rounds: int, again: Sequence[int] = ()
+) -> InstanceOutcome:
     """Return where an instance stands after the rounds that it was visited in.
 
     The first visit without corrections decides. A round without a visit is passed over: its

@@ -36,7 +36,7 @@ from remask_storage.campaign_tables import (
     upsert,
     visits_table,
 )
-from remask_storage.database import Store
+from remask_storage.database import Database
 
 __all__ = ["CampaignStore"]
 
@@ -44,19 +44,19 @@ __all__ = ["CampaignStore"]
 class CampaignStore:
     """Campaigns of one database. Every write may be repeated; the second time changes nothing."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Database) -> None:
         self.store = store
 
     @classmethod
     def open(cls, place: str | Path) -> CampaignStore:
-        """Return the store at `place`, a path or a URL as for `Store.open`.
+        """Return the store at `place`, a path or a URL as for `Database.open`.
 
         One that an earlier version made is brought up to date.
 
         Raises:
-            InputError: As `Store.open`.
+            InputError: As `Database.open`.
         """
-        store = Store.open(place, metadata=metadata)
+        store = Database.open(place, metadata=metadata)
         with store.writing() as connection:
             add_later_columns(connection)
         return cls(store)
@@ -83,7 +83,7 @@ class CampaignStore:
         return known[name]
 
     def add_campaign(self, campaign: Campaign, instances: Sequence[CampaignInstance]) -> None:
-        """Store a new campaign with its instances.
+        """Database a new campaign with its instances.
 
         Raises:
             WrongState: There is one of that name already.
@@ -103,7 +103,7 @@ class CampaignStore:
             )
 
     def change_campaign(self, campaign: Campaign) -> None:
-        """Store what has changed of a campaign that is there."""
+        """Database what has changed of a campaign that is there."""
         with self.store.writing() as connection:
             upsert(connection, campaigns_table, [_campaign_row(campaign)])
 
@@ -118,7 +118,7 @@ class CampaignStore:
             return [Round(**_fields(row)) for row in connection.execute(query).mappings()]
 
     def put_round(self, campaign: str, one: Round) -> None:
-        """Store a round, or what has changed of it."""
+        """Database a round, or what has changed of it."""
         with self.store.writing() as connection:
             upsert(connection, rounds_table, [{"campaign": campaign, **asdict(one)}])
 
@@ -144,7 +144,7 @@ class CampaignStore:
             return [_instance(row) for row in connection.execute(query).mappings()]
 
     def put_masks(self, campaign: str, masks: Iterable[Mask]) -> None:
-        """Store masks; one of the same instance and round is replaced."""
+        """Database masks; one of the same instance and round is replaced."""
         with self.store.writing() as connection:
             upsert(
                 connection, masks_table, [{"campaign": campaign, **asdict(one)} for one in masks]
@@ -273,7 +273,7 @@ class CampaignStore:
     # Truth and people
 
     def put_truths(self, campaign: str, truths: Iterable[Truth]) -> None:
-        """Store truths; one of the same instance and source is replaced."""
+        """Database truths; one of the same instance and source is replaced."""
         with self.store.writing() as connection:
             upsert(
                 connection, truths_table, [{"campaign": campaign, **asdict(one)} for one in truths]
@@ -297,7 +297,7 @@ class CampaignStore:
     def put_person(
         self, campaign: str, annotator: int, *, name: str, qualified: bool | None
     ) -> None:
-        """Store who an annotator is, and whether the test was passed (None: not taken)."""
+        """Database who an annotator is, and whether the test was passed (None: not taken)."""
         row = {
             "campaign": campaign,
             "annotator": annotator,

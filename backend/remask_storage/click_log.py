@@ -17,7 +17,7 @@ from sqlalchemy import Connection, and_, delete, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
-from remask_storage.database import Store, annotation_table, prompt_table, region_table
+from remask_storage.database import Database, annotation_table, prompt_table, region_table
 
 __all__ = ["AnnotationEvent", "ClickLog", "JoinedPrompt", "LogState", "PromptRow", "joined_prompts"]
 
@@ -150,7 +150,7 @@ class ClickLog:
 
     def __init__(
         self,
-        store: Store,
+        store: Database,
         *,
         capacity: int = 20_000,
         retry_s: float = 1.0,
@@ -228,7 +228,7 @@ class ClickLog:
                 self._changed.notify_all()
 
     def _write(self, batch: list[Entry]) -> int:
-        """Store the batch; return how many of its rows the database refuses for good."""
+        """Database the batch; return how many of its rows the database refuses for good."""
         try:
             with self._store.writing() as connection:
                 for kind, entries in groupby(batch, type):
@@ -253,7 +253,7 @@ class ClickLog:
         self._trouble = trouble
 
 
-def joined_prompts(store: Store, *, project: str | None = None) -> Iterator[JoinedPrompt]:
+def joined_prompts(store: Database, *, project: str | None = None) -> Iterator[JoinedPrompt]:
     """Yield the stored prompts in order of arrival, each with its annotation; flat in memory.
 
     A prompt belongs to an annotation that holds the prompt itself (echoed) or the mask it
@@ -318,37 +318,39 @@ def _store_prompts(connection: Connection, rows: list[dict[str, Any]]) -> None:
     )
 
 
-def _store_annotation(connection: Connection, told: AnnotationEvent) -> None:
+def _store_annotation(connection: Connection, on_progress: AnnotationEvent) -> None:
     known = connection.execute(
-        select(annotation_table).where(annotation_table.c.annotation_id == told.annotation_id)
+        select(annotation_table).where(
+            annotation_table.c.annotation_id == on_progress.annotation_id
+        )
     ).first()
     fields = {
         name: value
-        for name, value in asdict(told).items()
+        for name, value in asdict(on_progress).items()
         if name not in ("annotation_id", "regions")
     }
     if known is None:
         connection.execute(
-            insert(annotation_table).values(annotation_id=told.annotation_id, **fields)
+            insert(annotation_table).values(annotation_id=on_progress.annotation_id, **fields)
         )
     else:
-        if told.outcome == "deleted":
+        if on_progress.outcome == "deleted":
             # A deletion names only the id: what was known of the annotation stays.
-            fields = {"outcome": "deleted", "received_at": told.received_at}
-        elif known.outcome == "deleted" or known.updated_at > told.updated_at:
+            fields = {"outcome": "deleted", "received_at": on_progress.received_at}
+        elif known.outcome == "deleted" or known.updated_at > on_progress.updated_at:
             return
         connection.execute(
             update(annotation_table)
-            .where(annotation_table.c.annotation_id == told.annotation_id)
+            .where(annotation_table.c.annotation_id == on_progress.annotation_id)
             .values(**fields)
         )
-    if told.outcome == "deleted":
+    if on_progress.outcome == "deleted":
         return
-    here = region_table.c.annotation_id == told.annotation_id
+    here = region_table.c.annotation_id == on_progress.annotation_id
     connection.execute(delete(region_table).where(here))
     rows = [
-        {"annotation_id": told.annotation_id, "region_id": region_id, "kind": kind}
-        for region_id, kind in dict(told.regions).items()
+        {"annotation_id": on_progress.annotation_id, "region_id": region_id, "kind": kind}
+        for region_id, kind in dict(on_progress.regions).items()
     ]
     if rows:
         connection.execute(insert(region_table), rows)

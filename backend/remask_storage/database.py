@@ -30,7 +30,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from remask_core.errors import InputError
 
-__all__ = ["Store", "annotation_table", "prompt_table", "region_table"]
+__all__ = ["Database", "annotation_table", "prompt_table", "region_table"]
 
 BUSY_TIMEOUT_MS = 10_000
 """How long a writer waits for another process's transaction; ours take a few milliseconds."""
@@ -86,7 +86,7 @@ region_table = Table(
 )
 
 
-class Store:
+class Database:
     """A database with the schema of this module."""
 
     def __init__(self, engine: Engine, *, place: str) -> None:
@@ -94,7 +94,7 @@ class Store:
         self.place = place
 
     @classmethod
-    def open(cls, place: str | Path, *, metadata: MetaData = metadata) -> Store:
+    def open(cls, place: str | Path, *, metadata: MetaData = metadata) -> Database:
         """Return the store at `place`, made if it is not there.
 
         Args:

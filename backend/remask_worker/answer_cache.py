@@ -15,7 +15,7 @@ from remask_worker.calls import Answer, ModelFailed
 from remask_worker.lanes import Job
 from remask_worker.pixels import encode_mask
 
-__all__ = ["Desk", "settle"]
+__all__ = ["AnswerCache", "settle"]
 
 
 def settle(future: Future[Answer], outcome: Answer | BaseException) -> None:
@@ -28,7 +28,7 @@ def settle(future: Future[Answer], outcome: Answer | BaseException) -> None:
         future.set_result(outcome)
 
 
-class Desk:
+class AnswerCache:
     """Keeps recent answers, joins equal calls that are under way, and settles futures.
 
     A call is equal to another when its history and its encoding are; who waits for it, and for

@@ -19,7 +19,7 @@ from typing import TypeAlias
 from remask_worker.calls import Answer, Call, Lane, PoisonCall, history_keys
 from remask_worker.lanes import check_room
 
-__all__ = ["Docket", "Entry"]
+__all__ = ["InFlightCall", "InFlightCalls"]
 
 # A call's identity, or an image id.
 Suspect: TypeAlias = "bytes | str"
@@ -28,7 +28,7 @@ _REMEMBERED = 4096
 
 
 @dataclass(slots=True, eq=False)
-class Entry:
+class InFlightCall:
     """A call that is not answered yet.
 
     Attributes:
@@ -57,12 +57,12 @@ class Entry:
         return suspect in (self.key, self.call.image_id)
 
 
-class Docket:
+class InFlightCalls:
     """Calls in flight, suspects and convicts. Not thread-safe: its owner holds a lock."""
 
     def __init__(self, lane_limits: Sequence[int]) -> None:
         self._limits = lane_limits
-        self._entries: dict[int, Entry] = {}
+        self._entries: dict[int, InFlightCall] = {}
         self._pending = dict.fromkeys(Lane, 0)
         self._embedding: tuple[str, ...] = ()
         self._suspects: deque[Suspect] = deque()
@@ -78,7 +78,7 @@ class Docket:
             counts[entry.call.lane.name.lower()] += not entry.started
         return counts
 
-    def admit(self, entry: Entry) -> None:
+    def admit(self, entry: InFlightCall) -> None:
         """Take a call in.
 
         Raises:
@@ -93,18 +93,18 @@ class Docket:
         self._entries[entry.number] = entry
         self._pending[call.lane] += 1
 
-    def remove(self, number: int) -> Entry | None:
+    def remove(self, number: int) -> InFlightCall | None:
         """Take out a call that is answered or cancelled; None if it is not here any more."""
         entry = self._entries.pop(number, None)
         if entry is not None:
             self._pending[entry.call.lane] -= 1
         return entry
 
-    def remove_all(self) -> list[Entry]:
+    def remove_all(self) -> list[InFlightCall]:
         """Take out every call, and forget the suspects."""
         return self._remove(list(self._entries.values()))
 
-    def remove_expired(self, now: float) -> list[Entry]:
+    def remove_expired(self, now: float) -> list[InFlightCall]:
         """Take out the calls whose deadline passed before a child got them."""
         entries = self._entries.values()
         return self._remove([e for e in entries if not e.sent and e.call.deadline <= now])
@@ -119,7 +119,7 @@ class Docket:
         """Note that the child is encoding these images, and no others."""
         self._embedding = image_ids
 
-    def to_send(self) -> list[Entry]:
+    def to_send(self) -> list[InFlightCall]:
         """Return the calls to send now, and count them as sent.
 
         That is every call; or, while there are suspects, one call of the first of them.
@@ -139,11 +139,11 @@ class Docket:
             entry.sent = True
         return unsent
 
-    def acquit(self, entry: Entry) -> None:
+    def acquit(self, entry: InFlightCall) -> None:
         """Note that the child answered this call and lives."""
         self._suspects = deque(s for s in self._suspects if not entry.concerns(s))
 
-    def death(self) -> list[Entry]:
+    def death(self) -> list[InFlightCall]:
         """Note the child's death; take out and return the calls of those convicted by it."""
         blamed: list[Suspect] = [e.key for e in self._entries.values() if e.started]
         blamed += self._embedding
@@ -160,7 +160,7 @@ class Docket:
         gone = [e for e in self._entries.values() if any(map(e.concerns, convicted))]
         return self._remove(gone)
 
-    def _remove(self, entries: list[Entry]) -> list[Entry]:
+    def _remove(self, entries: list[InFlightCall]) -> list[InFlightCall]:
         for entry in entries:
             self.remove(entry.number)
         return entries

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from remask_core.errors import InputError, RemaskError, Unavailable
 from remask_core.types import Candidate, Embedding, RgbImage, Segmenter
-from remask_worker.answer_cache import Desk, settle
+from remask_worker.answer_cache import AnswerCache, settle
 from remask_worker.calls import Answer, Call, Expired, Lane, ModelFailed
 from remask_worker.embedding_cache import Embeddings
 from remask_worker.lanes import Job, Lanes, check_room
@@ -25,7 +25,7 @@ from remask_worker.observer import LoopStats, Nobody, Observer
 from remask_worker.pixels import read_image
 from remask_worker.replayer import Replayer
 from remask_worker.settings import WorkerSettings
-from remask_worker.time_slices import BatchDebt, Frame
+from remask_worker.time_slices import BatchDebt, TimeSlice
 
 __all__ = ["DeviceLoop", "DeviceLost"]
 
@@ -77,10 +77,10 @@ class DeviceLoop:
             model_version=segmenter.version,
         )
         self._replayer = Replayer(segmenter, max_bytes=settings.logits_bytes)
-        self._desk = Desk(
+        self._answer_cache = AnswerCache(
             model_version=segmenter.version, max_bytes=settings.answers_bytes, hands=self._hands
         )
-        self._frames: list[Frame] = []
+        self._frames: list[TimeSlice] = []
         self._step_began: float | None = None
         self._embedded = 0
         self._failures = 0
@@ -163,7 +163,7 @@ class DeviceLoop:
         known = image_id in self._embeddings
         try:
             if known:
-                frame = Frame(image_id, lane, embeds=False, since=self._clock())
+                frame = TimeSlice(image_id, lane, embeds=False, since=self._clock())
                 embedding = self._embeddings.get(image_id)
                 if embedding is None:  # its file could not be read: it counts as new from now on
                     return
@@ -186,7 +186,7 @@ class DeviceLoop:
 
     def _embed(self, lane: Lane, image_id: str, job: Job) -> None:
         """Encode the image; its jobs stay in their lanes and find the embedding afterwards."""
-        frame = Frame(image_id, lane, embeds=True, since=self._clock())
+        frame = TimeSlice(image_id, lane, embeds=True, since=self._clock())
         self._frames.append(frame)
         self._observer.embedding(self._images_under_way())
         try:
@@ -201,7 +201,7 @@ class DeviceLoop:
             self._frames.pop()
             self._observer.embedding(self._images_under_way())
 
-    def _read(self, path: str, frame: Frame) -> RgbImage:
+    def _read(self, path: str, frame: TimeSlice) -> RgbImage:
         """Return the image; while another thread decodes it, urgent work goes on."""
         reading = self._hands.submit(read_image, path, max_pixels=self._settings.max_pixels)
         reading.add_done_callback(lambda _: self._notify())
@@ -217,11 +217,11 @@ class DeviceLoop:
                 return reading.result()
             self._lend(frame, turn)
 
-    def _answer(self, frame: Frame, jobs: Sequence[Job], embedding: Embedding) -> None:
+    def _answer(self, frame: TimeSlice, jobs: Sequence[Job], embedding: Embedding) -> None:
         """Give these jobs of one image their masks."""
         self._frames.append(frame)
         try:
-            jobs = self._desk.admit(jobs)
+            jobs = self._answer_cache.admit(jobs)
             if not jobs:
                 return
             self._observer.starting([job.keys[-1] for job in jobs])
@@ -234,18 +234,20 @@ class DeviceLoop:
                 try:
                     candidate = self._replayer.one(job, embedding, pause=self._give_way)
                 except InputError as error:
-                    self._desk.fail(job, error)
+                    self._answer_cache.fail(job, error)
                 else:
                     self._deliver([job], [candidate], frame)
         finally:
             self._account(frame)
             self._frames.pop()
 
-    def _deliver(self, jobs: Sequence[Job], candidates: Sequence[Candidate], frame: Frame) -> None:
+    def _deliver(
+        self, jobs: Sequence[Job], candidates: Sequence[Candidate], frame: TimeSlice
+    ) -> None:
         self._account(frame)
         model_ms = frame.worked_s * 1e3 / len(jobs)
         for job, candidate in zip(jobs, candidates, strict=True):
-            self._desk.deliver(job, candidate, model_ms=model_ms)
+            self._answer_cache.deliver(job, candidate, model_ms=model_ms)
 
     # ---- giving way
 
@@ -261,7 +263,7 @@ class DeviceLoop:
             self._lend(frame, turn)
         frame.since = self._step_began = self._clock()
 
-    def _urgent_turn(self, frame: Frame) -> tuple[Lane, str] | None:
+    def _urgent_turn(self, frame: TimeSlice) -> tuple[Lane, str] | None:
         """Return what may interrupt `frame`; the lock is held.
 
         An image under way is left alone: its callers wait for the frame that encodes it, which
@@ -279,13 +281,13 @@ class DeviceLoop:
                     return lane, image_id
         return None
 
-    def _lend(self, frame: Frame, turn: tuple[Lane, str]) -> None:
+    def _lend(self, frame: TimeSlice, turn: tuple[Lane, str]) -> None:
         began = self._clock()
         self._serve(*turn)
         frame.since = self._step_began = self._clock()
         frame.lent_s += frame.since - began
 
-    def _account(self, frame: Frame) -> None:
+    def _account(self, frame: TimeSlice) -> None:
         self._debt.note(frame.lane, frame.work_until(self._clock()))
 
     def _images_under_way(self) -> list[str]:
@@ -307,7 +309,7 @@ class DeviceLoop:
 
     def _fail(self, jobs: Sequence[Job], error: RemaskError) -> None:
         for job in jobs:
-            self._desk.fail(job, error)
+            self._answer_cache.fail(job, error)
 
     def _foreseen(self, error: Exception) -> RemaskError:
         if isinstance(error, RemaskError):

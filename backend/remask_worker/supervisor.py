@@ -19,7 +19,7 @@ from queue import SimpleQueue
 from remask_core.errors import RemaskError, Unavailable
 from remask_worker.answer_cache import settle
 from remask_worker.calls import Answer, Call, Expired, Health, WorkerDied
-from remask_worker.in_flight import Docket, Entry
+from remask_worker.in_flight import InFlightCall, InFlightCalls
 from remask_worker.settings import WorkerSettings
 from remask_worker.wire import (
     Answered,
@@ -66,7 +66,7 @@ class Supervisor:
         self._numbers = itertools.count(1)
         self._changed = threading.Condition()
         self._closing = threading.Event()
-        self._docket = Docket(settings.lane_limits)
+        self._in_flight = InFlightCalls(settings.lane_limits)
         self._thread: threading.Thread | None = None
         self._socket: socket.socket | None = None
         self._outbox: SimpleQueue[bytes | None] | None = None
@@ -94,14 +94,14 @@ class Supervisor:
     def submit(self, call: Call) -> Future[Answer]:
         """See `Engine.submit`."""
         number = next(self._numbers)
-        entry = Entry(number, call, frame=pack(Ask(number, call)))
+        entry = InFlightCall(number, call, frame=pack(Ask(number, call)))
         try:
             with self._changed:
                 if self._closing.is_set():
                     raise Unavailable("the worker is closed")
                 if self._state == "failed":
                     raise Unavailable(self._detail, retry_after_s=self._retry_after_s)
-                self._docket.admit(entry)
+                self._in_flight.admit(entry)
                 self._send_what_may_go()
         except RemaskError as error:
             settle(entry.future, error)
@@ -120,7 +120,7 @@ class Supervisor:
                 model_version=self._model_version,
                 pid=self._pid,
                 restarts=max(0, self._children - 1),
-                queued=self._docket.queued(),
+                queued=self._in_flight.queued(),
                 embeddings=self._seen.embeddings,
                 embedding_bytes=self._seen.embedding_bytes,
                 embedded=self._embedded_before + self._seen.embedded,
@@ -130,7 +130,7 @@ class Supervisor:
         """See `Engine.close`."""
         with self._changed:
             self._closing.set()
-            self._changed.wait_for(lambda: not len(self._docket), timeout=grace_s)
+            self._changed.wait_for(lambda: not len(self._in_flight), timeout=grace_s)
             self._state, self._detail = "closed", "the worker is closed"
             if self._socket is not None:
                 with suppress(OSError):  # the other end may be gone
@@ -139,11 +139,11 @@ class Supervisor:
         if thread is not None:
             thread.join()
 
-    def _drop(self, entry: Entry, done: Future[Answer]) -> None:
+    def _drop(self, entry: InFlightCall, done: Future[Answer]) -> None:
         if not done.cancelled():
             return
         with self._changed:
-            if self._docket.remove(entry.number) is None:
+            if self._in_flight.remove(entry.number) is None:
                 return
             if entry.sent and self._outbox is not None:
                 self._outbox.put(pack(Drop(entry.number)))
@@ -152,7 +152,7 @@ class Supervisor:
 
     def _send_what_may_go(self) -> None:
         if self._outbox is not None:
-            for entry in self._docket.to_send():
+            for entry in self._in_flight.to_send():
                 self._outbox.put(entry.frame)
 
     # ---- the supervising thread
@@ -253,23 +253,23 @@ class Supervisor:
     def _note(self, message: Embedding | Started | Answered | Refused) -> None:
         with self._changed:
             if isinstance(message, Embedding):
-                self._docket.embedding(message.image_ids)
+                self._in_flight.embedding(message.image_ids)
                 self._seen = message
                 return
             if isinstance(message, Started):
-                self._docket.started(message.keys)
+                self._in_flight.started(message.keys)
                 return
-            entry = self._docket.remove(message.number)
+            entry = self._in_flight.remove(message.number)
             if entry is None:  # cancelled meanwhile
                 return
-            self._docket.acquit(entry)
+            self._in_flight.acquit(entry)
             self._send_what_may_go()
             self._changed.notify_all()
         settle(entry.future, message.answer if isinstance(message, Answered) else error_of(message))
 
     def _expire(self) -> None:
         with self._changed:
-            late = self._docket.remove_expired(time.time())
+            late = self._in_flight.remove_expired(time.time())
             self._changed.notify_all()
         _settle_all(late, Expired("the call's `deadline` passed before its turn came"))
 
@@ -280,7 +280,7 @@ class Supervisor:
             self._embedded_before += self._seen.embedded
             self._seen = Embedding((), 0, 0, 0)
             loaded = self._state == "ready"
-            convicted = self._docket.death()
+            convicted = self._in_flight.death()
             self._detail = reason
             self._state = "restarting" if loaded else "failed"
             self._retry_after_s = max(1.0, delay_s)
@@ -291,7 +291,7 @@ class Supervisor:
 
     def _fail_all(self, reason: str, *, retry_after_s: float = 1.0) -> None:
         with self._changed:
-            left = self._docket.remove_all()
+            left = self._in_flight.remove_all()
             self._changed.notify_all()
         _settle_all(left, Unavailable(reason, retry_after_s=retry_after_s))
 
@@ -313,7 +313,7 @@ def _send_all(outbox: SimpleQueue[bytes | None], writer: FrameWriter) -> None:
             writer.send(frame)
 
 
-def _settle_all(entries: Iterable[Entry], error: RemaskError) -> None:
+def _settle_all(entries: Iterable[InFlightCall], error: RemaskError) -> None:
     for entry in entries:
         settle(entry.future, error)
 

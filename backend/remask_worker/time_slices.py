@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 from remask_worker.calls import Lane
 
-__all__ = ["BatchDebt", "Frame"]
+__all__ = ["BatchDebt", "TimeSlice"]
 
 # Urgent work may take this many times a frame's own seconds before the frame goes on.
 _LENDS = {Lane.CLICK: 1.0, Lane.OPENED: 3.0}
 
 
 @dataclass(slots=True)
-class Frame:
+class TimeSlice:
     """A piece of work that others may interrupt, and how its time was spent.
 
     Attributes:

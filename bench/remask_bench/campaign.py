@@ -20,7 +20,7 @@ from remask_campaigns.rounds.advance import advance
 from remask_campaigns.rounds.engine_masks import EngineMasks
 from remask_campaigns.rounds.tasks import answer_of
 from remask_core.errors import InputError
-from remask_core.progress import Told, nobody
+from remask_core.progress import OnProgress, no_progress
 from remask_core.types import Box
 from remask_images.image_store import StoredImage
 from remask_label_studio.client import Connection
@@ -67,7 +67,7 @@ def measure_campaign(
     instances: int = 2000,
     answers: int = 200,
     seed: int = 0,
-    told: Told = nobody,
+    on_progress: OnProgress = no_progress,
 ) -> list[CampaignTiming]:
     """Take a campaign of one round through Label Studio, and time each stretch.
 
@@ -81,7 +81,7 @@ def measure_campaign(
         instances: How many, ten on an image of 480 x 640 px.
         answers: How many are answered; Label Studio takes some 0.1 s for each.
         seed: Of boxes and clicks.
-        told: Of how far it is.
+        on_progress: Called with the progress of how far it is.
 
     Raises:
         InputError: The name is taken.
@@ -94,15 +94,15 @@ def measure_campaign(
     engine = ChildEngine(WorkerSettings(model=_MODEL))
     masks = EngineMasks(engine, _Folder(folder))
     timings: list[CampaignTiming] = []
-    watch = _Watch(told, timings)
+    watch = _Watch(on_progress, timings)
     try:
-        opened = advance(store, connection, name, masks, told=watch)
+        opened = advance(store, connection, name, masks, on_progress=watch)
         assert opened.round is not None
         assert opened.round.project is not None
         watch.end()
         watch.begin()
         _answer(connection, opened.round.project, answers, rng, watch)
-        advance(store, connection, name, masks, force=True, told=watch)
+        advance(store, connection, name, masks, force=True, on_progress=watch)
         watch.end()
     finally:
         engine.close()
@@ -127,15 +127,15 @@ def table_of(timings: list[CampaignTiming]) -> Table:
 class _Watch:
     """Makes a timing of each stretch that progress is told of."""
 
-    def __init__(self, told: Told, timings: list[CampaignTiming]) -> None:
-        self._told = told
+    def __init__(self, on_progress: OnProgress, timings: list[CampaignTiming]) -> None:
+        self._told = on_progress
         self._timings = timings
         self._what: str | None = None
         self._done = 0
         self._began = self._last = time.perf_counter()
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        """Note progress; see `Told`."""
+        """Note progress; see `OnProgress`."""
         if what != self._what:
             self.end()
             self._what = what
@@ -182,7 +182,7 @@ def _instances(folder: Path, count: int, rng: np.random.Generator) -> list[Campa
 
 
 def _answer(
-    connection: Connection, project: int, count: int, rng: np.random.Generator, watch: Told
+    connection: Connection, project: int, count: int, rng: np.random.Generator, watch: OnProgress
 ) -> None:
     height, width = _SHAPE_HW
     tasks = islice(tasks_of(connection, project), count)

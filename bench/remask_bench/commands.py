@@ -329,7 +329,7 @@ def time_campaign(
     with (
         tempfile.TemporaryDirectory() as folder,
         connect(url, api_key) as connection,
-        progress_bars() as told,
+        progress_bars() as on_progress,
     ):
         timings = measure_campaign(
             connection,
@@ -338,7 +338,7 @@ def time_campaign(
             instances=instances,
             answers=answers,
             seed=seed,
-            told=told,
+            on_progress=on_progress,
         )
     if as_json:
         print_json(timings)

@@ -16,7 +16,7 @@ import numpy as np
 
 from remask_bench.checkable import CheckableSegmenter
 from remask_bench.served import Server, served
-from remask_bench.simulated_editor import Exchange, Typist
+from remask_bench.simulated_editor import Exchange, SimulatedEditor
 from remask_core.rle_ls import encode_ls_rle_bytes
 from remask_core.types import Click, Prompt
 
@@ -127,11 +127,11 @@ def _bare(seed: int) -> LoadRow:
 @contextmanager
 def _typist(
     server: Server, names: list[str], seed: int, *, client: int, image: int | None = None
-) -> Iterator[Typist]:
+) -> Iterator[SimulatedEditor]:
     rng = np.random.default_rng([seed, client])
     number = int(rng.integers(len(names))) if image is None else image
     with httpx.Client(base_url=server.url, timeout=_TIMEOUT_S) as connection:
-        yield Typist(
+        yield SimulatedEditor(
             client=connection,
             rng=rng,
             task_id=number + 1,

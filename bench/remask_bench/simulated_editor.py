@@ -14,7 +14,7 @@ from remask_core.rle_ls import decode_ls_rle
 from remask_core.types import Box, Click, Prompt
 from remask_label_config.pages.live import write_labelling_config
 
-__all__ = ["Exchange", "Typist"]
+__all__ = ["Exchange", "SimulatedEditor"]
 
 _CLASS = "Thing"
 _CONFIG = write_labelling_config([_CLASS])
@@ -38,7 +38,7 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True)
-class Typist:
+class SimulatedEditor:
     """One annotator who draws new objects on one image and checks every mask.
 
     Attributes:

@@ -227,13 +227,13 @@ def fetch(
     from remask_exports.fetch import fetch as fetch_project
     from remask_label_studio.client import connect
 
-    with progress_bars() as told, connect(url, api_key) as connection:
+    with progress_bars() as on_progress, connect(url, api_key) as connection:
         count = fetch_project(
             connection,
             project,
             out=out,
             page_size=page_size,
-            on_page=partial(told, "tasks"),
+            on_page=partial(on_progress, "tasks"),
         )
     typer.echo(f"{out}: {count} tasks")
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from remask_core.errors import WrongState
 
-__all__ = ["held"]
+__all__ = ["lock"]
 
 
 @contextmanager
-def held(file: Path, *, otherwise: str) -> Iterator[None]:
+def lock(file: Path, *, otherwise: str) -> Iterator[None]:
     """Hold a lock on `file`, made if it is not there, for as long as the block lasts.
 
     Args:

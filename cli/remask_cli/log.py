@@ -51,12 +51,12 @@ def export(
     import msgspec
 
     from remask_exports.click_table import write_clicks, write_live_prompts
-    from remask_storage.database import Store
+    from remask_storage.database import Database
 
     if live != (name is None):
         raise InputError("`name` of a campaign must be given, or else --live")
     if name is None:
-        store = Store.open(settings_with(state).state_place)
+        store = Database.open(settings_with(state).state_place)
         try:
             count = write_live_prompts(
                 store, out, project=None if project is None else str(project)

@@ -83,14 +83,14 @@ def report(
     ranked = None if ranks is None else read_ranks(ranks)
     held_out = None if rows is None else _held_out(rows)
     with open_campaigns(state) as store, _images(state, url, api_key, wanted=images) as image_of:
-        with progress_bars() as told:
+        with progress_bars() as on_progress:
             quality = measure(
                 store,
                 name,
                 ranks=ranked,
                 max_compared=compared,
                 processes=processes or os.cpu_count() or 1,
-                told=told,
+                on_progress=on_progress,
             )
         page = quality_page(
             store,

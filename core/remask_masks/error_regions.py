@@ -13,7 +13,7 @@ from remask_core.geometry import distance_inside
 from remask_core.types import BoolMask, check_mask
 
 __all__ = [
-    "Region",
+    "ErrorRegion",
     "centre",
     "contour",
     "error_regions",
@@ -28,7 +28,7 @@ _Points = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Region:
+class ErrorRegion:
     """A connected error, or a part of one.
 
     Attributes:
@@ -53,7 +53,7 @@ def error_regions(
     *,
     min_area_px: float = 0.0,
     valid: BoolMask | None = None,
-) -> list[Region]:
+) -> list[ErrorRegion]:
     """Return the connected errors of `mask`, largest first; ties by row, then column.
 
     Missed object and wrong object are separate regions even where they touch; each is connected
@@ -96,7 +96,7 @@ def error_regions(
 
 def _connected(
     errors: BoolMask, *, positive: bool, x: int, y: int, min_area_px: float
-) -> Iterator[Region]:
+) -> Iterator[ErrorRegion]:
     count, labels, stats, _ = cv2.connectedComponentsWithStats(
         errors.view(np.uint8), connectivity=8, ltype=cv2.CV_32S
     )
@@ -105,10 +105,10 @@ def _connected(
         if area < min_area_px:
             continue
         pixels = labels[top : top + height, left : left + width] == label
-        yield Region(positive=positive, x0=x + left, y0=y + top, pixels=pixels, area_px=area)
+        yield ErrorRegion(positive=positive, x0=x + left, y0=y + top, pixels=pixels, area_px=area)
 
 
-def centre(region: Region) -> tuple[int, int]:
+def centre(region: ErrorRegion) -> tuple[int, int]:
     """Return `(x, y)` of the pixel farthest from the region's edge; it lies in the region.
 
     Ties: lowest row, then lowest column. "In their centre" is all the paper says; the centre of
@@ -118,14 +118,14 @@ def centre(region: Region) -> tuple[int, int]:
     return region.x0 + column, region.y0 + row
 
 
-def pick(region: Region, *, rng: np.random.Generator) -> tuple[int, int]:
+def pick(region: ErrorRegion, *, rng: np.random.Generator) -> tuple[int, int]:
     """Return `(x, y)` of one of the region's pixels, all equally likely."""
     chosen = np.flatnonzero(region.pixels)[rng.integers(region.area_px)]
     row, column = divmod(int(chosen), region.pixels.shape[1])
     return region.x0 + column, region.y0 + row
 
 
-def contour(region: Region) -> npt.NDArray[np.int32]:
+def contour(region: ErrorRegion) -> npt.NDArray[np.int32]:
     """Return (n, 2) int32 `x, y` of the outer boundary in order, n >= 1; holes are left out."""
     contours, _ = cv2.findContours(
         region.pixels.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
@@ -134,7 +134,7 @@ def contour(region: Region) -> npt.NDArray[np.int32]:
     return longest + np.array([region.x0, region.y0], dtype=np.int32)
 
 
-def split(region: Region, n: int, *, rng: np.random.Generator) -> list[Region]:
+def split(region: ErrorRegion, n: int, *, rng: np.random.Generator) -> list[ErrorRegion]:
     """Return at most `n` parts of roughly equal area that together are the region.
 
     The parts are the clusters of Lloyd's k-means on the pixels' coordinates, seeded by k-means++.
@@ -152,12 +152,12 @@ def split(region: Region, n: int, *, rng: np.random.Generator) -> list[Region]:
     return [part for part in parts if part is not None]
 
 
-def _part(region: Region, pixels: BoolMask) -> Region | None:
+def _part(region: ErrorRegion, pixels: BoolMask) -> ErrorRegion | None:
     x, y, width, height = cv2.boundingRect(pixels.view(np.uint8))
     if width == 0:
         return None
     tight = np.ascontiguousarray(pixels[y : y + height, x : x + width])
-    return Region(
+    return ErrorRegion(
         positive=region.positive,
         x0=region.x0 + x,
         y0=region.y0 + y,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from remask_core.progress import Told
+    from remask_core.progress import OnProgress
 
 __all__ = ["progress", "progress_bars", "progress_count"]
 
@@ -31,17 +31,17 @@ def progress() -> Iterator[Progress]:
 
 
 @contextmanager
-def progress_bars() -> Iterator[Told]:
-    """Give a `Told` that draws one bar for each thing under way."""
+def progress_bars() -> Iterator[OnProgress]:
+    """Give a `OnProgress` that draws one bar for each thing under way."""
     bars: dict[str, Any] = {}
     with progress() as display:
 
-        def told(what: str, done: int, total: int) -> None:
+        def on_progress(what: str, done: int, total: int) -> None:
             if what not in bars:
                 bars[what] = display.add_task(what, total=total)
             display.update(bars[what], completed=done, total=total)
 
-        yield told
+        yield on_progress
 
 
 @contextmanager

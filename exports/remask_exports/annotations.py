@@ -13,7 +13,7 @@ import msgspec
 from remask_core.errors import InputError
 from remask_core.geometry import box_of_mask
 from remask_core.types import Box
-from remask_exports.instances import ImageRef, Instance, Outcome, PlacedClick
+from remask_exports.instances import ExportedOutcome, ImageRef, Instance, PlacedClick
 from remask_label_config.bodies import Region, WebhookAnnotation
 from remask_label_config.prompts import Mark, Sign, marks_of
 from remask_label_config.region_masks import has_mask, mask_of_region
@@ -67,16 +67,16 @@ class Found:
         return _prompts(self.siblings, rid=self.region.id)
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> ExportedOutcome:
         """What a campaign says, or else what the mask and the clicks of the last round say."""
         return self._outcome(self.marks)
 
-    def _outcome(self, marks: Sequence[Mark]) -> Outcome:
+    def _outcome(self, marks: Sequence[Mark]) -> ExportedOutcome:
         if self.region.origin == "prediction-changed":
             return "painted"
         told = _meta(self.region).get("outcome")
         if told in _OUTCOMES:
-            return cast("Outcome", told)
+            return cast("ExportedOutcome", told)
         clicks = [mark for mark in marks if mark.box is None]
         if self.round is not None and any(_round(mark.region) is not None for mark in clicks):
             clicks = [mark for mark in clicks if _round(mark.region) == self.round]
@@ -129,7 +129,7 @@ class Found:
 
 
 _TASK = msgspec.json.Decoder(ExportedTask)
-_OUTCOMES = get_args(Outcome)
+_OUTCOMES = get_args(ExportedOutcome)
 
 
 def decode_task(text: bytes) -> ExportedTask:

@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import TypeAlias
 
 from remask_campaigns.crops.geometry import paste_counts, whole_clicks, whole_instance
-from remask_campaigns.visit_records import Entry, journal
+from remask_campaigns.visit_records import VisitRecord, journal
 from remask_core.overlap import iou
 from remask_core.parallel import map_in_order
 from remask_core.rle_coco import decode_coco_rle
 from remask_core.types import BoolMask
 from remask_exports.tables import columns_of, write_table
-from remask_masks.error_regions import Region, error_regions
+from remask_masks.error_regions import ErrorRegion, error_regions
 from remask_storage.campaign import CampaignInstance, Mask, PlacedClick, Truth
 from remask_storage.campaign_store import CampaignStore
 from remask_storage.click_log import JoinedPrompt, PromptRow, joined_prompts
-from remask_storage.database import Store
+from remask_storage.database import Database
 
 __all__ = ["ClickRow", "click_rows", "write_clicks", "write_live_prompts"]
 
@@ -44,7 +44,7 @@ class ClickRow:
         round: From 1.
         annotation_id: Label Studio's id.
         annotator: Label Studio's id of the person.
-        counts: Whether the mask was made with this click; see `Entry.counts`.
+        counts: Whether the mask was made with this click; see `VisitRecord.counts`.
         outcome: How the instance left this visit.
         lead_time_s: Seconds of the visit, by the browser's clock.
         position: Place of the click in its visit, from 0.
@@ -135,7 +135,7 @@ def write_clicks(
     return write_table(map(asdict, rows), out, columns=columns_of(ClickRow))
 
 
-def write_live_prompts(store: Store, out: Path, *, project: str | None = None) -> int:
+def write_live_prompts(store: Database, out: Path, *, project: str | None = None) -> int:
     """Write the prompts of live labelling, each with the annotation it ended up in.
 
     Args:
@@ -157,11 +157,11 @@ def write_live_prompts(store: Store, out: Path, *, project: str | None = None) -
     return write_table(rows, out, columns={**columns_of(PromptRow), **annotation})
 
 
-def _rows_of(campaign: str, entries: Sequence[Entry]) -> list[ClickRow]:
+def _rows_of(campaign: str, entries: Sequence[VisitRecord]) -> list[ClickRow]:
     return [row for entry in entries for row in _rows(campaign, entry)]
 
 
-def _rows(campaign: str, entry: Entry) -> Iterator[ClickRow]:
+def _rows(campaign: str, entry: VisitRecord) -> Iterator[ClickRow]:
     visit, size = entry.visit, entry.instance.shape_hw
     before, after, truth = (_decoded(one, size) for one in (entry.before, entry.after, entry.truth))
     errors = None if before is None or truth is None else error_regions(truth, before)
@@ -212,7 +212,7 @@ def _iou(a: BoolMask | None, b: BoolMask | None) -> float | None:
     return None if a is None or b is None else iou(a, b)
 
 
-def _area_under(click: PlacedClick, errors: Sequence[Region]) -> int:
+def _area_under(click: PlacedClick, errors: Sequence[ErrorRegion]) -> int:
     for region in errors:
         row, column = int(click.y) - region.y0, int(click.x) - region.x0
         height, width = region.pixels.shape

@@ -12,9 +12,9 @@ from remask_core.geometry import window_of
 from remask_core.types import BoolMask, Box
 from remask_label_config.bodies import Region
 
-__all__ = ["ImageRef", "Instance", "Outcome", "PlacedClick"]
+__all__ = ["ExportedOutcome", "ImageRef", "Instance", "PlacedClick"]
 
-Outcome: TypeAlias = Literal["corrected", "accepted", "painted"]
+ExportedOutcome: TypeAlias = Literal["corrected", "accepted", "painted"]
 """Clicks were given in the last round, or none because the mask is good, or somebody painted it."""
 
 
@@ -93,7 +93,7 @@ class Instance:
     predicted_iou: float | None = None
     rank: int | None = None
     round: int | None = None
-    outcome: Outcome = "accepted"
+    outcome: ExportedOutcome = "accepted"
     annotator: int | None = None
     regions: tuple[Region, ...] = field(default=(), compare=False, repr=False)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from remask_core.errors import InputError
 from remask_exports.annotations import Found
-from remask_exports.instances import Outcome
+from remask_exports.instances import ExportedOutcome
 from remask_ranking.ranks import Rank
 
 __all__ = ["Selection"]
@@ -36,7 +36,7 @@ class Selection:
     classes: frozenset[str] = frozenset()
     rounds: frozenset[int] = frozenset()
     annotators: frozenset[int] = frozenset()
-    outcomes: frozenset[Outcome] = frozenset()
+    outcomes: frozenset[ExportedOutcome] = frozenset()
 
     def __post_init__(self) -> None:
         for name in ("top_percent", "bottom_percent"):

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from remask_campaigns.visit_records import Entry, journal
+from remask_campaigns.visit_records import VisitRecord, journal
 from remask_core.parallel import map_in_order
-from remask_ranking.table import ClickPlace, Row, Visit
+from remask_ranking.table import ClickPlace, Row, RowVisit
 from remask_storage.campaign import CampaignInstance
 from remask_storage.campaign_store import CampaignStore
 
@@ -43,16 +43,16 @@ def campaign_rows(store: CampaignStore, name: str, *, processes: int = 1) -> Ite
         yield from rows
 
 
-def _rows_of(_: None, visits: Sequence[Visit]) -> list[Row]:
+def _rows_of(_: None, visits: Sequence[RowVisit]) -> list[Row]:
     return [visit.to_row() for visit in visits]
 
 
-def _visit(entry: Entry) -> Visit:
+def _visit(entry: VisitRecord) -> RowVisit:
     assert entry.before is not None
     assert entry.after is not None
     instance, box = entry.instance, entry.instance.box
     pixels = [click.pixel for click in entry.visit.clicks]
-    return Visit(
+    return RowVisit(
         instance=instance.id,
         round=entry.visit.round,
         previous_mask=_rle(instance, entry.before.counts),

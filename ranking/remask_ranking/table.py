@@ -16,7 +16,15 @@ from remask_core.rle_coco import decode_coco_rle
 from remask_core.types import Box, Click
 from remask_ranking.features import FEATURES, Features, features, in_crop
 
-__all__ = ["ClickPlace", "Row", "Visit", "feature_rows", "last_rounds", "read_rows", "write_rows"]
+__all__ = [
+    "ClickPlace",
+    "Row",
+    "RowVisit",
+    "feature_rows",
+    "last_rounds",
+    "read_rows",
+    "write_rows",
+]
 
 Share: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Round: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
@@ -52,7 +60,7 @@ class ClickPlace(msgspec.Struct, kw_only=True, frozen=True):
     positive: bool
 
 
-class Visit(msgspec.Struct, kw_only=True, frozen=True):
+class RowVisit(msgspec.Struct, kw_only=True, frozen=True):
     """An instance's round with its masks: what a row is computed from.
 
     Attributes:
@@ -106,7 +114,7 @@ class Visit(msgspec.Struct, kw_only=True, frozen=True):
 
 _COLUMNS: Final = ("instance", "round", *FEATURES, "true_iou", "score", "weight")
 _ROW: Final = msgspec.json.Decoder(Row)
-_VISIT: Final = msgspec.json.Decoder(Visit)
+_VISIT: Final = msgspec.json.Decoder(RowVisit)
 
 
 def feature_rows(rows: Sequence[Row]) -> Features:
@@ -128,7 +136,7 @@ def read_rows(path: Path) -> list[Row]:
 
     Args:
         path: `.csv` with columns `instance`, `round`, those of `FEATURES` and, where known,
-            `true_iou`, `score` and `weight`; or `.jsonl` with a `Row` or a `Visit` on each line.
+            `true_iou`, `score` and `weight`; or `.jsonl` with a `Row` or a `RowVisit` on each line.
             Masks of visits are decoded one at a time.
 
     Raises:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from remask_core.types import BoolMask, RgbImage, check_image, check_mask
 from remask_masks.clickability import Points
-from remask_masks.error_regions import Region, centre, error_regions, pick
+from remask_masks.error_regions import ErrorRegion, centre, error_regions, pick
 
 __all__ = ["clicks_by_eye", "clicks_by_hand"]
 
@@ -91,7 +91,7 @@ def clicks_by_eye(image: RgbImage, error: BoolMask, n: int, *, rng: np.random.Ge
 class _Seen:
     """A region with what draws the eye, pixel by pixel."""
 
-    def __init__(self, region: Region, contrast: _Floats) -> None:
+    def __init__(self, region: ErrorRegion, contrast: _Floats) -> None:
         rows, columns = np.nonzero(region.pixels)
         self._rows, self._columns = rows + region.y0, columns + region.x0
         side = max(region.pixels.shape)
@@ -109,7 +109,7 @@ class _Seen:
         return int(self._columns[chosen]), int(self._rows[chosen])
 
 
-def _regions(error: BoolMask) -> list[Region]:
+def _regions(error: BoolMask) -> list[ErrorRegion]:
     check_mask(error, name="error")
     return error_regions(error, np.zeros_like(error))
 

@@ -105,11 +105,11 @@ def apply(
         as_published=as_published,
         holes=holes,
     )
-    with progress_bars() as told:
+    with progress_bars() as on_progress:
 
         def watch(done: int, total: int) -> None:
             # Bytes of one source, and files of another.
-            told(f"{annotations.name}, %", 100 * done // max(total, 1), 100)
+            on_progress(f"{annotations.name}, %", 100 * done // max(total, 1), 100)
 
         counts = apply_noise(annotations, out, options, jobs=_jobs(jobs), watch=watch)
     if as_json:
@@ -158,8 +158,8 @@ def estimate(
 
     rng = np.random.default_rng(seed)
     found = read_pairs(reference, noisy, limit=limit, rng=rng)
-    with progress_bars() as told:
-        result = estimate_noise(found, rng=rng, watch=partial(told, "masks"))
+    with progress_bars() as on_progress:
+        result = estimate_noise(found, rng=rng, watch=partial(on_progress, "masks"))
     if report is not None:
         made_by = f"Made by: remask {shlex.join(sys.argv[1:])}"
         _write(report, page_of(result, made_by=made_by).to_html())
@@ -225,7 +225,7 @@ def weak(
         )
     )
     try:
-        with progress_bars() as told:
+        with progress_bars() as on_progress:
             counts = make_weak(
                 annotations,
                 images,
@@ -234,7 +234,7 @@ def weak(
                 prompt=prompt.value,
                 class_share=class_share,
                 seed=seed,
-                watch=partial(told, "masks"),
+                watch=partial(on_progress, "masks"),
             )
     finally:
         engine.close()
@@ -307,8 +307,8 @@ def study(
     data = read_study(
         annotations, images, n_images=config.images, n_classes=config.classes, seed=seed
     )
-    with progress_bars() as told:
-        watch = partial(told, "images and trainings")
+    with progress_bars() as on_progress:
+        watch = partial(on_progress, "images and trainings")
         rows = run_study(data, config, out / "rows.jsonl", watch=watch)
     summaries = summarise(rows)
     made_by = f"Made by: remask {shlex.join(sys.argv[1:])}"

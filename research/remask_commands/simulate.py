@@ -40,8 +40,8 @@ def simulate(
 
     with open_campaigns(state) as store, connect(url, api_key) as connection:
         people = hire(connection, annotators, seed=seed)
-        with progress_bars() as told:
-            done = answer(store, connection, name, people, seed=seed, told=told)
+        with progress_bars() as on_progress:
+            done = answer(store, connection, name, people, seed=seed, on_progress=on_progress)
     if as_json:
         typer.echo(msgspec.json.encode(done))
         return

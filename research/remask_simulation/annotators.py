@@ -14,9 +14,9 @@ import numpy as np
 
 from remask_core.errors import InputError
 from remask_core.types import BoolMask, Click
-from remask_masks.error_regions import Region, error_regions, pick, split
+from remask_masks.error_regions import ErrorRegion, error_regions, pick, split
 
-__all__ = ["Annotator", "Visit", "crew", "visit"]
+__all__ = ["Annotator", "SimulatedVisit", "crew", "visit"]
 
 _SECONDS: Final = (4.0, 8.0, 11.0, 14.0, 11.4)
 
@@ -56,7 +56,7 @@ class Annotator:
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class SimulatedVisit:
     """What an annotator did with one instance in one round.
 
     Attributes:
@@ -77,7 +77,7 @@ def visit(
     *,
     rng: np.random.Generator,
     valid: BoolMask | None = None,
-) -> Visit:
+) -> SimulatedVisit:
     """Return what `annotator` does about `mask`.
 
     As many of the error regions are clicked as clicks are meant, the large ones first more often
@@ -95,7 +95,7 @@ def visit(
         No clicks when no region is large enough to be seen: the mask is accepted.
     """
     if rng.random() < annotator.skip_share:
-        return Visit(clicks=(), skipped=True, seconds=_seconds(0, annotator, rng))
+        return SimulatedVisit(clicks=(), skipped=True, seconds=_seconds(0, annotator, rng))
     shares = np.array(annotator.clicks_shares)
     meant = int(rng.choice(len(shares), p=shares / shares.sum()))
     regions = error_regions(truth, mask, min_area_px=annotator.min_area_px, valid=valid)
@@ -103,7 +103,9 @@ def visit(
     for region, count in _plan(regions, meant, annotator=annotator, rng=rng):
         for part in split(region, count, rng=rng):
             clicks.append(_click(part, annotator, shape_hw=truth.shape, rng=rng))
-    return Visit(clicks=tuple(clicks), skipped=False, seconds=_seconds(len(clicks), annotator, rng))
+    return SimulatedVisit(
+        clicks=tuple(clicks), skipped=False, seconds=_seconds(len(clicks), annotator, rng)
+    )
 
 
 def crew(n: int, *, rng: np.random.Generator) -> list[Annotator]:
@@ -127,11 +129,11 @@ def _person(haste: float) -> Annotator:
 
 
 def _plan(
-    regions: Sequence[Region], n: int, *, annotator: Annotator, rng: np.random.Generator
-) -> list[tuple[Region, int]]:
+    regions: Sequence[ErrorRegion], n: int, *, annotator: Annotator, rng: np.random.Generator
+) -> list[tuple[ErrorRegion, int]]:
     """Return the regions to click, in order, and how often each."""
     left = list(regions)
-    chosen: list[Region] = []
+    chosen: list[ErrorRegion] = []
     while left and len(chosen) < n:
         first = len(left) == 1 or rng.random() < annotator.in_order
         chosen.append(left.pop(0 if first else int(rng.integers(1, len(left)))))
@@ -143,7 +145,7 @@ def _plan(
 
 
 def _click(
-    part: Region, annotator: Annotator, *, shape_hw: tuple[int, ...], rng: np.random.Generator
+    part: ErrorRegion, annotator: Annotator, *, shape_hw: tuple[int, ...], rng: np.random.Generator
 ) -> Click:
     x, y = rng.normal(pick(part, rng=rng), annotator.noise_px)
     slipped = rng.random() < annotator.slip_share

@@ -17,7 +17,7 @@ import numpy as np
 
 from remask_campaigns.rounds.tasks import RoundData, answer_of, round_data
 from remask_core.errors import InputError, WrongState
-from remask_core.progress import Told, nobody
+from remask_core.progress import OnProgress, no_progress
 from remask_core.rle_coco import decode_coco_rle
 from remask_core.types import BoolMask
 from remask_label_config.bodies import Region
@@ -89,7 +89,7 @@ def simulate(
     people: Sequence[Person],
     *,
     seed: int = 0,
-    told: Told = nobody,
+    on_progress: OnProgress = no_progress,
 ) -> Simulated:
     """Answer every task of the open round that nobody has answered.
 
@@ -102,7 +102,7 @@ def simulate(
         name: Of the campaign.
         people: Of `hire`.
         seed: Of everything they do.
-        told: How far it is.
+        on_progress: Called with how far it is.
 
     Raises:
         NotFound: There is no such campaign.
@@ -137,7 +137,7 @@ def simulate(
                 clicks + made.clicks,
                 seconds + made.seconds,
             )
-        told(f"answering round {one.number}", done, total)
+        on_progress(f"answering round {one.number}", done, total)
     return Simulated(answered, already, unknown, clicks, seconds)
 
 

@@ -14,11 +14,11 @@ import numpy.typing as npt
 
 from remask_core.geometry import distance_inside
 from remask_core.types import BoolMask, Click, check_mask
-from remask_masks.error_regions import Region, centre, contour, error_regions, pick, split
+from remask_masks.error_regions import ErrorRegion, centre, contour, error_regions, pick, split
 
 __all__ = ["baseline_click", "boundary_clicks", "region_clicks", "uniform_clicks"]
 
-_Place = Callable[[Region, int, np.random.Generator], list[tuple[float, float]]]
+_Place = Callable[[ErrorRegion, int, np.random.Generator], list[tuple[float, float]]]
 
 
 def baseline_click(
@@ -159,7 +159,7 @@ def uniform_clicks(
 
 
 def _round(
-    regions: Sequence[Region],
+    regions: Sequence[ErrorRegion],
     n: int,
     place: _Place,
     *,
@@ -187,15 +187,15 @@ def _round(
     return clicks
 
 
-def _centres(region: Region, n: int, rng: np.random.Generator) -> list[tuple[float, float]]:
+def _centres(region: ErrorRegion, n: int, rng: np.random.Generator) -> list[tuple[float, float]]:
     return [centre(part) for part in split(region, n, rng=rng)]
 
 
-def _anywhere(region: Region, n: int, rng: np.random.Generator) -> list[tuple[float, float]]:
+def _anywhere(region: ErrorRegion, n: int, rng: np.random.Generator) -> list[tuple[float, float]]:
     return [pick(part, rng=rng) for part in split(region, n, rng=rng)]
 
 
-def _on_contour(region: Region, n: int, rng: np.random.Generator) -> list[tuple[float, float]]:
+def _on_contour(region: ErrorRegion, n: int, rng: np.random.Generator) -> list[tuple[float, float]]:
     line = contour(region)
     lengths = np.hypot(*(np.roll(line, -1, axis=0) - line).T)
     total = float(lengths.sum())

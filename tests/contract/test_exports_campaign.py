@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 from pycocotools import coco as outside
 from pycocotools.cocoeval import COCOeval
 
-from remask_campaigns.rounds.instance_state import by_image, standings
+from remask_campaigns.rounds.instance_state import by_image, instance_states
 from remask_campaigns.rounds.results import result_task
 from remask_core.images import image_size
 from remask_core.rle_coco import decode_coco_rle
@@ -48,7 +48,7 @@ def results(store: CampaignStore) -> list[Json]:
     masks = {name: made[max(made)] for name, made in store.masks(NAME)}
     tasks = [
         result_task(campaign, some, masks, controls)
-        for some in by_image(standings(store, campaign))
+        for some in by_image(instance_states(store, campaign))
     ]
     return [imported(number, task) for number, task in enumerate(tasks, start=1)]
 

@@ -13,7 +13,7 @@ from fake_studio import SHAPE_HW, DiskMaker, FakeStudio, disk_mask, sample_insta
 
 from remask_campaigns.project_description import read_description
 from remask_campaigns.rounds.advance import Advanced, advance, close_round, reopen
-from remask_campaigns.rounds.instance_state import Unanswered, standings
+from remask_campaigns.rounds.instance_state import Unanswered, instance_states
 from remask_campaigns.rounds.mask_jobs import job_of
 from remask_campaigns.rounds.tasks import answer_of, instances_in
 from remask_core.errors import InputError, Unavailable, WrongState
@@ -111,7 +111,7 @@ def test_only_corrected_instances_go_on_and_with_masks_of_all_their_clicks(kit: 
     kit.answer(2, corrected)
     done = kit.advance()
     assert done.round is None
-    for one in standings(kit.store, CAMPAIGN):
+    for one in instance_states(kit.store, CAMPAIGN):
         for at in one.masked_rounds(before=3):
             mask = kit.store.mask("cats", one.instance.id, at)
             assert mask is not None
@@ -185,7 +185,7 @@ def test_a_forced_close_carries_the_unanswered_on_as_they_are(kit: Kit) -> None:
     done = kit.advance(force=True)
 
     assert done.round is None
-    outcomes = {one.instance.id: one.outcome for one in standings(kit.store, CAMPAIGN)}
+    outcomes = {one.instance.id: one.outcome for one in instance_states(kit.store, CAMPAIGN)}
     assert outcomes["i3"] == "open"
 
 
@@ -349,7 +349,7 @@ def test_a_task_that_arrived_twice_is_removed_unless_it_was_answered(kit: Kit) -
     kit.advance()
 
     assert sorted(kit.shown(1)) == ["i0", "i1", "i2", "i2", "i3", "i4"]
-    (i2,) = [one for one in standings(kit.store, CAMPAIGN) if one.instance.id == "i2"]
+    (i2,) = [one for one in instance_states(kit.store, CAMPAIGN) if one.instance.id == "i2"]
     assert i2.visits[1].outcome == "corrected"
 
 

@@ -17,18 +17,18 @@ from remask_cli.log import app
 from remask_core.errors import InputError
 from remask_exports.click_table import write_live_prompts
 from remask_storage.click_log import AnnotationEvent, ClickLog
-from remask_storage.database import Store
+from remask_storage.database import Database
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store.open(tmp_path / "state" / "sessions.db")
+def store(tmp_path: Path) -> Iterator[Database]:
+    store = Database.open(tmp_path / "state" / "sessions.db")
     yield store
     store.close()
 
 
 @pytest.fixture
-def log(store: Store) -> Iterator[ClickLog]:
+def log(store: Database) -> Iterator[ClickLog]:
     log = ClickLog(store, retry_s=0.01)
     yield log
     log.close()
@@ -36,13 +36,13 @@ def log(store: Store) -> Iterator[ClickLog]:
 
 def test_a_prompt_survives_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "sessions.db"
-    first = Store.open(path)
+    first = Database.open(path)
     log = ClickLog(first)
     log.add([CLICK])
     log.close()
     first.close()
 
-    second = Store.open(path)
+    second = Database.open(path)
     reopened = ClickLog(second)
     found = reopened.prompts()
     reopened.close()
@@ -51,7 +51,7 @@ def test_a_prompt_survives_a_restart(tmp_path: Path) -> None:
     assert [joined.prompt for joined in found] == [CLICK]
 
 
-def test_closing_writes_everything_that_waits(store: Store) -> None:
+def test_closing_writes_everything_that_waits(store: Database) -> None:
     log = ClickLog(store)
     log.add([replace(CLICK, prompt_id=str(n)) for n in range(1200)])
     log.close()
@@ -163,7 +163,7 @@ def test_a_database_that_cannot_be_written_holds_rows_until_it_can(tmp_path: Pat
         (in_trouble if sentence else over).set()
 
     path = tmp_path / "sessions.db"
-    store = Store.open(path)
+    store = Database.open(path)
     with store.writing() as connection:
         connection.exec_driver_sql("ALTER TABLE prompts RENAME TO elsewhere")
     log = ClickLog(store, retry_s=0.01, on_trouble=note)
@@ -186,7 +186,7 @@ def test_a_database_that_cannot_be_written_holds_rows_until_it_can(tmp_path: Pat
 
 
 def test_rows_beyond_the_capacity_are_counted_as_lost(tmp_path: Path) -> None:
-    store = Store.open(tmp_path / "sessions.db")
+    store = Database.open(tmp_path / "sessions.db")
     with store.writing() as connection:
         connection.exec_driver_sql("DROP TABLE prompts")
     log = ClickLog(store, capacity=2, retry_s=0.01)
@@ -207,7 +207,7 @@ def test_a_row_that_the_database_refuses_does_not_hold_up_the_others(log: ClickL
 
 
 def test_two_processes_worth_of_writers_share_one_file(tmp_path: Path) -> None:
-    stores = [Store.open(tmp_path / "sessions.db") for _ in range(2)]
+    stores = [Database.open(tmp_path / "sessions.db") for _ in range(2)]
     logs = [ClickLog(store) for store in stores]
     for n in range(200):
         logs[n % 2].add([replace(CLICK, prompt_id=str(n))])
@@ -224,11 +224,11 @@ def test_two_processes_worth_of_writers_share_one_file(tmp_path: Path) -> None:
 )
 def test_a_place_that_cannot_hold_a_store_is_refused_with_a_sentence(place: str) -> None:
     with pytest.raises(InputError, match="`state`"):
-        Store.open(place)
+        Database.open(place)
 
 
 def test_the_prompts_leave_as_a_table_with_what_became_of_them(
-    store: Store, log: ClickLog, tmp_path: Path
+    store: Database, log: ClickLog, tmp_path: Path
 ) -> None:
     log.add([CLICK, replace(CLICK, project="3", prompt_id="other"), SUBMITTED])
     log.flush()
@@ -241,7 +241,7 @@ def test_the_prompts_leave_as_a_table_with_what_became_of_them(
 
 
 def test_the_command_writes_what_was_pointed_at_live(
-    store: Store, log: ClickLog, tmp_path: Path
+    store: Database, log: ClickLog, tmp_path: Path
 ) -> None:
     log.add([CLICK])
     log.flush()

@@ -18,7 +18,7 @@ from remask_campaigns.gold.instances import gold_in_crops
 from remask_campaigns.project_description import describe
 from remask_campaigns.restore import restore_campaign
 from remask_campaigns.rounds.advance import Advanced, advance
-from remask_campaigns.rounds.instance_state import standings
+from remask_campaigns.rounds.instance_state import instance_states
 from remask_campaigns.rounds.mask_jobs import MaskJob
 from remask_campaigns.rounds.tasks import answer_of, instances_in
 from remask_campaigns.sources.boxes import LeftOut
@@ -370,4 +370,4 @@ def test_nothing_is_made_where_nothing_is_large(kit: Kit) -> None:
     made = kit.create()
     assert all(one.whole is None for one in made.values())
     assert kit.studio.projects_titled("cats · crops") == []
-    assert [one.outcome for one in standings(kit.store, kit.campaign)] == ["open"] * 4
+    assert [one.outcome for one in instance_states(kit.store, kit.campaign)] == ["open"] * 4

@@ -116,7 +116,7 @@ def test_an_interrupted_run_is_finished_as_it_would_have_been(tmp_path: Path) ->
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        broken.simulate(told=stop)
+        broken.simulate(on_progress=stop)
     assert len(broken.said(1)) == 2
     broken.simulate()
     assert broken.said(1) == whole.said(1)

@@ -17,7 +17,7 @@ from remask_campaigns.rounds.advance import advance
 from remask_campaigns.rounds.sync import sync
 from remask_campaigns.rounds.tasks import answer_of
 from remask_campaigns.status import status
-from remask_cli.lock import held
+from remask_cli.lock import lock
 from remask_cli.main import app
 from remask_storage.campaign import Campaign, PlacedClick, Qualification
 from remask_storage.campaign_store import CampaignStore
@@ -113,7 +113,7 @@ def test_two_commands_do_not_advance_a_campaign_at_once(
     store: CampaignStore, tmp_path: Path
 ) -> None:
     digest = blake2s(b"cats", digest_size=6).hexdigest()
-    with held(tmp_path / f"campaign-{digest}.lock", otherwise="busy"):
+    with lock(tmp_path / f"campaign-{digest}.lock", otherwise="busy"):
         refused = run(store, "close", "cats", "--url", "http://127.0.0.1:9")
 
     assert "another command" in str(refused.exception)

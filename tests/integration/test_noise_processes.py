@@ -24,14 +24,18 @@ def test_any_number_of_processes_gives_the_same_bytes(tmp_path: Path) -> None:
     source.write_text(json.dumps(made))
     results = []
     for jobs in (1, 3):
-        told: list[int] = []
+        seen: list[int] = []
         out = tmp_path / f"{jobs}.json"
         counts = apply_noise(
-            source, out, OPTIONS, jobs=jobs, watch=lambda done, _, told=told: told.append(done)
+            source,
+            out,
+            OPTIONS,
+            jobs=jobs,
+            watch=lambda done, _, seen=seen: seen.append(done),
         )
         assert counts.annotations == 2100
-        assert told == sorted(told)
-        assert told[-1] == source.stat().st_size
+        assert seen == sorted(seen)
+        assert seen[-1] == source.stat().st_size
         results.append((out.read_bytes(), counts))
     assert results[0] == results[1]
     assert not list(tmp_path.glob("*.part"))

@@ -19,7 +19,7 @@ from werkzeug.serving import make_server
 
 from remask_campaigns.create import tasks_of
 from remask_campaigns.project_description import title_of
-from remask_campaigns.rounds.instance_state import standings
+from remask_campaigns.rounds.instance_state import instance_states
 from remask_campaigns.rounds.tasks import answer_of, instances_in
 from remask_cli.demo.programs import HOST
 from remask_core.types import Box
@@ -106,7 +106,7 @@ class Manager:
                 "rounds": [(one.number, one.state) for one in store.rounds(self.name)],
                 "outcomes": [
                     (one.instance.id.rpartition("-")[2], one.outcome)
-                    for one in standings(store, campaign)
+                    for one in instance_states(store, campaign)
                 ],
                 "masks": [
                     {at: (mask.counts, mask.history) for at, mask in made.items()}

@@ -20,7 +20,7 @@ from remask_core.errors import InputError
 from remask_storage.campaign import Campaign, PlacedClick, Whole
 from remask_storage.campaign_store import CampaignStore
 from remask_storage.click_log import ClickLog
-from remask_storage.database import Store
+from remask_storage.database import Database
 
 OWNER = "postgres"
 
@@ -97,7 +97,7 @@ def test_a_database_made_before_there_were_crops_opens(url: str) -> None:
 
 
 def test_the_click_log_takes_everything_twice(url: str) -> None:
-    store = Store.open(url)
+    store = Database.open(url)
     log = ClickLog(store)
     for _ in range(2):
         log.add([CLICK, SUBMITTED])
@@ -113,5 +113,5 @@ def test_the_click_log_takes_everything_twice(url: str) -> None:
 def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
     port = free_port()
     with pytest.raises(InputError, match="state") as refused:
-        Store.open(f"postgresql+psycopg://remask:secret@127.0.0.1:{port}/none")
+        Database.open(f"postgresql+psycopg://remask:secret@127.0.0.1:{port}/none")
     assert "secret" not in str(refused.value)

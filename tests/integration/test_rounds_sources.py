@@ -104,7 +104,7 @@ def test_an_interrupted_import_is_continued_and_nothing_is_doubled(
         "broken · boxes",
         images,
         place=place,
-        told=lambda _what, done, _total: told.append(done),
+        on_progress=lambda _what, done, _total: told.append(done),
         left_out=left.append,
     )
     names = file_names_of(studio.connection, project).values()

@@ -14,7 +14,7 @@ from fakes import toy_image, toy_mask, write_image
 
 from remask_campaigns.rounds.advance import advance
 from remask_campaigns.rounds.engine_masks import EngineMasks
-from remask_campaigns.rounds.instance_state import standings
+from remask_campaigns.rounds.instance_state import instance_states
 from remask_campaigns.rounds.tasks import answer_of
 from remask_core.history import prompts_of
 from remask_core.rle_coco import decode_coco_rle
@@ -64,11 +64,11 @@ def test_no_mask_is_lost_wrong_or_made_twice(tmp_path: Path) -> None:
 
     try:
         masks = EngineMasks(engine, Folder(tmp_path))
-        opened = advance(store, studio, "cats", masks, told=kill)  # type: ignore[arg-type]
+        opened = advance(store, studio, "cats", masks, on_progress=kill)  # type: ignore[arg-type]
         for task in studio.titled("cats · round 1"):
             click = PlacedClick(f"k{task['id']}", 45.5, 35.5, positive=True)
             studio.annotate(task["id"], result=answer_of(task, [click]))
-        done = advance(store, studio, "cats", masks, told=kill)  # type: ignore[arg-type]
+        done = advance(store, studio, "cats", masks, on_progress=kill)  # type: ignore[arg-type]
     finally:
         engine.close(grace_s=0.0)
 
@@ -78,7 +78,7 @@ def test_no_mask_is_lost_wrong_or_made_twice(tmp_path: Path) -> None:
     assert len(studio.titled("cats · round 1")) == len(instances)
     stored = dict(store.masks("cats"))
     assert {tuple(some) for some in stored.values()} == {(0, 1)}
-    for one in standings(store, store.campaign("cats")):
+    for one in instance_states(store, store.campaign("cats")):
         image = toy_image(int(one.instance.image), SHAPE_HW)
         for number, mask in stored[one.instance.id].items():
             *_, prompt = prompts_of(steps_of(one.instance.box, one.visits, upto=number))

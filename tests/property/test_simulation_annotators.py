@@ -11,7 +11,7 @@ import pytest
 
 from remask_core.errors import InputError
 from remask_core.types import BoolMask
-from remask_simulation.annotators import Annotator, Visit, crew, visit
+from remask_simulation.annotators import Annotator, SimulatedVisit, crew, visit
 
 
 def scattered() -> BoolMask:
@@ -25,17 +25,19 @@ def scattered() -> BoolMask:
 
 
 @pytest.fixture(scope="module")
-def visits() -> list[Visit]:
+def visits() -> list[SimulatedVisit]:
     truth = scattered()
     rng = np.random.default_rng(5)
     return [visit(Annotator(), truth, np.zeros_like(truth), rng=rng) for _ in range(3000)]
 
 
-def test_skips_are_as_rare_as_in_the_campaign(visits: list[Visit]) -> None:
+def test_skips_are_as_rare_as_in_the_campaign(visits: list[SimulatedVisit]) -> None:
     assert abs(np.mean([v.skipped for v in visits]) - 0.027) < 0.01
 
 
-def test_clicks_per_round_are_those_of_the_campaign(visits: list[Visit], shared: Path) -> None:
+def test_clicks_per_round_are_those_of_the_campaign(
+    visits: list[SimulatedVisit], shared: Path
+) -> None:
     golden = json.loads((shared / "golden/benenson/derived.json").read_text())["clicks_per_round"]
     counts = np.array([len(v.clicks) for v in visits if not v.skipped])
 
@@ -45,7 +47,7 @@ def test_clicks_per_round_are_those_of_the_campaign(visits: list[Visit], shared:
         assert abs((counts == clicks).mean() - share) < 0.03
 
 
-def test_a_visit_takes_the_seconds_that_were_measured(visits: list[Visit]) -> None:
+def test_a_visit_takes_the_seconds_that_were_measured(visits: list[SimulatedVisit]) -> None:
     for clicks, seconds in enumerate((4.0, 8.0, 11.0, 14.0, 11.4)):
         taken = [v.seconds for v in visits if len(v.clicks) == clicks and not v.skipped]
 
@@ -54,7 +56,7 @@ def test_a_visit_takes_the_seconds_that_were_measured(visits: list[Visit]) -> No
     assert abs(np.mean([v.seconds for v in visits]) - 11.4) < 0.4
 
 
-def test_large_errors_come_first_more_often_than_not(visits: list[Visit]) -> None:
+def test_large_errors_come_first_more_often_than_not(visits: list[SimulatedVisit]) -> None:
     """Three visits of ten go from large to small without exception; areas fall on average."""
     truth = scattered()
     side = truth.sum(axis=0)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from remask_campaigns.rounds.instance_state import by_image, standings
+from remask_campaigns.rounds.instance_state import by_image, instance_states
 from remask_campaigns.rounds.mask_jobs import MaskJob, NoMask, history_of, job_of, round_zero_job
 from remask_campaigns.rounds.update_masks import refresh_masks
 from remask_core.types import Box
@@ -83,7 +83,9 @@ def store(tmp_path: Path) -> Iterator[CampaignStore]:
 
 def refresh(store: CampaignStore, maker: Maker, *, before: int) -> list[NoMask]:
     campaign = store.campaign("cats")
-    return refresh_masks(store, "cats", standings(store, campaign), before=before, make_masks=maker)
+    return refresh_masks(
+        store, "cats", instance_states(store, campaign), before=before, make_masks=maker
+    )
 
 
 def test_the_first_job_is_the_box_alone() -> None:
@@ -93,13 +95,13 @@ def test_the_first_job_is_the_box_alone() -> None:
 
 
 def test_a_job_after_painting_asks_for_the_clicks_since_on_top_of_the_painting() -> None:
-    standing = {1: visit(1), 2: visit(2, "painted", painted=b"pp"), 4: visit(4, x=9.0)}
-    job = job_of(instance("a"), standing, upto=4)
+    state = {1: visit(1), 2: visit(2, "painted", painted=b"pp"), 4: visit(4, x=9.0)}
+    job = job_of(instance("a"), state, upto=4)
 
     assert job.prior == b"pp"
     assert [[click.x for click in step.clicks] for step in job.steps] == [[9.0]]
     assert job.steps[0].box == instance("a").box
-    assert job_of(instance("a"), standing, upto=1).prior is None
+    assert job_of(instance("a"), state, upto=1).prior is None
 
 
 def test_equal_histories_have_equal_digests_and_others_have_not() -> None:
@@ -168,7 +170,7 @@ def test_an_open_round_leaves_no_masks_yet(store: CampaignStore) -> None:
 
 def test_who_goes_on_is_who_was_corrected_or_left_unanswered(store: CampaignStore) -> None:
     store.replace_visits("cats", 1, None, [visit(1), visit(1, "accepted", of="b", annotation=9)])
-    found = {one.instance.id: one for one in standings(store, CAMPAIGN)}
+    found = {one.instance.id: one for one in instance_states(store, CAMPAIGN)}
 
     assert [name for name, one in found.items() if one.is_due_in(2)] == ["a", "c"]
     assert {name: one.outcome for name, one in found.items()} == {
@@ -181,7 +183,7 @@ def test_who_goes_on_is_who_was_corrected_or_left_unanswered(store: CampaignStor
 def test_a_late_edit_takes_an_instance_out_of_the_rounds_after_it(store: CampaignStore) -> None:
     store.replace_visits("cats", 1, None, [visit(1, "accepted")])
     store.replace_visits("cats", 2, None, [visit(2)])
-    (one, *_) = standings(store, CAMPAIGN)
+    (one, *_) = instance_states(store, CAMPAIGN)
 
     assert one.outcome == "accepted"
     assert one.masked_rounds(before=9) == [0]
@@ -192,11 +194,11 @@ def test_an_instance_sent_back_is_open_until_its_extra_round_is_answered(
 ) -> None:
     campaign = replace(CAMPAIGN, reopened={4: ("a",)})
     store.replace_visits("cats", 1, None, [visit(1, "accepted")])
-    (one, *_) = standings(store, campaign)
+    (one, *_) = instance_states(store, campaign)
     assert (one.outcome, one.is_due_in(4), one.is_due_in(2)) == ("open", True, False)
 
     store.replace_visits("cats", 4, None, [visit(4)])
-    (one, *_) = standings(store, campaign)
+    (one, *_) = instance_states(store, campaign)
     assert one.outcome == "corrected"
     assert one.masked_rounds(before=5) == [0, 4]
 
@@ -205,13 +207,13 @@ def test_only_qualified_annotators_count_where_the_campaign_says_so(store: Campa
     campaign = replace(CAMPAIGN, qualification=Qualification())
     store.replace_visits("cats", 1, None, [visit(1, annotator=2)])
     store.put_person("cats", 2, name="Ada", qualified=False)
-    assert standings(store, campaign)[0].visits == {}
+    assert instance_states(store, campaign)[0].visits == {}
     store.put_person("cats", 2, name="Ada", qualified=True)
-    assert standings(store, campaign)[0].visits.keys() == {1}
+    assert instance_states(store, campaign)[0].visits.keys() == {1}
 
 
 def test_images_come_in_the_order_of_their_first_instance(store: CampaignStore) -> None:
-    groups = by_image(standings(store, CAMPAIGN))
+    groups = by_image(instance_states(store, CAMPAIGN))
     assert [[one.instance.id for one in some] for some in groups] == [["a", "c"], ["b"]]
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from remask_worker.calls import Lane
-from remask_worker.time_slices import BatchDebt, Frame
+from remask_worker.time_slices import BatchDebt, TimeSlice
 
 
-def frame(lane: Lane, *, embeds: bool = True) -> Frame:
-    return Frame("a", lane, embeds, since=0.0)
+def frame(lane: Lane, *, embeds: bool = True) -> TimeSlice:
+    return TimeSlice("a", lane, embeds, since=0.0)
 
 
 @pytest.mark.parametrize(

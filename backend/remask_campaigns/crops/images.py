@@ -19,7 +19,7 @@ from remask_campaigns.rounds.tasks import data_of, instances_in
 from remask_campaigns.sources.boxes import LeftOut
 from remask_core.errors import InputError, NotFound
 from remask_core.geometry import window_of
-from remask_core.progress import Told, nobody
+from remask_core.progress import OnProgress, no_progress
 from remask_core.types import Box, RgbImage
 from remask_label_config.pages.boxes import box_region, write_box_config
 from remask_label_config.prompts import PercentBox
@@ -53,7 +53,7 @@ def crop_instances(
     instances: Sequence[CampaignInstance],
     *,
     pixels_of: PixelsOf,
-    told: Told = nobody,
+    on_progress: OnProgress = no_progress,
     left_out: Callable[[LeftOut], None] = lambda _one: None,
 ) -> list[CampaignInstance]:
     """Return the instances, those of large images each in a crop that Label Studio now keeps.
@@ -66,7 +66,7 @@ def crop_instances(
         campaign: Says how much is to be seen around an object.
         instances: Of whole images.
         pixels_of: Asked once for each image of which a crop is missing.
-        told: Of the crops that are there.
+        on_progress: Called with the progress of the crops that are there.
         left_out: Called with each instance whose image cannot be had, or is of another size than
             its box was drawn for.
 
@@ -81,12 +81,12 @@ def crop_instances(
     present = _fitting(connection, project, wanted, windows)
     missing = [one for name, one in wanted.items() if name not in present]
     done = len(present)
-    told("crops", done, len(wanted))
+    on_progress("crops", done, len(wanted))
     cuts = _cut(missing, windows, pixels_of, left_out)
     while page := list(islice(cuts, _CROPS_PER_REQUEST)):
         _import(connection, project, campaign, page)
         done += len(page)
-        told("crops", done, len(wanted))
+        on_progress("crops", done, len(wanted))
     if missing:
         # What a call before this one had sent may have been carried out meanwhile.
         present = _fitting(connection, project, wanted, windows)

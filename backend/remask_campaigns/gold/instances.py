@@ -18,7 +18,7 @@ from remask_campaigns.sources.truths import truths_of
 from remask_campaigns.sources.upload import ImagePlace, SourceImage, file_names_of, import_source
 from remask_core.errors import InputError, NotFound
 from remask_core.geometry import box_of_mask
-from remask_core.progress import Told, nobody
+from remask_core.progress import OnProgress, no_progress
 from remask_core.rle_coco import encode_coco_rle
 from remask_label_config.bodies import Region, regions_of
 from remask_label_config.labelling_config import ImageTag, parse_image_tags
@@ -74,7 +74,7 @@ def gold_of_file(
     images: Sequence[SourceImage],
     place: ImagePlace,
     *,
-    told: Told = nobody,
+    on_progress: OnProgress = no_progress,
     left_out: Callable[[LeftOut], None] = lambda _one: None,
 ) -> list[Gold]:
     """Return the instances of a file that have a segmentation, brought into Label Studio.
@@ -84,16 +84,18 @@ def gold_of_file(
         campaign: Whose gold it is to be: it says how large objects must be.
         images: Of a COCO file.
         place: Where the image files are.
-        told: Of the images.
+        on_progress: Called with the progress of the images.
         left_out: Called with what cannot be used.
 
     Raises:
         InputError: As from `import_source`.
     """
     title = title_of(campaign.name, "test · boxes")
-    project = import_source(connection, title, images, place=place, told=told, left_out=left_out)
+    project = import_source(
+        connection, title, images, place=place, on_progress=on_progress, left_out=left_out
+    )
     begun = replace(campaign, source_project=project)
-    instances = instances_of_source(connection, begun, told=told, left_out=left_out)
+    instances = instances_of_source(connection, begun, on_progress=on_progress, left_out=left_out)
     names = file_names_of(connection, project)
     truths = {one.instance: one for one in truths_of(images, instances, names, left_out=left_out)}
     return [(one, truths[one.id]) for one in instances if one.id in truths]
@@ -104,7 +106,7 @@ def gold_of_project(
     campaign: Campaign,
     project: int,
     *,
-    told: Told = nobody,
+    on_progress: OnProgress = no_progress,
     left_out: Callable[[LeftOut], None] = lambda _one: None,
 ) -> list[Gold]:
     """Return the masks of a project's annotations as gold instances; their boxes are tight.
@@ -113,7 +115,7 @@ def gold_of_project(
         connection: To Label Studio.
         campaign: Whose gold it is to be: it says how large objects must be.
         project: With brush or bitmask regions, one for each instance.
-        told: Of the tasks read.
+        on_progress: Called with the progress of the tasks read.
         left_out: Called with what cannot be used.
 
     Raises:
@@ -121,7 +123,7 @@ def gold_of_project(
     """
     tags = parse_image_tags(connection.label_config(project))
     gold: list[Gold] = []
-    for task in tasks_of(connection, project, told=told):
+    for task in tasks_of(connection, project, on_progress=on_progress):
         for region in regions_of(msgspec.Raw(msgspec.json.encode(standing_result(task) or []))):
             if not has_mask(region):
                 continue
@@ -143,7 +145,7 @@ def gold_in_crops(
     gold: Sequence[Gold],
     *,
     pixels_of: PixelsOf,
-    told: Told = nobody,
+    on_progress: OnProgress = no_progress,
     left_out: Callable[[LeftOut], None] = lambda _one: None,
 ) -> list[Gold]:
     """Return gold instances of whole images as the campaign shows its own: large ones in crops.
@@ -153,7 +155,7 @@ def gold_in_crops(
         campaign: Whose gold it is to be: it says whether there are crops.
         gold: Of files or projects; truths lose what lies beside the crop.
         pixels_of: As for `crop_instances`.
-        told: Of the crops made.
+        on_progress: Called with the progress of the crops made.
         left_out: Called with what cannot be used.
     """
     test = replace(campaign, name=title_of(campaign.name, "test"))
@@ -162,7 +164,7 @@ def gold_in_crops(
         test,
         [one for one, _ in gold],
         pixels_of=pixels_of,
-        told=told,
+        on_progress=on_progress,
         left_out=left_out,
     )
     truths = {truth.instance: truth for _, truth in gold}

@@ -19,7 +19,7 @@ from remask_campaigns.rounds.answers import visits_of
 from remask_campaigns.rounds.tasks import data_of, instances_in, policy_of
 from remask_core.errors import InputError, NotFound
 from remask_core.overlap import boundary_f, iou
-from remask_core.progress import Told, nobody
+from remask_core.progress import OnProgress, no_progress
 from remask_core.rle_coco import decode_coco_rle
 from remask_label_config.pages.painting import (
     CLASSES,
@@ -88,7 +88,7 @@ def open_gold(
     count: int,
     double: float,
     seed: int = 0,
-    told: Told = nobody,
+    on_progress: OnProgress = no_progress,
 ) -> dict[str, int]:
     """Have `count` instances of a campaign painted by hand, and return the projects' ids by kind.
 
@@ -102,7 +102,7 @@ def open_gold(
         count: Of instances; all if there are fewer.
         double: Share of them, in [0, 1], that two people paint.
         seed: Of the choice.
-        told: Of the tasks imported.
+        on_progress: Called with the progress of the tasks imported.
 
     Raises:
         NotFound: There is no such campaign.
@@ -121,14 +121,18 @@ def open_gold(
         twice = math.floor((place + 1) * double + 1e-9) > math.floor(place * double + 1e-9)
         chosen["gold twice" if twice else "gold"].append(instance)
     return {
-        kind: _fill(connection, campaign, kind, instances, classes, told)
+        kind: _fill(connection, campaign, kind, instances, classes, on_progress)
         for kind, instances in chosen.items()
         if instances
     }
 
 
 def read_gold(
-    store: CampaignStore, connection: Connection, name: str, *, told: Told = nobody
+    store: CampaignStore,
+    connection: Connection,
+    name: str,
+    *,
+    on_progress: OnProgress = no_progress,
 ) -> GoldRead:
     """Read what has been painted, and store it as truths of the campaign.
 
@@ -140,7 +144,7 @@ def read_gold(
         store: With the campaign in it.
         connection: To Label Studio.
         name: Of the campaign.
-        told: Of the tasks read.
+        on_progress: Called with the progress of the tasks read.
 
     Raises:
         NotFound: There is no such campaign, or nothing of it is being painted.
@@ -151,7 +155,7 @@ def read_gold(
     labels: dict[int, str | None] = {}
     for kind in _PAINTERS:
         for project in connection.projects_titled(title_of(name, kind))[:1]:
-            for task in tasks_of(connection, project, told=told):
+            for task in tasks_of(connection, project, on_progress=on_progress):
                 for shown in instances_in(task["data"]):
                     visits.setdefault(shown.id, [])
                     labels |= _labels_given(task, shown.label)
@@ -186,7 +190,7 @@ def _fill(
     kind: str,
     instances: Sequence[CampaignInstance],
     classes: Sequence[str],
-    told: Told,
+    on_progress: OnProgress,
 ) -> int:
     title = title_of(campaign.name, kind)
     earlier = connection.projects_titled(title)
@@ -205,7 +209,7 @@ def _fill(
     for start in range(0, len(missing), _TASKS_PER_REQUEST):
         some = missing[start : start + _TASKS_PER_REQUEST]
         connection.import_whole_tasks(project, [_task(campaign, one, classes) for one in some])
-        told(kind, len(present) + start + len(some), len(present) + len(missing))
+        on_progress(kind, len(present) + start + len(some), len(present) + len(missing))
     connection.show_model_version(project, _BOXES)
     return project
 

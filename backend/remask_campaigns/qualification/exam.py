@@ -17,7 +17,7 @@ from remask_campaigns.rounds.mask_jobs import MakeMasks, MaskJob, NoMask, job_of
 from remask_campaigns.rounds.sync import sync
 from remask_core.errors import InputError, NotFound
 from remask_core.overlap import iou
-from remask_core.progress import Told, nobody
+from remask_core.progress import OnProgress, no_progress
 from remask_core.rle_coco import decode_coco_rle
 from remask_core.types import BoolMask
 from remask_label_config.pages.round import write_round_config
@@ -94,7 +94,7 @@ def open_test(
     gold: Sequence[tuple[CampaignInstance, Truth]],
     *,
     rules: Qualification,
-    told: Told = nobody,
+    on_progress: OnProgress = no_progress,
 ) -> Qualification:
     """Make the test of a campaign, or go on making it, and return its rules with its project.
 
@@ -107,7 +107,7 @@ def open_test(
         make_masks: Makes the masks that are shown: those of the boxes alone.
         gold: Instances with their truths. Where the test is there already, they are not looked at.
         rules: What a person needs to pass.
-        told: Of masks and tasks.
+        on_progress: Called with the progress of masks and tasks.
 
     Raises:
         NotFound: There is no such campaign.
@@ -126,7 +126,7 @@ def open_test(
             description=describe(test, f"round {_ROUND}"),
             maximum_annotations=_EVERYBODY,
         )
-    opened = open_round(store, connection, test.name, make_masks, told=told)
+    opened = open_round(store, connection, test.name, make_masks, on_progress=on_progress)
     assert opened.round is not None
     rules = replace(rules, project=opened.round.project)
     campaign = replace(campaign, qualification=rules)
@@ -166,7 +166,7 @@ def grade_test(
     name: str,
     make_masks: MakeMasks,
     *,
-    told: Told = nobody,
+    on_progress: OnProgress = no_progress,
 ) -> list[Verdict]:
     """Return how each person who has answered a campaign's test did, and store the verdicts.
 
@@ -178,7 +178,7 @@ def grade_test(
         connection: To Label Studio.
         name: Of the campaign.
         make_masks: Makes the masks that the clicks lead to.
-        told: Of the masks made.
+        on_progress: Called with the progress of the masks made.
 
     Raises:
         NotFound: There is no such campaign, or it has no test.
@@ -189,10 +189,10 @@ def grade_test(
     if rules is None:
         raise NotFound(f"campaign {name!r} has no test; `remask campaign qualify` makes one")
     test = name_of_test(name)
-    sync(store, connection, test, told=told)
+    sync(store, connection, test, on_progress=on_progress)
     instances = {one.id: one for one in store.instances(test)}
     visits = _latest(store.visits(test))
-    masks = _masks(store, test, instances, visits, make_masks, told)
+    masks = _masks(store, test, instances, visits, make_masks, on_progress)
     truths = store.truths(test)
     people: dict[int, list[Graded]] = {}
     for visit in visits:
@@ -229,7 +229,7 @@ def _masks(
     instances: Mapping[str, CampaignInstance],
     visits: Sequence[Visit],
     make_masks: MakeMasks,
-    told: Told,
+    on_progress: OnProgress,
 ) -> dict[tuple[str, int], bytes | None]:
     """Return the mask that each visit leads to, by instance and annotation.
 
@@ -255,12 +255,12 @@ def _masks(
         for visit in asked:
             yield job_of(instances[visit.instance], {_ROUND: visit}, upto=_ROUND)
 
-    told("masks", 0, len(asked))
+    on_progress("masks", 0, len(asked))
     made: Iterator[Mask | NoMask] = make_masks(jobs())
     for done, (visit, mask) in enumerate(zip(asked, made, strict=True), start=1):
         if isinstance(mask, Mask):
             found[visit.instance, visit.annotation] = mask.counts
-        told("masks", done, len(asked))
+        on_progress("masks", done, len(asked))
     return found
 
 

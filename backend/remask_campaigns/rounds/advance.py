@@ -10,14 +10,14 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
-from remask_campaigns.rounds.instance_state import Standing, Unanswered, standings
+from remask_campaigns.rounds.instance_state import InstanceState, Unanswered, instance_states
 from remask_campaigns.rounds.mask_jobs import MakeMasks, NoMask
 from remask_campaigns.rounds.open_round import fill_round
 from remask_campaigns.rounds.results import publish_results
 from remask_campaigns.rounds.sync import Unreadable, sync
 from remask_campaigns.rounds.update_masks import refresh_masks
 from remask_core.errors import InputError, WrongState
-from remask_core.progress import Told, nobody
+from remask_core.progress import OnProgress, no_progress
 from remask_label_studio.client import BackendAddress, Connection
 from remask_storage.campaign import Campaign, Round
 from remask_storage.campaign_store import CampaignStore
@@ -52,7 +52,7 @@ def advance(
     *,
     force: bool = False,
     backend: BackendAddress | None = None,
-    told: Told = nobody,
+    on_progress: OnProgress = no_progress,
     now: Callable[[], float] = time.time,
 ) -> Advanced:
     """Close the open round, if there is one, and open the next, or publish the results.
@@ -65,7 +65,7 @@ def advance(
         force: Close the round although instances are unanswered. They go on to the next round as
             they are; after the last they keep their mask, and their outcome stays `open`.
         backend: Told of annotations; answers the clicks of live campaigns.
-        told: Of masks, tasks and images done.
+        on_progress: Called with the progress of masks, tasks and images done.
         now: Unix seconds.
 
     Raises:
@@ -77,15 +77,19 @@ def advance(
     last = next(reversed(store.rounds(name)), None)
     if last is not None and last.state == "open":
         try:
-            unreadable = close_round(store, connection, name, force=force, told=told, now=now)
+            unreadable = close_round(
+                store, connection, name, force=force, on_progress=on_progress, now=now
+            )
         except Unanswered as error:
             if error.without_task:
-                open_round(store, connection, name, make_masks, told=told, now=now)
+                open_round(store, connection, name, make_masks, on_progress=on_progress, now=now)
             raise
     elif last is not None and last.state == "closed":
         # Answers of closed rounds may have been changed since.
-        unreadable = sync(store, connection, name, told=told).unreadable
-    opened = open_round(store, connection, name, make_masks, backend=backend, told=told, now=now)
+        unreadable = sync(store, connection, name, on_progress=on_progress).unreadable
+    opened = open_round(
+        store, connection, name, make_masks, backend=backend, on_progress=on_progress, now=now
+    )
     return replace(opened, unreadable=unreadable)
 
 
@@ -96,7 +100,7 @@ def open_round(
     make_masks: MakeMasks,
     *,
     backend: BackendAddress | None = None,
-    told: Told = nobody,
+    on_progress: OnProgress = no_progress,
     now: Callable[[], float] = time.time,
 ) -> Advanced:
     """Open the round that is next, or go on opening it; after the last publish the results.
@@ -105,17 +109,26 @@ def open_round(
     and with those that a late edit has brought into it. Arguments and errors as for `advance`.
     """
     campaign = store.campaign(name)
-    everyone = standings(store, campaign)
+    everyone = instance_states(store, campaign)
     number = _next_round(campaign, store.rounds(name), everyone)
     before = _after(campaign, store.rounds(name)) if number is None else number
-    failed = refresh_masks(store, name, everyone, before=before, make_masks=make_masks, told=told)
+    failed = refresh_masks(
+        store, name, everyone, before=before, make_masks=make_masks, on_progress=on_progress
+    )
     if number is None:
-        project = publish_results(store, connection, campaign, everyone, told=told)
+        project = publish_results(store, connection, campaign, everyone, on_progress=on_progress)
         if campaign.results_project != project:
             store.change_campaign(replace(campaign, results_project=project))
         return Advanced(None, project, 0, tuple(failed))
     current = fill_round(
-        store, connection, campaign, number, everyone, now=now(), backend=backend, told=told
+        store,
+        connection,
+        campaign,
+        number,
+        everyone,
+        now=now(),
+        backend=backend,
+        on_progress=on_progress,
     )
     due = sum(one.is_due_in(number) for one in everyone)
     return Advanced(current, campaign.results_project, due, tuple(failed))
@@ -127,7 +140,7 @@ def close_round(
     name: str,
     *,
     force: bool = False,
-    told: Told = nobody,
+    on_progress: OnProgress = no_progress,
     now: Callable[[], float] = time.time,
 ) -> tuple[Unreadable, ...]:
     """Read the open round's answers a last time and close it; return what could not be read.
@@ -141,10 +154,10 @@ def close_round(
     last = next(reversed(store.rounds(name)), None)
     if last is None or last.state != "open":
         raise WrongState(f"campaign {name} has no open round; it is {_state(last)}")
-    found = sync(store, connection, name, told=told)
+    found = sync(store, connection, name, on_progress=on_progress)
     missing = [
         one
-        for one in standings(store, store.campaign(name))
+        for one in instance_states(store, store.campaign(name))
         if one.is_due_in(last.number) and last.number not in one.visits
     ]
     if missing and not force:
@@ -173,7 +186,7 @@ def reopen(store: CampaignStore, name: str, instances: Collection[str]) -> int:
     """
     campaign = store.campaign(name)
     rounds = store.rounds(name)
-    everyone = standings(store, campaign)
+    everyone = instance_states(store, campaign)
     unknown = set(instances) - {one.instance.id for one in everyone}
     if unknown:
         raise InputError(
@@ -195,7 +208,9 @@ def reopen(store: CampaignStore, name: str, instances: Collection[str]) -> int:
     return number
 
 
-def _by_others(store: CampaignStore, name: str, number: int, missing: Sequence[Standing]) -> str:
+def _by_others(
+    store: CampaignStore, name: str, number: int, missing: Sequence[InstanceState]
+) -> str:
     """Return how many of them Label Studio shows as done, by people who do not count."""
     visits = store.visits(name)
     done = sum(
@@ -205,7 +220,7 @@ def _by_others(store: CampaignStore, name: str, number: int, missing: Sequence[S
 
 
 def _next_round(
-    campaign: Campaign, rounds: Sequence[Round], everyone: Sequence[Standing]
+    campaign: Campaign, rounds: Sequence[Round], everyone: Sequence[InstanceState]
 ) -> int | None:
     """Return the round that is open or to be opened; None when the campaign is through."""
     last = rounds[-1] if rounds else Round(0, "closed")

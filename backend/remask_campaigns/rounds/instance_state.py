@@ -14,20 +14,20 @@ from remask_core.errors import WrongState
 from remask_storage.campaign import (
     Campaign,
     CampaignInstance,
-    Outcome,
+    InstanceOutcome,
     Visit,
     outcome_of,
     standing_visits,
 )
 from remask_storage.campaign_store import CampaignStore
 
-__all__ = ["Standing", "Unanswered", "by_image", "counting_annotators", "standings"]
+__all__ = ["InstanceState", "Unanswered", "by_image", "counting_annotators", "instance_states"]
 
 _MASK_MAKING = ("corrected", "painted")
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class InstanceState:
     """An instance and the visits that count.
 
     Attributes:
@@ -41,7 +41,7 @@ class Standing:
 
     instance: CampaignInstance
     visits: Mapping[int, Visit]
-    outcome: Outcome
+    outcome: InstanceOutcome
     extra: tuple[int, ...]
     last_planned: int
 
@@ -73,16 +73,20 @@ class Unanswered(WrongState):
     code = "unanswered"
 
     def __init__(
-        self, message: str, *, missing: Sequence[Standing], without_task: Sequence[Standing]
+        self,
+        message: str,
+        *,
+        missing: Sequence[InstanceState],
+        without_task: Sequence[InstanceState],
     ) -> None:
         super().__init__(message)
         self.missing = tuple(missing)
         self.without_task = tuple(without_task)
 
 
-def standings(
+def instance_states(
     store: CampaignStore, campaign: Campaign, *, of: Sequence[CampaignInstance] | None = None
-) -> list[Standing]:
+) -> list[InstanceState]:
     """Return where each instance stands, in the campaign's order.
 
     Args:
@@ -97,13 +101,13 @@ def standings(
     for number in sorted(campaign.reopened):
         for name in campaign.reopened[number]:
             extra.setdefault(name, []).append(number)
-    found: list[Standing] = []
+    found: list[InstanceState] = []
     for instance in wanted:
         again = tuple(extra.get(instance.id, ()))
-        standing = standing_visits(visits.get(instance.id, ()), qualified=qualified)
-        standing = _until_done(standing, rounds=campaign.rounds, again=again)
-        outcome = outcome_of(standing, rounds=campaign.rounds, again=again)
-        found.append(Standing(instance, standing, outcome, again, campaign.rounds))
+        valid = standing_visits(visits.get(instance.id, ()), qualified=qualified)
+        valid = _until_done(valid, rounds=campaign.rounds, again=again)
+        outcome = outcome_of(valid, rounds=campaign.rounds, again=again)
+        found.append(InstanceState(instance, valid, outcome, again, campaign.rounds))
     return found
 
 
@@ -117,29 +121,29 @@ def counting_annotators(store: CampaignStore, campaign: Campaign) -> frozenset[i
 
 
 def _until_done(
-    standing: Mapping[int, Visit], *, rounds: int, again: Sequence[int]
+    visits: Mapping[int, Visit], *, rounds: int, again: Sequence[int]
 ) -> dict[int, Visit]:
     """Return the visits without those of ordinary rounds that come after the deciding one."""
-    deciding = (at for at in sorted(standing) if standing[at].outcome != "corrected")
+    deciding = (at for at in sorted(visits) if visits[at].outcome != "corrected")
     last = min(next(deciding, rounds), rounds)
-    return {at: visit for at, visit in standing.items() if at <= last or at in again}
+    return {at: visit for at, visit in visits.items() if at <= last or at in again}
 
 
-def by_image(standings: Iterable[Standing], *, whole: bool = False) -> list[list[Standing]]:
+def by_image(states: Iterable[InstanceState], *, whole: bool = False) -> list[list[InstanceState]]:
     """Return the instances grouped by image, images in the order of their first instance.
 
     Whatever is done image by image needs each image only once.
 
     Args:
-        standings: To be grouped.
+        states: To be grouped.
         whole: Crops of the same image go together with it.
     """
 
-    def image_of(one: Standing) -> str:
+    def image_of(one: InstanceState) -> str:
         return one.instance.whole_image if whole else one.instance.image
 
     first: dict[str, int] = {}
-    for one in standings:
+    for one in states:
         first.setdefault(image_of(one), len(first))
-    ordered = sorted(standings, key=lambda one: first[image_of(one)])
+    ordered = sorted(states, key=lambda one: first[image_of(one)])
     return [list(some) for _, some in groupby(ordered, key=image_of)]

@@ -11,11 +11,11 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 from remask_campaigns.project_description import describe, title_of
-from remask_campaigns.rounds.instance_state import Standing, by_image
+from remask_campaigns.rounds.instance_state import InstanceState, by_image
 from remask_campaigns.rounds.mask_jobs import BY_HAND
 from remask_campaigns.rounds.tasks import instances_in, task_of
 from remask_core.errors import Unavailable, WrongState
-from remask_core.progress import Told, nobody
+from remask_core.progress import OnProgress, no_progress
 from remask_label_config.pages.round import write_round_config
 from remask_label_studio.client import BackendAddress, Connection
 from remask_storage.campaign import Campaign, Mask, Round, classes_of
@@ -35,11 +35,11 @@ def fill_round(
     connection: Connection,
     campaign: Campaign,
     number: int,
-    standings: Sequence[Standing],
+    states: Sequence[InstanceState],
     *,
     now: float,
     backend: BackendAddress | None = None,
-    told: Told = nobody,
+    on_progress: OnProgress = no_progress,
 ) -> Round:
     """Give every instance that is due in a round, and has a mask to show, a task in its project.
 
@@ -48,10 +48,10 @@ def fill_round(
         connection: To Label Studio.
         campaign: Whose round it is.
         number: Of the round, from 1.
-        standings: Of all instances.
+        states: Of all instances.
         now: Unix time in seconds, when the round opens if it is not open yet.
         backend: Told of every annotation; in live campaigns it also answers the clicks.
-        told: Of the tasks imported.
+        on_progress: Called with the progress of the tasks imported.
 
     Returns:
         The round, which is now open.
@@ -63,15 +63,15 @@ def fill_round(
     known = {one.number: one for one in store.rounds(campaign.name)}
     current = known.get(number, Round(number, "opening"))
     store.put_round(campaign.name, current)
-    due = [one for one in standings if one.is_due_in(number)]
+    due = [one for one in states if one.is_due_in(number)]
     if current.project is None:
-        classes = classes_of([one.instance for one in standings])
+        classes = classes_of([one.instance for one in states])
         current = replace(current, project=_project(connection, campaign, number, classes))
         store.put_round(campaign.name, current)
     project = current.project
     assert project is not None
     versions = _versions(store, campaign, number)
-    shown = _shown(connection, campaign, project, standings)
+    shown = _shown(connection, campaign, project, states)
     missing = [one for one in due if one.instance.id in versions and one.instance.id not in shown]
     if not missing and not shown:
         raise Unavailable(f"round {number} of {campaign.name} has no mask to show, and so no tasks")
@@ -80,15 +80,15 @@ def fill_round(
         version = next((name for name in made if name not in BY_HAND), campaign.model)
         current = replace(current, model_version=f"{version} round {number - 1}")
         store.put_round(campaign.name, current)
-    told("tasks", len(shown), len(shown) + len(missing))
+    on_progress("tasks", len(shown), len(shown) + len(missing))
     done = len(shown)
     for page in _pages(_tasks(store, campaign, current, missing)):
         connection.import_whole_tasks(project, page)
         done += sum(len(instances_in(task["data"])) for task in page)
-        told("tasks", done, len(shown) + len(missing))
+        on_progress("tasks", done, len(shown) + len(missing))
     if missing:
         # What a run before this one had sent may have been carried out meanwhile.
-        _shown(connection, campaign, project, standings)
+        _shown(connection, campaign, project, states)
     _finish(connection, campaign, current, backend)
     if current.state == "opening":
         current = replace(current, state="open", opened_at=now)
@@ -121,15 +121,18 @@ def _versions(store: CampaignStore, campaign: Campaign, number: int) -> dict[str
 
 
 def _shown(
-    connection: Connection, campaign: Campaign, project: int, standings: Sequence[Standing]
+    connection: Connection,
+    campaign: Campaign,
+    project: int,
+    states: Sequence[InstanceState],
 ) -> set[str]:
     """Return the instances that have a task, after removing tasks that are there twice.
 
     A request that was cut off on our side may still have been carried out on the other. A task
     that somebody has answered is never removed.
     """
-    known = {one.instance.id for one in standings}
-    answered = {visit.task for one in standings for visit in one.visits.values()}
+    known = {one.instance.id for one in states}
+    answered = {visit.task for one in states for visit in one.visits.values()}
     shown: set[str] = set()
     doubled: list[int] = []
     for task_id, data in connection.task_data(project):
@@ -148,7 +151,7 @@ def _shown(
 
 
 def _tasks(
-    store: CampaignStore, campaign: Campaign, current: Round, missing: Sequence[Standing]
+    store: CampaignStore, campaign: Campaign, current: Round, missing: Sequence[InstanceState]
 ) -> Iterator[_Json]:
     """Yield the tasks of these instances, of one image after the other."""
     for some in by_image(missing):

@@ -14,8 +14,8 @@ import msgspec
 
 from remask_campaigns.crops.geometry import paste_mask, whole_clicks, whole_instance
 from remask_campaigns.project_description import describe, title_of
-from remask_campaigns.rounds.instance_state import Standing, by_image
-from remask_core.progress import Told, nobody
+from remask_campaigns.rounds.instance_state import InstanceState, by_image
+from remask_core.progress import OnProgress, no_progress
 from remask_core.rle_coco import decode_coco_rle
 from remask_core.rle_ls import encode_ls_rle_bytes
 from remask_label_config.answer_regions import JsonRegion, echo_regions, mask_regions
@@ -39,9 +39,9 @@ def publish_results(
     store: CampaignStore,
     connection: Connection,
     campaign: Campaign,
-    standings: Sequence[Standing],
+    states: Sequence[InstanceState],
     *,
-    told: Told = nobody,
+    on_progress: OnProgress = no_progress,
 ) -> int:
     """Return the id of the project with the final masks, made or brought up to date.
 
@@ -52,11 +52,11 @@ def publish_results(
         store: With the campaign and its masks in it.
         connection: To Label Studio.
         campaign: Whose results they are.
-        standings: Of all its instances.
-        told: Of the images done.
+        states: Of all its instances.
+        on_progress: Called with the progress of the images done.
     """
     title = title_of(campaign.name, _KIND)
-    label_config = write_labelling_config(classes_of([one.instance for one in standings]))
+    label_config = write_labelling_config(classes_of([one.instance for one in states]))
     controls = parse_labelling_config(label_config).images[0]
     earlier = connection.projects_titled(title)
     project = (
@@ -73,7 +73,7 @@ def publish_results(
         if digest in present:
             superfluous.append(task_id)
         present.setdefault(digest, task_id)
-    groups = by_image(standings, whole=True)
+    groups = by_image(states, whole=True)
     page: list[_Json] = []
     for done, some in enumerate(groups, start=1):
         names = [one.instance.id for one in some]
@@ -83,7 +83,7 @@ def publish_results(
         if len(page) == _TASKS_PER_REQUEST or (page and done == len(groups)):
             connection.import_whole_tasks(project, page)
             page = []
-        told("images", done, len(groups))
+        on_progress("images", done, len(groups))
     # Last, so that an image is never without its masks.
     for task_id in [*superfluous, *present.values()]:
         connection.delete_task(task_id)
@@ -92,7 +92,7 @@ def publish_results(
 
 def result_task(
     campaign: Campaign,
-    standings: Sequence[Standing],
+    states: Sequence[InstanceState],
     masks: Mapping[str, Mask],
     controls: ImageControls,
 ) -> _Json:
@@ -103,13 +103,13 @@ def result_task(
 
     Args:
         campaign: Whose results they are.
-        standings: Of the image's instances, at least one; those in crops are brought back to it.
+        states: Of the image's instances, at least one; those in crops are brought back to it.
         masks: The final mask of each instance that has one, by id.
         controls: The tags of the project's labelling config.
     """
-    image = whole_instance(standings[0].instance)
+    image = whole_instance(states[0].instance)
     regions: list[JsonRegion] = []
-    for one in standings:
+    for one in states:
         mask = masks.get(one.instance.id)
         if mask is not None and one.outcome != "skipped":
             regions += _regions(one, mask, controls)
@@ -117,9 +117,9 @@ def result_task(
     result = msgspec.json.decode(msgspec.json.encode(regions))
     told = {
         "campaign": campaign.name,
-        "instances": [_instance(one) for one in standings],
+        "instances": [_instance(one) for one in states],
         "shape_hw": list(image.shape_hw),
-        "digest": _digest(campaign, standings, masks),
+        "digest": _digest(campaign, states, masks),
     }
     return {
         "data": {"image": image.image, "remask": told},
@@ -127,13 +127,13 @@ def result_task(
     }
 
 
-def _digest(campaign: Campaign, standings: Sequence[Standing], masks: Mapping[str, Mask]) -> str:
+def _digest(campaign: Campaign, states: Sequence[InstanceState], masks: Mapping[str, Mask]) -> str:
     """Return a name for all that a task is made of."""
-    parts = [campaign.name, [(one, masks.get(one.instance.id)) for one in standings]]
+    parts = [campaign.name, [(one, masks.get(one.instance.id)) for one in states]]
     return blake2b(msgspec.json.encode(parts), digest_size=12).hexdigest()
 
 
-def _instance(one: Standing) -> _Json:
+def _instance(one: InstanceState) -> _Json:
     instance = whole_instance(one.instance)
     box = instance.box
     return {
@@ -146,7 +146,7 @@ def _instance(one: Standing) -> _Json:
     }
 
 
-def _regions(one: Standing, mask: Mask, controls: ImageControls) -> list[JsonRegion]:
+def _regions(one: InstanceState, mask: Mask, controls: ImageControls) -> list[JsonRegion]:
     instance = whole_instance(one.instance)
     last = max(one.visits, default=0)
     clicks = [

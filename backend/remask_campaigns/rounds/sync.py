@@ -14,7 +14,7 @@ from remask_campaigns.create import tasks_of
 from remask_campaigns.rounds.answers import visits_of
 from remask_campaigns.rounds.tasks import round_data
 from remask_core.errors import InputError
-from remask_core.progress import Told, nobody
+from remask_core.progress import OnProgress, no_progress
 from remask_label_studio.client import Connection
 from remask_storage.campaign import Visit
 from remask_storage.campaign_store import CampaignStore
@@ -48,7 +48,13 @@ class Synced:
     unreadable: tuple[Unreadable, ...]
 
 
-def sync(store: CampaignStore, connection: Connection, name: str, *, told: Told = nobody) -> Synced:
+def sync(
+    store: CampaignStore,
+    connection: Connection,
+    name: str,
+    *,
+    on_progress: OnProgress = no_progress,
+) -> Synced:
     """Read all answers of a campaign again.
 
     A page of tasks is in memory at a time. The time does not depend on how much has changed.
@@ -57,7 +63,7 @@ def sync(store: CampaignStore, connection: Connection, name: str, *, told: Told 
         store: With the campaign in it.
         connection: To the Label Studio where its projects are.
         name: Of the campaign.
-        told: Of the tasks read.
+        on_progress: Called with the progress of the tasks read.
 
     Raises:
         NotFound: There is no such campaign, or one of its projects is gone.
@@ -73,7 +79,7 @@ def sync(store: CampaignStore, connection: Connection, name: str, *, told: Told 
             continue
         here = tasks.setdefault(one.number, set())
         seen: set[int] = set()
-        source = tasks_of(connection, one.project, told=told)
+        source = tasks_of(connection, one.project, on_progress=on_progress)
         while page := list(islice(source, _TASKS_PER_WRITE)):
             read: list[Visit] = []
             for task in page:

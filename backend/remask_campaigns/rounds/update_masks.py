@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from remask_campaigns.rounds.instance_state import Standing, by_image
+from remask_campaigns.rounds.instance_state import InstanceState, by_image
 from remask_campaigns.rounds.mask_jobs import (
     MakeMasks,
     MaskJob,
@@ -14,7 +14,7 @@ from remask_campaigns.rounds.mask_jobs import (
     job_of,
     mask_by_hand,
 )
-from remask_core.progress import Told, nobody
+from remask_core.progress import OnProgress, no_progress
 from remask_storage.campaign import Mask
 from remask_storage.campaign_store import CampaignStore
 
@@ -27,11 +27,11 @@ _MASKS_PER_WRITE = 16
 def refresh_masks(
     store: CampaignStore,
     campaign: str,
-    standings: Sequence[Standing],
+    states: Sequence[InstanceState],
     *,
     before: int,
     make_masks: MakeMasks,
-    told: Told = nobody,
+    on_progress: OnProgress = no_progress,
 ) -> list[NoMask]:
     """Make the masks that the rounds below `before` have left, as far as they are not there yet.
 
@@ -41,20 +41,20 @@ def refresh_masks(
     Args:
         store: With the campaign in it.
         campaign: Its name.
-        standings: All or some of its instances.
+        states: All or some of its instances.
         before: The round that is to show these masks; masks of this and later rounds are neither
             made nor removed.
         make_masks: Asked image by image.
-        told: Of every mask that is made.
+        on_progress: Called with the progress of every mask that is made.
 
     Returns:
         What could not be made.
     """
     have = store.mask_histories(campaign)
     by_hand: list[Mask] = []
-    missing: list[tuple[Standing, int]] = []
+    missing: list[tuple[InstanceState, int]] = []
     gone: list[tuple[str, int]] = []
-    for one in (one for some in by_image(standings) for one in some):
+    for one in (one for some in by_image(states) for one in some):
         kept = have.get(one.instance.id, {})
         wanted = one.masked_rounds(before=before)
         gone += [(one.instance.id, at) for at in kept if at < before and at not in wanted]
@@ -68,15 +68,15 @@ def refresh_masks(
                 by_hand.append(mask)
     store.drop_masks(campaign, gone)
     store.put_masks(campaign, by_hand)
-    return _make(store, campaign, missing, make_masks, told)
+    return _make(store, campaign, missing, make_masks, on_progress)
 
 
 def _make(
     store: CampaignStore,
     campaign: str,
-    missing: Sequence[tuple[Standing, int]],
+    missing: Sequence[tuple[InstanceState, int]],
     make_masks: MakeMasks,
-    told: Told,
+    on_progress: OnProgress,
 ) -> list[NoMask]:
     asked: dict[tuple[str, int], str] = {}
 
@@ -88,7 +88,7 @@ def _make(
 
     failed: list[NoMask] = []
     ready: list[Mask] = []
-    told("masks", 0, len(missing))
+    on_progress("masks", 0, len(missing))
     try:
         for done, made in enumerate(make_masks(jobs()), start=1):
             history = asked.pop((made.instance, made.round))
@@ -99,7 +99,7 @@ def _make(
             if len(ready) == _MASKS_PER_WRITE:
                 store.put_masks(campaign, ready)
                 ready = []
-            told("masks", done, len(missing))
+            on_progress("masks", done, len(missing))
     finally:
         store.put_masks(campaign, ready)
     return failed

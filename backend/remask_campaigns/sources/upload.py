@@ -13,7 +13,7 @@ import msgspec
 from remask_campaigns.sources.boxes import LeftOut
 from remask_core.errors import InputError
 from remask_core.images import image_size
-from remask_core.progress import Told, nobody
+from remask_core.progress import OnProgress, no_progress
 from remask_label_config.pages.boxes import box_region, write_box_config
 from remask_label_config.prompts import PercentBox
 from remask_label_studio.client import Connection
@@ -120,7 +120,7 @@ def import_source(
     *,
     place: ImagePlace,
     description: str = "",
-    told: Told = nobody,
+    on_progress: OnProgress = no_progress,
     left_out: Callable[[LeftOut], None] = lambda _one: None,
 ) -> int:
     """Return the project that holds `images` with their boxes as annotations.
@@ -134,7 +134,7 @@ def import_source(
         images: With boxes.
         place: Where the image files are.
         description: Of the project.
-        told: Of the images that are there.
+        on_progress: Called with the progress of the images that are there.
         left_out: Called with each image that cannot be used.
 
     Raises:
@@ -155,7 +155,7 @@ def import_source(
     present = set(file_names_of(connection, project).values())
     missing = [image for image in images if image.file_name not in present]
     done = len(images) - len(missing)
-    told("images", done, len(images))
+    on_progress("images", done, len(images))
     for some in _pages(missing):
         ready = [_ready(image, place) for image in some]
         for one in ready:
@@ -163,7 +163,7 @@ def import_source(
                 left_out(one)
         _import(connection, project, [one for one in ready if isinstance(one, _Ready)], place)
         done += len(some)
-        told("images", done, len(images))
+        on_progress("images", done, len(images))
     return project
 
 
@@ -210,15 +210,15 @@ def _ready(image: SourceImage, place: ImagePlace) -> _Ready | LeftOut:
     return _Ready(image, shape_hw, file if place.uploads else b"")
 
 
-def _same_view(told: tuple[int, int], shown: tuple[int, int]) -> bool:
+def _same_view(on_progress: tuple[int, int], shown: tuple[int, int]) -> bool:
     """Whether the boxes of one size lie where they should on the other: only scaled."""
-    down, across = shown[0] / told[0], shown[1] / told[1]
-    return abs(down - across) * max(told) <= 1.0
+    down, across = shown[0] / on_progress[0], shown[1] / on_progress[1]
+    return abs(down - across) * max(on_progress) <= 1.0
 
 
-def _sizes(told: tuple[int, int], shown: tuple[int, int]) -> str:
+def _sizes(on_progress: tuple[int, int], shown: tuple[int, int]) -> str:
     return (
-        f"its boxes are for {told[1]} x {told[0]} px, but a browser shows it as "
+        f"its boxes are for {on_progress[1]} x {on_progress[0]} px, but a browser shows it as "
         f"{shown[1]} x {shown[0]} px"
     )
 

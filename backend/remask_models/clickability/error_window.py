@@ -24,7 +24,7 @@ from remask_models.convnet.windows import (
     window_around,
 )
 
-__all__ = ["PLANES", "Sight", "sight_of"]
+__all__ = ["PLANES", "ErrorWindow", "sight_of"]
 
 PLANES = 6
 """Error, object, depth in the error, depth in the own region, size of the own region, distance
@@ -38,7 +38,7 @@ _Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class ErrorWindow:
     """One error as the network sees it; S is 160, h is S / 2.
 
     Attributes:
@@ -66,7 +66,7 @@ class Sight:
         return (slice(y0, y1), slice(x0, x1)), pixels
 
 
-def sight_of(image: RgbImage, truth: BoolMask, error: BoolMask) -> Sight:
+def sight_of(image: RgbImage, truth: BoolMask, error: BoolMask) -> ErrorWindow:
     """Return what is seen of an error.
 
     Args:
@@ -91,7 +91,7 @@ def sight_of(image: RgbImage, truth: BoolMask, error: BoolMask) -> Sight:
     soft = crop_plane(soft_error(error), window, size=half)
     # A thread of an error may fill no cell by half.
     cells = seen > 0.5 * float(seen.max())
-    return Sight(
+    return ErrorWindow(
         shape_hw=(height, width),
         window=window,
         image=crop_image(image, window, size=_SIZE),

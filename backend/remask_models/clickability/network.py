@@ -80,7 +80,7 @@ class ClickNet(nn.Module):
 
         Args:
             seen: The maps of N windows, see `see`.
-            planes: (N, PLANES, S/2, S/2), see `Sight`.
+            planes: (N, PLANES, S/2, S/2), see `ErrorWindow`.
 
         Returns:
             (N, 1, S/2, S/2).

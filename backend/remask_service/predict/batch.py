@@ -26,8 +26,8 @@ from remask_label_config.labelling_config import (
     parse_labelling_config,
 )
 from remask_label_config.prompts import Mark, marks_of
-from remask_service.predict.object_history import History, Prompted
-from remask_service.predict.recorder import Asked, Ledger
+from remask_service.predict.object_history import ObjectHistory, Prompted
+from remask_service.predict.recorder import Asked, Recorder
 from remask_worker.calls import Answer, Call, Engine, Lane, Overloaded, wait_for
 
 __all__ = ["Batch"]
@@ -56,7 +56,7 @@ class _Job:
 
     open: _Open
     controls: ImageControls
-    history: History
+    history: ObjectHistory
     call: Call
     future: Future[Answer]
 
@@ -70,14 +70,14 @@ class Batch:
         images: ImageSource,
         *,
         clock: Callable[[], float],
-        ledger: Ledger,
+        recorder: Recorder,
         wait: Callable[[float], None],
         window: int,
     ) -> None:
         self._engine = engine
         self._images = images
         self._clock = clock
-        self._ledger = ledger
+        self._recorder = recorder
         self._wait = wait
         self._window = window
 
@@ -128,14 +128,14 @@ class Batch:
         rid = mark.echo.rid or region_id(opened.task.id, mark.id)
         arrived = opened.asked.arrived if mark.echo.t is None else mark.echo.t
         prompt = Prompted(mark=mark, n=0, step=0, arrived=arrived, fresh=mark.echo.rid is None)
-        history = History(rid=rid, prompts=(prompt,))
+        history = ObjectHistory(rid=rid, prompts=(prompt,))
         try:
             index = mark.region.item_index or 0
             url = controls.image.url(opened.task.data, item_index=index)
             image = self._images.fetch(url, task_id=opened.task.id)
         except RemaskError as error:
             opened.postponed = True
-            self._ledger.tell(opened.asked, "failed", about=mark, history=history, error=error)
+            self._recorder.record(opened.asked, "failed", about=mark, history=history, error=error)
             return None
         call = _call(image, history, controls, opened.asked.lane, deadline)
         return _Job(opened, controls, history, call, self._engine.submit(call))
@@ -152,7 +152,7 @@ class Batch:
             opened.postponed |= not isinstance(error, InputError)
         else:
             self._add(job, answer)
-        self._ledger.tell(
+        self._recorder.record(
             opened.asked,
             "failed" if answer is None else "answered",
             about=prompt.mark,
@@ -207,7 +207,7 @@ class Batch:
 
 
 def _call(
-    image: StoredImage, history: History, controls: ImageControls, lane: Lane, deadline: float
+    image: StoredImage, history: ObjectHistory, controls: ImageControls, lane: Lane, deadline: float
 ) -> Call:
     return Call(
         image_id=image.image_id,

@@ -14,12 +14,12 @@ from remask_service.predict.ownership import Footprint
 from remask_service.predict.recall import Recall
 from remask_worker.calls import Answer, Call, Engine, wait_for
 
-__all__ = ["Asker"]
+__all__ = ["EngineClient"]
 
 _Key: TypeAlias = tuple[object, ...]
 
 
-class Asker:
+class EngineClient:
     """An engine with a short memory of its answers and of what they cover. Safe for threads."""
 
     def __init__(
@@ -34,7 +34,7 @@ class Asker:
         """Return the answer to an equal call, if it is remembered."""
         return self._answers.get(_key(call))
 
-    def ask(self, calls: Sequence[Call]) -> list[Answer | RemaskError]:
+    def request(self, calls: Sequence[Call]) -> list[Answer | RemaskError]:
         """Return an answer or what became of it for each call; all of them are worked on at once.
 
         A remembered answer reports no model time.

@@ -20,12 +20,12 @@ from remask_label_config.answer_regions import (
 from remask_label_config.bodies import PredictRequest, Task
 from remask_label_config.labelling_config import ImageControls, parse_labelling_config
 from remask_label_config.prompts import Mark, Sign, marks_of
-from remask_service.predict.engine_client import Asker
-from remask_service.predict.object_history import History, Prompted, echoed_histories
-from remask_service.predict.ownership import Standing, owner_of
-from remask_service.predict.recorder import Arrivals, Asked, Ledger
-from remask_service.predict.records import Outcome
-from remask_service.predict.task_context import Surroundings
+from remask_service.predict.engine_client import EngineClient
+from remask_service.predict.object_history import ObjectHistory, Prompted, echoed_histories
+from remask_service.predict.ownership import OwnerCandidate, owner_of
+from remask_service.predict.recorder import Arrivals, Asked, Recorder
+from remask_service.predict.records import AnswerOutcome
+from remask_service.predict.task_context import TaskContext
 from remask_worker.calls import Answer, Call, Lane
 
 __all__ = ["Live", "TaskAnswer"]
@@ -47,7 +47,7 @@ class _Scene:
     controls: ImageControls
     marks: tuple[Mark, ...]
     image: StoredImage
-    around: Surroundings
+    around: TaskContext
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -67,17 +67,17 @@ class Live:
 
     def __init__(
         self,
-        asker: Asker,
+        engine_client: EngineClient,
         images: ImageSource,
         *,
         clock: Callable[[], float],
-        ledger: Ledger,
+        recorder: Recorder,
         click_s: float,
     ) -> None:
-        self._asker = asker
+        self._engine_client = engine_client
         self._images = images
         self._clock = clock
-        self._ledger = ledger
+        self._recorder = recorder
         self._click_s = click_s
         self._arrivals = Arrivals()
 
@@ -96,7 +96,7 @@ class Live:
         marks = marks_of(context.result) if context is not None else []
         if not marks:
             # Label Studio asks this once per pending prompt when an annotation is submitted.
-            self._ledger.tell(asked, "empty")
+            self._recorder.record(asked, "empty")
             return TaskAnswer(result=[])
         last = marks[-1]
         alike = tuple(mark for mark in marks if _alike(mark, last))
@@ -111,7 +111,7 @@ class Live:
         except RemaskError as error:
             self._tell_unplaced(asked, alike, error)
             return TaskAnswer(result=[])
-        around = Surroundings(task, controls, shape_hw=image.shape_hw)
+        around = TaskContext(task, controls, shape_hw=image.shape_hw)
         scene = _Scene(asked, controls, alike, image, around)
         return self._boxes(scene) if last.drawn_box else self._clicks(scene)
 
@@ -120,12 +120,12 @@ class Live:
         last = scene.marks[-1]
         waiting = [mark for mark in scene.marks if mark is last or self._waits(mark, scene)]
         histories = [
-            History(rid=region_id(scene.asked.task_id, mark.id)).grown(
+            ObjectHistory(rid=region_id(scene.asked.task_id, mark.id)).grown(
                 [self._prompted(mark, scene)]
             )
             for mark in waiting
         ]
-        told = self._asker.ask([self._call(scene, history) for history in histories])
+        told = self._engine_client.request([self._call(scene, history) for history in histories])
         answers: list[TaskAnswer] = []
         for history, one in zip(histories, told, strict=True):
             if isinstance(one, Answer):
@@ -159,7 +159,7 @@ class Live:
             for mark in scene.marks
             if mark.echo.rid is None and _is_prompt(mark, scene)
         ]
-        history: History | None = None
+        history: ObjectHistory | None = None
         try:
             histories = echoed_histories(
                 carried,
@@ -168,64 +168,70 @@ class Live:
             )
             if fresh:
                 owner = self._owner(scene, histories, fresh[0])
-                history = owner or History(rid=region_id(scene.asked.task_id, fresh[0].mark.id))
+                history = owner or ObjectHistory(
+                    rid=region_id(scene.asked.task_id, fresh[0].mark.id)
+                )
                 history = history.grown(fresh)
             else:
                 history = next((h for h in histories if h.rid == scene.marks[-1].echo.rid), None)
         except RemaskError as error:
-            self._tell(scene, History(rid="").grown(fresh), "kept_previous", error=error)
+            self._tell(scene, ObjectHistory(rid="").grown(fresh), "kept_previous", error=error)
             return TaskAnswer(result=[])
         if history is None or not history.steps(scene.shape_hw):
-            self._tell(scene, history or History(rid=""), "empty")
+            self._tell(scene, history or ObjectHistory(rid=""), "empty")
             return TaskAnswer(result=[])
-        (told,) = self._asker.ask([self._call(scene, history)])
+        (told,) = self._engine_client.request([self._call(scene, history)])
         if isinstance(told, Answer):
             self._tell(scene, history, "answered", answer=told)
             return self._compose(scene, history, told)
         return self._keep_previous(scene, history, fresh, told)
 
     def _owner(
-        self, scene: _Scene, histories: Sequence[History], prompt: Prompted
-    ) -> History | None:
+        self, scene: _Scene, histories: Sequence[ObjectHistory], prompt: Prompted
+    ) -> ObjectHistory | None:
         """Return the object that a click belongs to, predicted masks included; None: a new one."""
         click = prompt.mark.to_click(scene.shape_hw, positive=prompt.positive)
         known = [one for one in histories if one.steps(scene.shape_hw)]
-        standing = self._standing(scene, known)
-        if not any(one.footprint.contains(click) for one in standing):
+        candidate = self._standing(scene, known)
+        if not any(one.footprint.contains(click) for one in candidate):
             taken = {history.rid for history in histories}
             for rid, prior in scene.around.predicted(scene.labels, scene.item_index):
                 if rid not in taken:
-                    known.append(History(rid=rid, prior=prior))
-                    footprint = self._asker.prior_footprint(
+                    known.append(ObjectHistory(rid=rid, prior=prior))
+                    footprint = self._engine_client.prior_footprint(
                         prior.ls_rle, digest=prior.ref.digest, shape_hw=scene.shape_hw
                     )
-                    standing.append(Standing(rid=rid, footprint=footprint, box=None, touched=0.0))
-        owner = owner_of(click, standing, shape_hw=scene.shape_hw)
+                    candidate.append(
+                        OwnerCandidate(rid=rid, footprint=footprint, box=None, touched=0.0)
+                    )
+        owner = owner_of(click, candidate, shape_hw=scene.shape_hw)
         return None if owner is None else next(one for one in known if one.rid == owner.rid)
 
-    def _standing(self, scene: _Scene, histories: Sequence[History]) -> list[Standing]:
+    def _standing(self, scene: _Scene, histories: Sequence[ObjectHistory]) -> list[OwnerCandidate]:
         """Return where the masks of known objects lie; one that is not remembered is made again.
 
         Raises:
             RemaskError: A mask could not be made.
         """
         calls = [self._call(scene, one) for one in histories]
-        standing: list[Standing] = []
-        for one, call, told in zip(histories, calls, self._asker.ask(calls), strict=True):
+        candidate: list[OwnerCandidate] = []
+        for one, call, told in zip(
+            histories, calls, self._engine_client.request(calls), strict=True
+        ):
             if not isinstance(told, Answer):
                 raise told
-            standing.append(
-                Standing(
+            candidate.append(
+                OwnerCandidate(
                     rid=one.rid,
-                    footprint=self._asker.footprint(call, told),
+                    footprint=self._engine_client.footprint(call, told),
                     box=one.box(scene.shape_hw),
                     touched=one.touched,
                 )
             )
-        return standing
+        return candidate
 
     def _keep_previous(
-        self, scene: _Scene, history: History, fresh: Sequence[Prompted], error: RemaskError
+        self, scene: _Scene, history: ObjectHistory, fresh: Sequence[Prompted], error: RemaskError
     ) -> TaskAnswer:
         """Leave the annotator the mask there was before the last click.
 
@@ -236,7 +242,7 @@ class Live:
         stands = bool(earlier.steps(scene.shape_hw)) or history.prior is not None
         self._tell(scene, history, "kept_previous" if stands else "failed", error=error)
         if len(fresh) > 1 and earlier.steps(scene.shape_hw):
-            answer = self._asker.recalled(self._call(scene, earlier))
+            answer = self._engine_client.recalled(self._call(scene, earlier))
             if answer is not None:
                 return self._compose(scene, earlier, answer)
         return TaskAnswer(result=[])
@@ -252,7 +258,7 @@ class Live:
             )
         return image
 
-    def _call(self, scene: _Scene, history: History) -> Call:
+    def _call(self, scene: _Scene, history: ObjectHistory) -> Call:
         return Call(
             image_id=scene.image.image_id,
             image_path=str(scene.image.path),
@@ -266,7 +272,7 @@ class Live:
     def _prompted(self, mark: Mark, scene: _Scene) -> Prompted:
         return self._arrivals.prompted(mark, scene.around.sign_of(mark), scene.asked)
 
-    def _compose(self, scene: _Scene, history: History, answer: Answer) -> TaskAnswer:
+    def _compose(self, scene: _Scene, history: ObjectHistory, answer: Answer) -> TaskAnswer:
         clicks = sum(prompt.mark.box is None for prompt in history.prompts)
         regions = mask_regions(
             scene.controls,
@@ -286,13 +292,13 @@ class Live:
     def _tell(
         self,
         scene: _Scene,
-        history: History,
-        outcome: Outcome,
+        history: ObjectHistory,
+        outcome: AnswerOutcome,
         *,
         answer: Answer | None = None,
         error: RemaskError | None = None,
     ) -> None:
-        self._ledger.tell(
+        self._recorder.record(
             scene.asked,
             outcome,
             about=scene.marks[-1],
@@ -309,11 +315,11 @@ class Live:
             for mark in marks
             if mark.echo.rid is None
         ]
-        self._ledger.tell(
+        self._recorder.record(
             asked,
             "kept_previous" if len(fresh) < len(marks) else "failed",
             about=marks[-1],
-            history=History(rid="").grown(fresh),
+            history=ObjectHistory(rid="").grown(fresh),
             shape_hw=_claimed_shape(marks[-1]),
             error=error,
         )

@@ -15,7 +15,7 @@ from remask_core.types import Box
 from remask_label_config.prompts import Echo, Mark, PriorRef
 from remask_service.predict.records import PromptRecord
 
-__all__ = ["History", "Prior", "Prompted", "echoed_histories"]
+__all__ = ["ObjectHistory", "Prior", "Prompted", "echoed_histories"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Prior:
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class ObjectHistory:
     """An object: its region id and everything that was ever prompted for it, oldest first."""
 
     rid: str
@@ -79,7 +79,7 @@ class History:
         boxes = [prompt.mark.box for prompt in self.prompts if prompt.mark.box is not None]
         return boxes[-1].to_box(shape_hw) if boxes else None
 
-    def grown(self, prompts: Iterable[Prompted]) -> History:
+    def grown(self, prompts: Iterable[Prompted]) -> ObjectHistory:
         """Return the history with `prompts` added at its end, each as a step of its own."""
         n = max((prompt.n for prompt in self.prompts), default=-1)
         step = max((prompt.step for prompt in self.prompts), default=-1)
@@ -89,7 +89,7 @@ class History:
         )
         return replace(self, prompts=self.prompts + added)
 
-    def shortened(self) -> History:
+    def shortened(self) -> ObjectHistory:
         """Return the history as it was before its last prompt."""
         return replace(self, prompts=self.prompts[:-1])
 
@@ -130,7 +130,7 @@ def echoed_histories(
     *,
     prompted: Callable[[Mark], Prompted],
     prior_of: Callable[[PriorRef], Prior],
-) -> list[History]:
+) -> list[ObjectHistory]:
     """Return the objects whose prompts earlier answers carried, in the order of their first.
 
     Args:
@@ -142,7 +142,7 @@ def echoed_histories(
     for order, mark in enumerate(marks):
         if mark.echo.rid is not None:
             groups.setdefault(mark.echo.rid, []).append((order, mark))
-    histories: list[History] = []
+    histories: list[ObjectHistory] = []
     for rid, group in groups.items():
         placed: list[Prompted] = []
         for order, mark in group:
@@ -152,7 +152,7 @@ def echoed_histories(
         placed.sort(key=lambda prompt: (prompt.step, prompt.n))
         refs = [mark.echo.prior for _, mark in group if mark.echo.prior is not None]
         prior = prior_of(refs[0]) if refs else None
-        histories.append(History(rid=rid, prompts=tuple(placed), prior=prior))
+        histories.append(ObjectHistory(rid=rid, prompts=tuple(placed), prior=prior))
     return histories
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from remask_core.types import BoolMask, Box, Click
 
-__all__ = ["REACH_OF_IMAGE", "REACH_OF_OBJECT", "Footprint", "Standing", "owner_of"]
+__all__ = ["REACH_OF_IMAGE", "REACH_OF_OBJECT", "Footprint", "OwnerCandidate", "owner_of"]
 
 REACH_OF_OBJECT = 0.3
 """Reach as a part of the object's size, the square root of its bounding box's area."""
@@ -75,7 +75,7 @@ class Footprint:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class OwnerCandidate:
     """An object as it stands before the click.
 
     Attributes:
@@ -92,8 +92,8 @@ class Standing:
 
 
 def owner_of(
-    click: Click, objects: Sequence[Standing], *, shape_hw: tuple[int, int]
-) -> Standing | None:
+    click: Click, objects: Sequence[OwnerCandidate], *, shape_hw: tuple[int, int]
+) -> OwnerCandidate | None:
     """Return the object that `click` belongs to, or None when it starts a new one.
 
     Masks that overlap under the click: the one touched last, because that is the one being

@@ -12,9 +12,9 @@ from remask_images.image_source import ImageSource
 from remask_images.image_store import StoredImage
 from remask_label_config.bodies import PredictRequest
 from remask_service.predict.batch import Batch
-from remask_service.predict.engine_client import Asker
+from remask_service.predict.engine_client import EngineClient
 from remask_service.predict.live import Live
-from remask_service.predict.recorder import Ledger
+from remask_service.predict.recorder import Recorder
 from remask_service.predict.records import AnswerRecord, PromptRecord
 from remask_worker.calls import Engine, Lane
 
@@ -80,19 +80,19 @@ class Predictor:
             wait: Lets a batch wait, for so many seconds, while the worker is full.
         """
         self._limits = limits
-        ledger = Ledger(clock=clock, new_id=new_id, on_answer=on_answer)
+        recorder = Recorder(clock=clock, new_id=new_id, on_answer=on_answer)
         self._live = Live(
-            Asker(engine, clock=clock, recall_bytes=limits.recall_bytes),
+            EngineClient(engine, clock=clock, recall_bytes=limits.recall_bytes),
             images,
             clock=clock,
-            ledger=ledger,
+            recorder=recorder,
             click_s=limits.click_s,
         )
         self._batch = Batch(
             engine,
             images,
             clock=clock,
-            ledger=ledger,
+            recorder=recorder,
             wait=wait,
             window=limits.batch_window,
         )

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from remask_core.errors import RemaskError
 from remask_label_config.prompts import Mark, Sign
-from remask_service.predict.object_history import History, Prompted
+from remask_service.predict.object_history import ObjectHistory, Prompted
 from remask_service.predict.recall import Recall
-from remask_service.predict.records import AnswerRecord, Outcome
+from remask_service.predict.records import AnswerOutcome, AnswerRecord
 from remask_worker.calls import Answer, Lane
 
-__all__ = ["Arrivals", "Asked", "Ledger"]
+__all__ = ["Arrivals", "Asked", "Recorder"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Asked:
     arrived: float
 
 
-class Ledger:
+class Recorder:
     """Makes the records of answers and hands them on."""
 
     def __init__(
@@ -46,13 +46,13 @@ class Ledger:
         self._new_id = new_id
         self._on_answer = on_answer
 
-    def tell(
+    def record(
         self,
         asked: Asked,
-        outcome: Outcome,
+        outcome: AnswerOutcome,
         *,
         about: Mark | None = None,
-        history: History | None = None,
+        history: ObjectHistory | None = None,
         shape_hw: tuple[int, int] | None = None,
         answer: Answer | None = None,
         error: RemaskError | None = None,

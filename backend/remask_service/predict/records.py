@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-__all__ = ["AnswerRecord", "Outcome", "PromptRecord"]
+__all__ = ["AnswerOutcome", "AnswerRecord", "PromptRecord"]
 
-Outcome: TypeAlias = Literal["answered", "kept_previous", "empty", "failed"]
+AnswerOutcome: TypeAlias = Literal["answered", "kept_previous", "empty", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class AnswerRecord:
     region: str | None
     prompts: tuple[PromptRecord, ...]
     lane: str
-    outcome: Outcome
+    outcome: AnswerOutcome
     model_version: str | None = None
     score: float | None = None
     latency_ms: float = 0.0

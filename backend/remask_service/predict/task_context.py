@@ -16,7 +16,7 @@ from remask_label_config.prompts import Mark, PriorRef, Sign
 from remask_label_config.region_masks import has_mask, ls_rle_of_region
 from remask_service.predict.object_history import Prior
 
-__all__ = ["PriorLost", "Surroundings", "prior_digest"]
+__all__ = ["PriorLost", "TaskContext", "prior_digest"]
 
 
 class PriorLost(NotFound):
@@ -30,7 +30,7 @@ def prior_digest(ls_rle: bytes) -> str:
     return sha256(ls_rle).hexdigest()[:16]
 
 
-class Surroundings:
+class TaskContext:
     """A task's drafts and predictions, each looked into when first needed and once."""
 
     def __init__(self, task: Task, controls: ImageControls, *, shape_hw: tuple[int, int]) -> None:

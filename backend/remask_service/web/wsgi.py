@@ -11,7 +11,7 @@ from remask_core.errors import WrongState
 from remask_service.logs import gunicorn_logging
 from remask_service.settings import Settings
 from remask_service.web.app import create_app, service_of
-from remask_storage.database import Store
+from remask_storage.database import Database
 
 __all__ = ["serve"]
 
@@ -56,7 +56,7 @@ def serve(settings: Settings) -> None:
         InputError: The state folder or database cannot be used.
         WrongState: Something else listens on the port.
     """
-    Store.open(settings.state_place).close()
+    Database.open(settings.state_place).close()
     _check_port(settings)
     _Server(settings).run()
 

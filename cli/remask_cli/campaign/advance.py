@@ -14,7 +14,7 @@ import typer
 
 from remask_cli.campaign.app import app
 from remask_cli.campaign.masks import Device, Model, Weights, open_masks
-from remask_cli.lock import held
+from remask_cli.lock import lock
 from remask_core.errors import InputError
 from remask_service.state import open_campaigns, settings_with
 from remask_terminal.options import ApiKey, Json, Name, State, Url
@@ -79,10 +79,16 @@ def advance(
         chosen = model or campaign.model
         with (
             open_masks(state, url, api_key, model=chosen, device=device, weights=weights) as masks,
-            progress_bars() as told,
+            progress_bars() as on_progress,
         ):
             done = step(
-                store, connection, name, masks, force=force, backend=_address(backend), told=told
+                store,
+                connection,
+                name,
+                masks,
+                force=force,
+                backend=_address(backend),
+                on_progress=on_progress,
             )
     _show(done, url, as_json=as_json)
 
@@ -108,8 +114,8 @@ def close(
         open_campaigns(state) as store,
         connect(url, api_key) as connection,
     ):
-        with progress_bars() as told:
-            unreadable = close_round(store, connection, name, force=force, told=told)
+        with progress_bars() as on_progress:
+            unreadable = close_round(store, connection, name, force=force, on_progress=on_progress)
         number = store.rounds(name)[-1].number
     _warn(unreadable)
     typer.echo(f"Round {number} of {name} is closed")
@@ -130,9 +136,9 @@ def sync(
     with (
         open_campaigns(state) as store,
         connect(url, api_key) as connection,
-        progress_bars() as told,
+        progress_bars() as on_progress,
     ):
-        found = read(store, connection, name, told=told)
+        found = read(store, connection, name, on_progress=on_progress)
     _warn(found.unreadable)
     if as_json:
         counts = {number: len(ids) for number, ids in found.tasks.items()}
@@ -205,7 +211,7 @@ def _show(done: Advanced, url: str, *, as_json: bool) -> None:
 def _alone(state: str | None, name: str) -> AbstractContextManager[None]:
     """Keep a second command on this machine out of the campaign: both would make the project."""
     digest = blake2s(name.encode(), digest_size=6).hexdigest()
-    return held(
+    return lock(
         settings_with(state).state_dir / f"campaign-{digest}.lock",
         otherwise=f"campaign {name} is being advanced by another command; let it finish",
     )

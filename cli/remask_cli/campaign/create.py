@@ -20,7 +20,7 @@ from remask_terminal.progress import progress_bars
 if TYPE_CHECKING:
     from remask_campaigns.sources.boxes import LeftOut
     from remask_campaigns.sources.upload import ImagePlace, SourceImage
-    from remask_core.progress import Told
+    from remask_core.progress import OnProgress
     from remask_label_studio.client import Connection
     from remask_storage.campaign import Campaign, CampaignInstance
 
@@ -134,20 +134,20 @@ def create(
         open_campaigns(state) as store,
         connect(url, api_key) as connection,
         open_image_source(state, url, api_key) as source,
-        progress_bars() as told,
+        progress_bars() as on_progress,
     ):
         if name in {one.name for one in store.campaigns()}:
             raise WrongState(f"`name` must be new; there is a campaign {name!r}")
         if found is not None:
             place = ImagePlace(images, image_prefix)
-            settings = _import(connection, settings, found, place, told, left.append)
+            settings = _import(connection, settings, found, place, on_progress, left.append)
         instances = create_campaign(
             store,
             connection,
             settings,
             shape_of=lambda image: source.fetch(image, task_id=None).shape_hw,
             pixels_of=pixels_from(source),
-            told=told,
+            on_progress=on_progress,
             left_out=left.append,
         )
         truths = 0
@@ -180,7 +180,7 @@ def _import(
     campaign: Campaign,
     images: Sequence[SourceImage],
     place: ImagePlace,
-    told: Told,
+    on_progress: OnProgress,
     left_out: Callable[[LeftOut], None],
 ) -> Campaign:
     """Return the campaign with the project that now holds the file's boxes."""
@@ -195,7 +195,7 @@ def _import(
         images,
         place=place,
         description=describe(campaign, "boxes"),
-        told=told,
+        on_progress=on_progress,
         left_out=left_out,
     )
     return replace(campaign, source_project=project)

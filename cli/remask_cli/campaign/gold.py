@@ -50,13 +50,19 @@ def gold(
     with (
         open_campaigns(state) as store,
         connect(url, api_key) as connection,
-        progress_bars() as told,
+        progress_bars() as on_progress,
     ):
         if read:
-            found = read_gold(store, connection, name, told=told)
+            found = read_gold(store, connection, name, on_progress=on_progress)
         else:
             projects = open_gold(
-                store, connection, name, count=instances, double=double, seed=seed, told=told
+                store,
+                connection,
+                name,
+                count=instances,
+                double=double,
+                seed=seed,
+                on_progress=on_progress,
             )
     if as_json:
         typer.echo(msgspec.json.encode(found if read else projects))

@@ -96,7 +96,7 @@ def qualify(
         with (
             open_masks(state, url, api_key, model=chosen, device=device, weights=weights) as masks,
             open_image_source(state, url, api_key) as source,
-            progress_bars() as told,
+            progress_bars() as on_progress,
         ):
             given = _gold(
                 store,
@@ -108,7 +108,9 @@ def qualify(
                 pixels_of=pixels_from(source),
                 left_out=left.append,
             )
-            rules = open_test(store, connection, name, masks, given, rules=rules, told=told)
+            rules = open_test(
+                store, connection, name, masks, given, rules=rules, on_progress=on_progress
+            )
     if as_json:
         typer.echo(msgspec.json.encode(rules))
         return
@@ -141,9 +143,9 @@ def grade(
         chosen = model or store.campaign(name).model
         with (
             open_masks(state, url, api_key, model=chosen, device=device, weights=weights) as masks,
-            progress_bars() as told,
+            progress_bars() as on_progress,
         ):
-            verdicts = grade_test(store, connection, name, masks, told=told)
+            verdicts = grade_test(store, connection, name, masks, on_progress=on_progress)
         rules = store.campaign(name).qualification
     assert rules is not None
     if pages is not None:

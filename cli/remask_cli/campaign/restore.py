@@ -43,14 +43,14 @@ def restore(
         open_campaigns(state) as store,
         connect(url, api_key) as connection,
         open_image_source(state, url, api_key) as source,
-        progress_bars() as told,
+        progress_bars() as on_progress,
     ):
         campaign = restore_campaign(
             store,
             connection,
             name,
             shape_of=lambda image: source.fetch(image, task_id=None).shape_hw,
-            told=told,
+            on_progress=on_progress,
             left_out=left.append,
         )
         found = {

@@ -26,7 +26,7 @@ from remask_cli.demo.label_studio import (
 from remask_cli.demo.photos import FILES_ROOT
 from remask_cli.demo.programs import HOST, Program, choose_port
 from remask_cli.demo.project import DemoProject, open_project
-from remask_cli.lock import held
+from remask_cli.lock import lock
 from remask_core.errors import Unavailable
 from remask_label_studio.client import BackendAddress, connect
 
@@ -57,7 +57,7 @@ def run_demo(options: DemoOptions, *, check: bool) -> None:
     console = Console(highlight=False)
     try:
         # Two programs must not share its databases.
-        alone = held(
+        alone = lock(
             options.folder / "lock",
             otherwise=f"the demo already runs in {options.folder}; stop it, or choose another "
             "folder with --dir",

@@ -9,11 +9,15 @@ from typing import Final
 
 import numpy as np
 
-from remask_campaigns.rounds.instance_state import Standing, counting_annotators, standings
+from remask_campaigns.rounds.instance_state import (
+    InstanceState,
+    counting_annotators,
+    instance_states,
+)
 from remask_core.geometry import box_of_mask, window_of
 from remask_core.overlap import iou
 from remask_core.parallel import map_in_order
-from remask_core.progress import Told, nobody
+from remask_core.progress import OnProgress, no_progress
 from remask_core.rle_coco import decode_coco_rle
 from remask_core.types import BoolMask, Click
 from remask_masks.error_kinds import MaskError, compare
@@ -36,7 +40,7 @@ def measure(
     ranks: Ranks | None = None,
     max_compared: int = 1000,
     processes: int = 1,
-    told: Told = nobody,
+    on_progress: OnProgress = no_progress,
 ) -> Quality:
     """Return what is to be said of a campaign.
 
@@ -47,7 +51,7 @@ def measure(
         max_compared: Kinds of errors are found in so many instances at most, drawn at random;
             everything else is measured in all of them.
         processes: How many measure; the outcome does not depend on it.
-        told: Hears how many instances are done.
+        on_progress: Hears how many instances are done.
 
     Raises:
         NotFound: There is no such campaign.
@@ -62,7 +66,7 @@ def measure(
     found: list[_Measured] = []
     for some in map_in_order(_measured_batch, batches, shared=None, processes=processes):
         found += some
-        told("Measuring", len(found), len(instances))
+        on_progress("Measuring", len(found), len(instances))
     return Quality(
         campaign=campaign,
         rounds=tuple(store.rounds(name)),
@@ -79,7 +83,7 @@ def measure(
 class _Given:
     """All that is known of one instance."""
 
-    standing: Standing
+    state: InstanceState
     visits: tuple[Visit, ...]
     masks: Mapping[int, Mask]
     truth: Truth | None
@@ -121,21 +125,21 @@ def _batches(
         masks = dict(store.masks(campaign.name, of=ids))
         yield [
             _Given(
-                standing=standing,
+                state=state,
                 visits=tuple(
                     visit
-                    for visit in visits.get(standing.instance.id, ())
+                    for visit in visits.get(state.instance.id, ())
                     if counting is None or visit.annotator in counting
                 ),
-                masks=masks.get(standing.instance.id, {}),
-                truth=truths.get(standing.instance.id),
-                gold=_painters(every.get(standing.instance.id, {})),
-                predicted_iou=ranks[standing.instance.id].predicted_iou
-                if standing.instance.id in ranks
+                masks=masks.get(state.instance.id, {}),
+                truth=truths.get(state.instance.id),
+                gold=_painters(every.get(state.instance.id, {})),
+                predicted_iou=ranks[state.instance.id].predicted_iou
+                if state.instance.id in ranks
                 else None,
-                is_compared=standing.instance.id in compared,
+                is_compared=state.instance.id in compared,
             )
-            for standing in standings(store, campaign, of=some)
+            for state in instance_states(store, campaign, of=some)
         ]
 
 
@@ -152,13 +156,13 @@ def _measured_batch(_: None, batch: Sequence[_Given]) -> list[_Measured]:
 
 
 def _measured(given: _Given) -> _Measured:
-    standing, instance = given.standing, given.standing.instance
+    state, instance = given.state, given.state.instance
     chain = _chain(given)
     truth = None if given.truth is None else decoded(given.truth.counts, instance)
     return _Measured(
         row=_row(given, chain, truth),
         visits=tuple(
-            _visited(instance, visit, chain, truth) for _, visit in sorted(standing.visits.items())
+            _visited(instance, visit, chain, truth) for _, visit in sorted(state.visits.items())
         ),
         noise=_noise(given, chain, truth),
         twice=(*_twice(instance, given.visits), *_gold_twice(instance, given.gold)),
@@ -166,37 +170,35 @@ def _measured(given: _Given) -> _Measured:
 
 
 def _row(given: _Given, chain: Sequence[BoolMask], truth: BoolMask | None) -> InstanceRow:
-    standing, instance = given.standing, given.standing.instance
-    last_round = max(standing.visits, default=0)
-    upto = max(standing.last_planned, last_round)
+    state, instance = given.state, given.state.instance
+    last_round = max(state.visits, default=0)
+    upto = max(state.last_planned, last_round)
     newest = given.masks.get(max(given.masks, default=0))
     return InstanceRow(
         id=instance.id,
         image=instance.image,
         label=instance.label,
-        outcome=standing.outcome,
+        outcome=state.outcome,
         due=tuple(
-            number
-            for number in range(1, max([upto, *standing.extra]) + 1)
-            if standing.is_due_in(number)
+            number for number in range(1, max([upto, *state.extra]) + 1) if state.is_due_in(number)
         ),
         last_round=last_round,
-        annotator=standing.visits[last_round].annotator if last_round else None,
-        n_clicks=sum(len(visit.clicks) for visit in standing.visits.values()),
-        seconds=_seconds(standing.visits, upto),
+        annotator=state.visits[last_round].annotator if last_round else None,
+        n_clicks=sum(len(visit.clicks) for visit in state.visits.values()),
+        seconds=_seconds(state.visits, upto),
         ious=() if truth is None else tuple(iou(mask, truth) for mask in chain),
         settled=tuple(iou(mask, chain[-1]) for mask in chain),
         score=None if newest is None else newest.score,
         predicted_iou=given.predicted_iou,
-        has_mask=bool(chain) and standing.outcome != "skipped",
+        has_mask=bool(chain) and state.outcome != "skipped",
         true_label=None if given.truth is None else given.truth.label,
     )
 
 
 def _noise(given: _Given, chain: Sequence[BoolMask], truth: BoolMask | None) -> NoiseRow | None:
-    if not given.is_compared or not chain or given.standing.outcome == "skipped":
+    if not given.is_compared or not chain or given.state.outcome == "skipped":
         return None
-    name, label = given.standing.instance.id, given.standing.instance.label
+    name, label = given.state.instance.id, given.state.instance.label
     if truth is not None:
         return NoiseRow(name, label, compare(chain[0], truth), compare(chain[-1], truth))
     return NoiseRow(name, label, compare(chain[0], chain[-1]), None) if len(chain) > 1 else None
@@ -208,7 +210,7 @@ def _chain(given: _Given) -> list[BoolMask]:
     A visit without clicks leaves the mask as it is, and so does a round that the instance was not
     in; one that painted brings its own.
     """
-    instance, visits, masks = given.standing.instance, given.standing.visits, given.masks
+    instance, visits, masks = given.state.instance, given.state.visits, given.masks
     if 0 not in masks:
         return []
     chain = [decoded(masks[0].counts, instance)]

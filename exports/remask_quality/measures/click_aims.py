@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from remask_core.types import BoolMask, Click
-from remask_masks.error_regions import Region, error_regions
+from remask_masks.error_regions import ErrorRegion, error_regions
 from remask_quality.measures.rows import Aim
 
 __all__ = ["MIN_AREA_PX", "aims_of"]
@@ -41,7 +41,7 @@ def aims_of(
     return tuple(aims), tuple(region.area_px for region in regions)
 
 
-def _region_under(click: Click, regions: Sequence[Region]) -> int | None:
+def _region_under(click: Click, regions: Sequence[ErrorRegion]) -> int | None:
     away_px = [
         _distance_px(click, region) if region.positive == click.positive else np.inf
         for region in regions
@@ -50,7 +50,7 @@ def _region_under(click: Click, regions: Sequence[Region]) -> int | None:
     return nearest if away_px and away_px[nearest] <= _REACH_PX else None
 
 
-def _distance_px(click: Click, region: Region) -> float:
+def _distance_px(click: Click, region: ErrorRegion) -> float:
     """Return how far the region's nearest pixel lies from the clicked one, if within reach."""
     x, y = int(click.x) - region.x0, int(click.y) - region.y0
     left, top = max(0, x - _REACH_PX), max(0, y - _REACH_PX)

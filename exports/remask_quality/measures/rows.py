@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from remask_masks.error_kinds import MaskError
-from remask_storage.campaign import Campaign, Outcome, Round, VisitOutcome
+from remask_storage.campaign import Campaign, InstanceOutcome, Round, VisitOutcome
 
 __all__ = ["Aim", "InstanceRow", "NoiseRow", "Quality", "Twice", "VisitRow"]
 
@@ -90,7 +90,7 @@ class InstanceRow:
     id: str
     image: str
     label: str
-    outcome: Outcome
+    outcome: InstanceOutcome
     due: tuple[int, ...]
     last_round: int
     annotator: int | None

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from remask_campaigns.rounds.instance_state import standings
+from remask_campaigns.rounds.instance_state import instance_states
 from remask_core.errors import RemaskError
 from remask_core.geometry import box_of_mask
 from remask_core.types import BoolMask, Box, Click, RgbImage
@@ -90,13 +90,13 @@ class Album:
     ) -> tuple[CampaignInstance, Mapping[int, Visit], dict[int, BoolMask]]:
         """Return an instance, its visits that count, and its masks by round."""
         instance = self._instances[row.id]
-        [standing] = standings(self._store, self._campaign, of=[instance])
+        [state] = instance_states(self._store, self._campaign, of=[instance])
         stored = dict(self._store.masks(self._campaign.name, of=[row.id])).get(row.id, {})
         masks = {number: decoded(mask.counts, instance) for number, mask in stored.items()}
-        for number, visit in standing.visits.items():
+        for number, visit in state.visits.items():
             if number not in masks and visit.painted is not None:
                 masks[number] = decoded(visit.painted, instance)
-        return instance, standing.visits, masks
+        return instance, state.visits, masks
 
     def _scene(
         self, instance: CampaignInstance, masks: Iterable[BoolMask], truth: BoolMask | None

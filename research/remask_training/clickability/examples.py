@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from remask_core.types import BoolMask, RgbImage
 from remask_masks.clickability import Points, clickability
-from remask_models.clickability.error_window import Sight, sight_of
+from remask_models.clickability.error_window import ErrorWindow, sight_of
 
 __all__ = ["ClickLesson", "Target", "target_of"]
 
@@ -45,7 +45,7 @@ class Target:
     """
 
     name: str
-    sight: Sight = field(repr=False)
+    sight: ErrorWindow = field(repr=False)
     wanted: npt.NDArray[np.float32] = field(repr=False)
     clicks: int
 
