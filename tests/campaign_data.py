@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from remask_core.rle_coco import encode_coco_rle
+from remask_core.rle_coco import encode_coco_counts
 from remask_core.types import BoolMask, Box
 from remask_storage.campaign import (
     Campaign,
@@ -34,7 +34,7 @@ def square(x0: int, x1: int, y0: int = 10, y1: int = 50) -> BoolMask:
 
 def counts(mask: BoolMask) -> bytes:
     """Packed as the store keeps it."""
-    return encode_coco_rle(mask)["counts"].encode("ascii")
+    return encode_coco_counts(mask)
 
 
 def instance(number: int) -> CampaignInstance:

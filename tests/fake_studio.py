@@ -17,7 +17,7 @@ import numpy as np
 from remask_campaigns.rounds.mask_jobs import MaskJob, NoMask
 from remask_core.errors import NotFound
 from remask_core.history import prompts_of
-from remask_core.rle_coco import decode_coco_rle, encode_coco_rle
+from remask_core.rle_coco import decode_coco_rle, encode_coco_counts
 from remask_core.types import Box
 from remask_label_studio.client import ProjectRef
 from remask_storage.campaign import CampaignInstance, Mask
@@ -239,7 +239,7 @@ class DiskMaker:
             if job.instance.id in self.fails:
                 yield NoMask(job.instance.id, job.round, "the image is gone")
                 continue
-            counts = encode_coco_rle(disk_mask(job))["counts"].encode()
+            counts = encode_coco_counts(disk_mask(job))
             yield Mask(job.instance.id, job.round, counts, 0.5, "disk@1")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from remask_core.rle_coco import encode_coco_rle
+from remask_core.rle_coco import encode_coco_counts
 from remask_core.types import BoolMask, Box, Click
 from remask_masks.error_regions import error_regions
 from remask_simulation.annotators import Annotator, visit
@@ -171,4 +171,4 @@ def _put(store: CampaignStore, campaign: Campaign, masks: dict[str, BoolMask], n
 
 
 def _counts(mask: BoolMask) -> bytes:
-    return encode_coco_rle(mask)["counts"].encode()
+    return encode_coco_counts(mask)

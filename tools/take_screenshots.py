@@ -28,7 +28,7 @@ from remask_cli.demo.photos import ANNOTATIONS, FILES_ROOT, FOLDER, Photo
 from remask_cli.demo.programs import HOST, choose_port
 from remask_cli.demo.project import open_project
 from remask_cli.demo.session import ACCOUNT
-from remask_core.rle_coco import decode_coco_segmentation, encode_coco_rle
+from remask_core.rle_coco import decode_coco_segmentation, encode_coco_counts
 from remask_core.rle_ls import decode_ls_rle
 from remask_core.types import BoolMask, Click
 from remask_label_config.pages.round import write_round_config
@@ -175,7 +175,7 @@ def _open_round(connection: Connection, photo: Photo, shown: dict[str, Any]) -> 
     item, image = photo.objects[0], f"/data/local-files/?d={FOLDER.name}/{photo.file}"
     campaign = Campaign("pictured", source_project=1, created_at=0.0, policies=POLICIES)
     instance = CampaignInstance("it", image, photo.shape_hw, item.label, item.box, 1, shown["id"])
-    counts = encode_coco_rle(_pixels(shown))["counts"].encode("ascii")
+    counts = encode_coco_counts(_pixels(shown))
     mask = Mask(instance.id, 0, counts, shown["score"], shown["meta"]["model_version"])
     project_id = connection.create_project(
         "pictured · round 1", label_config=write_round_config([item.label])

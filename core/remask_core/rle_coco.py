@@ -24,8 +24,11 @@ from remask_core.types import BoolMask, Box, check_mask
 
 __all__ = [
     "CocoRle",
+    "coco_rle",
+    "decode_coco_counts",
     "decode_coco_rle",
     "decode_coco_segmentation",
+    "encode_coco_counts",
     "encode_coco_rle",
     "pack_coco_runs",
     "unpack_coco_runs",
@@ -59,6 +62,26 @@ def encode_coco_rle(mask: BoolMask, *, box: Box | None = None) -> CocoRle:
     runs = _run_ends(mask, box)
     runs[1:] -= runs[:-1]
     return pack_coco_runs(runs, shape_hw=(height, width))
+
+
+def encode_coco_counts(mask: BoolMask, *, box: Box | None = None) -> bytes:
+    """Return the packed counts of `encode_coco_rle` alone, for stores that know the mask's size."""
+    return encode_coco_rle(mask, box=box)["counts"].encode("ascii")
+
+
+def decode_coco_counts(counts: bytes | str, *, shape_hw: tuple[int, int]) -> BoolMask:
+    """Return the mask, (H, W) bool, of packed counts that stand apart from their size.
+
+    Raises:
+        InputError: As from `decode_coco_rle`.
+    """
+    return decode_coco_rle({"size": shape_hw, "counts": counts})
+
+
+def coco_rle(counts: bytes | str, *, shape_hw: tuple[int, int]) -> CocoRle:
+    """Return packed counts and a height and width as the RLE that `json.dumps` takes."""
+    text = counts if isinstance(counts, str) else counts.decode("ascii")
+    return {"size": list(shape_hw), "counts": text}
 
 
 def _run_ends(mask: BoolMask, box: Box | None) -> _Ints:
@@ -170,7 +193,7 @@ def pack_coco_runs(runs: npt.NDArray[np.int64], *, shape_hw: tuple[int, int]) ->
     height, width = shape_hw
     unpacked: Any = {"size": [height, width], "counts": runs}
     packed = coco_mask.frPyObjects(unpacked, height, width)
-    return {"size": [height, width], "counts": cast("bytes", packed["counts"]).decode("ascii")}
+    return coco_rle(cast("bytes", packed["counts"]), shape_hw=shape_hw)
 
 
 def _size(size: object, *, max_pixels: int) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from remask_campaigns.crops.geometry import paste_counts, whole_clicks, whole_in
 from remask_campaigns.visit_records import VisitRecord, journal
 from remask_core.overlap import iou
 from remask_core.parallel import map_in_order
-from remask_core.rle_coco import decode_coco_rle
+from remask_core.rle_coco import decode_coco_counts
 from remask_core.types import BoolMask
 from remask_exports.tables import columns_of, write_table
 from remask_masks.error_regions import ErrorRegion, error_regions
@@ -201,7 +201,7 @@ def _rows(campaign: str, entry: VisitRecord) -> Iterator[ClickRow]:
 
 
 def _decoded(mask: Mask | Truth | None, size: _Size) -> BoolMask | None:
-    return None if mask is None else decode_coco_rle({"size": list(size), "counts": mask.counts})
+    return None if mask is None else decode_coco_counts(mask.counts, shape_hw=size)
 
 
 def _text(mask: Mask | None, instance: CampaignInstance) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from remask_campaigns.visit_records import VisitRecord, journal
 from remask_core.parallel import map_in_order
+from remask_core.rle_coco import coco_rle
 from remask_ranking.table import ClickPlace, Row, RowVisit
 from remask_storage.campaign import CampaignInstance
 from remask_storage.campaign_store import CampaignStore
@@ -65,4 +66,4 @@ def _visit(entry: VisitRecord) -> RowVisit:
 
 
 def _rle(instance: CampaignInstance, counts: bytes) -> dict[str, Any]:
-    return {"size": list(instance.shape_hw), "counts": counts}
+    return dict(coco_rle(counts, shape_hw=instance.shape_hw))

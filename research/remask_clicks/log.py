@@ -19,7 +19,7 @@ from typing import Final
 from remask_clicks.click_file import MeasuredClick, read_clicks
 from remask_clicks.errors import ClickedError, ClickedErrors, clicked_errors
 from remask_core.errors import InputError, NotFound
-from remask_core.rle_coco import CocoRle
+from remask_core.rle_coco import CocoRle, coco_rle
 from remask_evaluation.datasets import Instance, open_set
 from remask_masks.clickability import ErrorKind
 from remask_training.click_rows import read_click_rows
@@ -110,10 +110,8 @@ def _read_log(
             kind: ErrorKind = "fn" if row.flag("positive") else "fp"
             key = name, row.number("round"), kind
             clicks[key].append(_click(row, known[name], kind))
-            shown[key] = {
-                "size": [row.number("height"), row.number("width")],
-                "counts": cells["mask_before"],
-            }
+            shape_hw = row.number("height"), row.number("width")
+            shown[key] = coco_rle(cells["mask_before"], shape_hw=shape_hw)
     return [
         ClickedError(
             instance=known[name],

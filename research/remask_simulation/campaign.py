@@ -18,7 +18,7 @@ import numpy as np
 from remask_campaigns.rounds.tasks import RoundData, answer_of, round_data
 from remask_core.errors import InputError, WrongState
 from remask_core.progress import OnProgress, no_progress
-from remask_core.rle_coco import decode_coco_rle
+from remask_core.rle_coco import decode_coco_counts
 from remask_core.types import BoolMask
 from remask_label_config.bodies import Region
 from remask_label_config.region_masks import has_mask, mask_of_region
@@ -186,7 +186,7 @@ def _answer(
     skipped: list[str] = []
     seconds = 0.0
     for shown in data.instances:
-        truth = decode_coco_rle({"size": list(data.shape_hw), "counts": truths[shown.id].counts})
+        truth = decode_coco_counts(truths[shown.id].counts, shape_hw=data.shape_hw)
         mask = shown_masks.get(shown.id, np.zeros(data.shape_hw, np.bool_))
         came = visit(person.habits, truth, mask, rng=rng)
         seconds += came.seconds

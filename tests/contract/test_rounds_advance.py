@@ -17,7 +17,7 @@ from remask_campaigns.rounds.instance_state import Unanswered, instance_states
 from remask_campaigns.rounds.mask_jobs import job_of
 from remask_campaigns.rounds.tasks import answer_of, instances_in
 from remask_core.errors import InputError, Unavailable, WrongState
-from remask_core.rle_coco import decode_coco_rle
+from remask_core.rle_coco import decode_coco_counts
 from remask_label_studio.client import BackendAddress
 from remask_storage.campaign import Campaign, CampaignInstance, PlacedClick, Qualification
 from remask_storage.campaign_store import CampaignStore
@@ -116,7 +116,7 @@ def test_only_corrected_instances_go_on_and_with_masks_of_all_their_clicks(kit: 
             mask = kit.store.mask("cats", one.instance.id, at)
             assert mask is not None
             truth = disk_mask(job_of(one.instance, one.visits, upto=at))
-            seen = decode_coco_rle({"size": list(SHAPE_HW), "counts": mask.counts})
+            seen = decode_coco_counts(mask.counts, shape_hw=SHAPE_HW)
             assert np.array_equal(truth, seen)
 
 
@@ -296,8 +296,7 @@ def test_a_painted_mask_is_final_and_later_clicks_start_from_it(kit: Kit) -> Non
     assert painted_mask is not None
     assert last is not None
     before, after = (
-        decode_coco_rle({"size": list(SHAPE_HW), "counts": one.counts})
-        for one in (painted_mask, last)
+        decode_coco_counts(one.counts, shape_hw=SHAPE_HW) for one in (painted_mask, last)
     )
     assert (before != after).sum() < 120
 

@@ -27,7 +27,7 @@ from remask_campaigns.sources.upload import SourceBox, SourceImage
 from remask_core.errors import InputError, NotFound
 from remask_core.history import Step
 from remask_core.images import decode_image
-from remask_core.rle_coco import decode_coco_rle, encode_coco_rle
+from remask_core.rle_coco import decode_coco_rle, encode_coco_counts, encode_coco_rle
 from remask_core.rle_ls import decode_ls_rle
 from remask_core.types import BoolMask, Box, Click, RgbImage
 from remask_exports.click_table import click_rows
@@ -147,7 +147,7 @@ def whole_mask(name: str, *, upto: int) -> BoolMask:
 
 
 def counts_of(mask: BoolMask) -> bytes:
-    return encode_coco_rle(mask)["counts"].encode("ascii")
+    return encode_coco_counts(mask)
 
 
 def test_objects_of_large_images_are_cut_out_and_others_are_not(kit: Kit) -> None:

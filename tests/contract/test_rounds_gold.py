@@ -15,7 +15,7 @@ from remask_campaigns.gold.painting import open_gold, read_gold
 from remask_campaigns.project_description import read_description
 from remask_campaigns.rounds.tasks import instances_in
 from remask_core.errors import InputError, NotFound
-from remask_core.rle_coco import decode_coco_rle
+from remask_core.rle_coco import decode_coco_counts
 from remask_core.types import BoolMask
 from remask_label_config.pages.painting import OTHER_CLASS, write_painting_config
 from remask_storage.campaign import Campaign
@@ -144,7 +144,7 @@ def test_what_was_painted_becomes_the_truth_and_two_people_are_compared(kit: Kit
     assert 0 < pair.boundary_f < 1
     truth = kit.store.truths("cats")[name]
     assert truth.source == "painted"
-    mask = decode_coco_rle({"size": list(SHAPE_HW), "counts": truth.counts})
+    mask = decode_coco_counts(truth.counts, shape_hw=SHAPE_HW)
     assert np.array_equal(rectangle(34), mask)
 
 

@@ -14,7 +14,7 @@ from remask_campaigns.rounds.engine_masks import EngineMasks
 from remask_campaigns.rounds.mask_jobs import MaskJob, NoMask, round_zero_job
 from remask_core.errors import NotFound, Unavailable
 from remask_core.history import Step
-from remask_core.rle_coco import decode_coco_rle, encode_coco_rle
+from remask_core.rle_coco import decode_coco_counts, encode_coco_counts
 from remask_core.types import Box, Click, Prompt
 from remask_images.image_store import StoredImage
 from remask_storage.campaign import CampaignInstance, Mask
@@ -60,7 +60,7 @@ def masks(engine: Engine, folder: Path, jobs: list[MaskJob]) -> list[Mask | NoMa
 
 def pixels(mask: Mask | NoMask) -> np.ndarray:
     assert isinstance(mask, Mask)
-    return decode_coco_rle({"size": list(SHAPE_HW), "counts": mask.counts})
+    return decode_coco_counts(mask.counts, shape_hw=SHAPE_HW)
 
 
 def test_each_mask_is_that_of_its_image_and_history(engine: Engine, tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_each_mask_is_that_of_its_image_and_history(engine: Engine, tmp_path: Pa
 def test_a_painted_mask_is_what_later_clicks_start_from(engine: Engine, tmp_path: Path) -> None:
     painted = np.zeros(SHAPE_HW, dtype=np.bool_)
     painted[30:40, 40:50] = True
-    counts = encode_coco_rle(painted)["counts"].encode()
+    counts = encode_coco_counts(painted)
     one = job("a", "3")
     asked = MaskJob(one.instance, 4, (Step(box=BOX, clicks=(Click(8, 8, True),)),), counts)
     (made,) = masks(engine, tmp_path, [asked])

@@ -19,7 +19,7 @@ from remask_campaigns.rounds.instance_state import counting_annotators
 from remask_campaigns.rounds.mask_jobs import job_of
 from remask_campaigns.rounds.tasks import answer_of, instances_in
 from remask_core.errors import InputError, NotFound
-from remask_core.rle_coco import encode_coco_rle
+from remask_core.rle_coco import decode_coco_counts, encode_coco_counts
 from remask_storage.campaign import Campaign, PlacedClick, Qualification, Truth, Visit
 from remask_storage.campaign_store import CampaignStore
 
@@ -54,7 +54,7 @@ class Kit:
     def truth(self, name: str) -> Truth:
         instance = next(one for one in self.instances if one.id == name)
         mask = disk_mask(job_of(instance, {1: corrected(name)}, upto=1))
-        return Truth(name, encode_coco_rle(mask)["counts"].encode(), "file")
+        return Truth(name, encode_coco_counts(mask), "file")
 
     def open(self, rules: Qualification = RULES) -> Qualification:
         gold = gold_of_campaign(self.store, "cats", count=9, seed=0)
@@ -146,10 +146,9 @@ def test_a_skipped_object_is_a_mask_without_a_pixel_and_a_mask_by_hand_is_taken_
 
 def repainted(task: dict[str, Any], counts: bytes) -> list[dict[str, Any]]:
     """The answer of somebody who paints this mask."""
-    from remask_core.rle_coco import decode_coco_rle
     from remask_core.rle_ls import encode_ls_rle
 
-    mask = decode_coco_rle({"size": list(SHAPE_HW), "counts": counts})
+    mask = decode_coco_counts(counts, shape_hw=SHAPE_HW)
     (instance,) = instances_in(task["data"])
     result = answer_of(task)
     for region in result:

@@ -14,7 +14,7 @@ from fake_studio import SHAPE_HW, DiskMaker, FakeStudio, sample_instances
 from remask_campaigns.rounds.advance import advance
 from remask_core.errors import InputError, WrongState
 from remask_core.overlap import iou
-from remask_core.rle_coco import decode_coco_rle, encode_coco_rle
+from remask_core.rle_coco import decode_coco_counts, encode_coco_counts
 from remask_core.types import BoolMask
 from remask_simulation.annotators import Annotator
 from remask_simulation.campaign import Person, Simulated, hire, simulate
@@ -42,7 +42,7 @@ class Kit:
         self.store = CampaignStore.open(folder / "campaigns.db")
         self.store.add_campaign(campaign, INSTANCES)
         self.studio = FakeStudio()
-        counts = {one.id: encode_coco_rle(truth_of(one))["counts"].encode() for one in INSTANCES}
+        counts = {one.id: encode_coco_counts(truth_of(one)) for one in INSTANCES}
         self.truths = [Truth(name, some, "file") for name, some in counts.items()]
         self.store.put_truths("cats", self.truths)
 
@@ -78,7 +78,7 @@ def mean_iou(kit: Kit, number: int) -> float:
     found = []
     for name, masks in kit.store.masks("cats"):
         last = masks[max(at for at in masks if at <= number)]
-        mask = decode_coco_rle({"size": list(SHAPE_HW), "counts": last.counts})
+        mask = decode_coco_counts(last.counts, shape_hw=SHAPE_HW)
         found.append(iou(mask, truth_of(next(one for one in INSTANCES if one.id == name))))
     return float(np.mean(found))
 

@@ -14,7 +14,7 @@ from studio import Studio
 
 from remask_campaigns.rounds.answers import visits_of
 from remask_campaigns.rounds.tasks import task_of
-from remask_core.rle_coco import decode_coco_rle, encode_coco_rle
+from remask_core.rle_coco import decode_coco_rle, encode_coco_counts
 from remask_core.types import BoolMask, Box, Click, Prompt
 from remask_label_config.pages.round import write_round_config
 from remask_label_studio.client import BackendAddress
@@ -93,7 +93,7 @@ def _filled(box: Box, shape_hw: tuple[int, int]) -> BoolMask:
 
 
 def _counts(mask: BoolMask) -> bytes:
-    return encode_coco_rle(mask)["counts"].encode()
+    return encode_coco_counts(mask)
 
 
 def _assert_clicked(

@@ -9,7 +9,7 @@ from e2e.editor import Editor
 from studio import Studio
 
 from remask_campaigns.gold.painting import open_gold, read_gold
-from remask_core.rle_coco import decode_coco_rle
+from remask_core.rle_coco import decode_coco_counts
 from remask_core.types import Box, RgbImage
 from remask_label_config.pages.painting import OTHER_CLASS
 from remask_storage.campaign import Campaign, CampaignInstance
@@ -45,7 +45,7 @@ def test_a_stroke_of_the_brush_is_the_truth_without_choosing_anything_first(
     assert (1, 1) == (found.instances, found.painted)
     truth = store.truths(CAMPAIGN.name)["cat_1"]
     assert OTHER_CLASS == truth.label
-    mask = decode_coco_rle({"size": list(shape_hw), "counts": truth.counts})
+    mask = decode_coco_counts(truth.counts, shape_hw=shape_hw)
     assert mask[200, 185:315].all()
     assert mask[155:275, 250].all()
     assert not mask[100].any()

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from remask_campaigns.rounds.tasks import answer_of, instances_in
 from remask_cli.main import app
-from remask_core.rle_coco import decode_coco_rle, encode_coco_rle
+from remask_core.rle_coco import decode_coco_counts, encode_coco_rle
 from remask_core.types import Box, Click, Prompt
 from remask_storage.campaign import PlacedClick
 from remask_storage.campaign_store import CampaignStore
@@ -137,5 +137,5 @@ def test_what_people_paint_becomes_the_truth_and_survives_the_store(
     store = CampaignStore.open(tmp_path / "fresh" / "campaigns.db")
     counts = store.truths("painted")[instance.id].counts
     store.close()
-    mask = decode_coco_rle({"size": list(SHAPE), "counts": counts})
+    mask = decode_coco_counts(counts, shape_hw=SHAPE)
     assert np.array_equal(truth(30), mask)

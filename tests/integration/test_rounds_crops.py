@@ -18,7 +18,7 @@ from remask_campaigns.rounds.advance import advance
 from remask_campaigns.rounds.tasks import answer_of, instances_in
 from remask_cli.images import open_image_source, pixels_from
 from remask_cli.main import app
-from remask_core.rle_coco import decode_coco_rle, encode_coco_rle
+from remask_core.rle_coco import decode_coco_counts, decode_coco_rle, encode_coco_rle
 from remask_core.types import BoolMask, RgbImage
 from remask_exports.export import export
 from remask_exports.fetch import fetch
@@ -124,7 +124,7 @@ def test_what_was_cut_out_is_exported_where_it_was(
                 columns = slice(one.whole.x0, one.whole.x0 + one.shape_hw[1])
                 difference = picture(LARGE)[rows, columns].astype(int) - seen
                 assert np.abs(difference).max() <= 8, "the crop is not that part of the photo"
-            cut = decode_coco_rle({"size": list(one.shape_hw), "counts": truths[one.id].counts})
+            cut = decode_coco_counts(truths[one.id].counts, shape_hw=one.shape_hw)
             assert not (paste_mask(cut, one) ^ truth(int(one.source_id))).any()
 
     opened = advance(store, studio.connection, name, DiskMaker()).round

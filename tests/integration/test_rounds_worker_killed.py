@@ -17,7 +17,7 @@ from remask_campaigns.rounds.engine_masks import EngineMasks
 from remask_campaigns.rounds.instance_state import instance_states
 from remask_campaigns.rounds.tasks import answer_of
 from remask_core.history import prompts_of
-from remask_core.rle_coco import decode_coco_rle
+from remask_core.rle_coco import decode_coco_counts
 from remask_images.image_store import StoredImage
 from remask_storage.campaign import Campaign, PlacedClick, steps_of
 from remask_storage.campaign_store import CampaignStore
@@ -82,6 +82,6 @@ def test_no_mask_is_lost_wrong_or_made_twice(tmp_path: Path) -> None:
         image = toy_image(int(one.instance.image), SHAPE_HW)
         for number, mask in stored[one.instance.id].items():
             *_, prompt = prompts_of(steps_of(one.instance.box, one.visits, upto=number))
-            made = decode_coco_rle({"size": list(SHAPE_HW), "counts": mask.counts})
+            made = decode_coco_counts(mask.counts, shape_hw=SHAPE_HW)
             assert np.array_equal(toy_mask(image, prompt), made)
     store.close()

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from remask_core.rle_coco import encode_coco_rle
+from remask_core.rle_coco import encode_coco_counts
 from remask_core.types import Box
 from remask_quality.measures.campaign import measure
 from remask_quality.measures.headline import headline_of
@@ -38,7 +38,7 @@ IDS = ("a", "b", "c")
 def counts(x: int, width: int) -> bytes:
     mask = np.zeros(SHAPE, np.bool_)
     mask[4:20, x : x + width] = True
-    return encode_coco_rle(mask)["counts"].encode()
+    return encode_coco_counts(mask)
 
 
 MASKS = st.builds(counts, st.integers(0, 20), st.integers(0, 12))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from remask_campaigns.rounds.answers import visits_of
 from remask_campaigns.rounds.tasks import answer_of, task_of
 from remask_core.errors import InputError
-from remask_core.rle_coco import encode_coco_rle
+from remask_core.rle_coco import encode_coco_counts
 from remask_core.rle_ls import encode_ls_rle
 from remask_core.types import Box
 from remask_storage.campaign import Campaign, CampaignInstance, Mask, PlacedClick
@@ -29,7 +29,7 @@ def _masks() -> dict[str, Mask]:
     for one in INSTANCES:
         pixels = np.zeros(SHAPE, np.bool_)
         pixels[int(one.box.y0) : int(one.box.y1), int(one.box.x0) : int(one.box.x1)] = True
-        counts = encode_coco_rle(pixels)["counts"].encode()
+        counts = encode_coco_counts(pixels)
         masks[one.id] = Mask(one.id, 0, counts, 0.5, "toy@0")
     return masks
 

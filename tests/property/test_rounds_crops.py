@@ -18,7 +18,7 @@ from remask_campaigns.crops.geometry import (
     whole_instance,
     whole_shape,
 )
-from remask_core.rle_coco import decode_coco_rle, encode_coco_rle
+from remask_core.rle_coco import decode_coco_counts, encode_coco_counts
 from remask_core.types import Box
 from remask_storage.campaign import CampaignInstance, PlacedClick
 
@@ -97,8 +97,8 @@ def test_masks_boxes_and_clicks_come_back_from_a_crop_as_they_were(
     assert whole.shape == instance.shape_hw
     assert whole.sum() == mask.sum()
     assert not (cut_mask(whole, crop) ^ mask).any()
-    counts = paste_counts(encode_coco_rle(mask)["counts"].encode("ascii"), crop)
-    pasted = decode_coco_rle({"size": list(instance.shape_hw), "counts": counts})
+    counts = paste_counts(encode_coco_counts(mask), crop)
+    pasted = decode_coco_counts(counts, shape_hw=instance.shape_hw)
     assert not (pasted ^ whole).any()
 
     height, width = crop.shape_hw

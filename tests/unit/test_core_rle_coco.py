@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 
 from remask_core.errors import InputError
-from remask_core.rle_coco import decode_coco_rle, decode_coco_segmentation, encode_coco_rle
+from remask_core.rle_coco import (
+    coco_rle,
+    decode_coco_counts,
+    decode_coco_rle,
+    decode_coco_segmentation,
+    encode_coco_counts,
+    encode_coco_rle,
+)
 
 
 def test_runs_go_down_the_columns_and_begin_with_zeros() -> None:
@@ -18,6 +25,9 @@ def test_runs_go_down_the_columns_and_begin_with_zeros() -> None:
 
     assert decode_coco_rle({"size": [2, 2], "counts": [0, 2, 1, 1]}).tolist() == mask.tolist()
     assert encode_coco_rle(mask) == {"size": [2, 2], "counts": "021O"}
+    assert encode_coco_counts(mask) == b"021O"
+    assert coco_rle(b"021O", shape_hw=(2, 2)) == {"size": [2, 2], "counts": "021O"}
+    assert decode_coco_counts(b"021O", shape_hw=(2, 2)).tolist() == mask.tolist()
     assert decode_coco_rle({"size": [2, 2], "counts": "021O"}).tolist() == mask.tolist()
 
 

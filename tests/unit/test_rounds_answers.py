@@ -12,7 +12,7 @@ import pytest
 from remask_campaigns.rounds.answers import visits_of
 from remask_campaigns.rounds.tasks import answer_of, task_of
 from remask_core.errors import InputError
-from remask_core.rle_coco import encode_coco_rle
+from remask_core.rle_coco import encode_coco_counts
 from remask_core.rle_ls import encode_ls_rle
 from remask_core.types import BoolMask, Box
 from remask_storage.campaign import Campaign, CampaignInstance, Mask, PlacedClick, Visit
@@ -31,7 +31,7 @@ def _pixels(box: Box) -> BoolMask:
 
 
 def _counts(pixels: BoolMask) -> bytes:
-    return encode_coco_rle(pixels)["counts"].encode()
+    return encode_coco_counts(pixels)
 
 
 def _task(*instances: CampaignInstance, round_: int = 1) -> dict[str, Any]:

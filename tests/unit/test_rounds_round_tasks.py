@@ -10,7 +10,7 @@ from label_studio_sdk.converter.brush import decode_rle
 
 from remask_campaigns.rounds.tasks import instances_in, task_of
 from remask_core.errors import InputError
-from remask_core.rle_coco import encode_coco_rle
+from remask_core.rle_coco import encode_coco_counts
 from remask_core.rle_ls import decode_ls_rle
 from remask_core.types import Box
 from remask_storage.campaign import Campaign, CampaignInstance, Mask
@@ -27,7 +27,7 @@ def _instance(name: str = "ins_1", label: str = "cat", box: Box | None = None) -
 def _mask(instance: str = "ins_1", score: float | None = 0.8) -> Mask:
     pixels = np.zeros(SHAPE, np.bool_)
     pixels[12:28, 12:38] = True
-    counts = encode_coco_rle(pixels)["counts"].encode()
+    counts = encode_coco_counts(pixels)
     return Mask(instance, 0, counts, score, "convnet@3f9a1c0b77de")
 
 
@@ -60,7 +60,7 @@ def test_masks_keep_their_pixels_and_let_clicks_through() -> None:
 
     (region,) = [one for one in prediction["result"] if one["id"] == "ins_1"]
     pixels = decode_ls_rle(region["value"]["rle"], shape_hw=SHAPE)
-    assert encode_coco_rle(pixels)["counts"].encode() == _mask().counts
+    assert encode_coco_counts(pixels) == _mask().counts
     assert region["value"]["brushlabels"] == ["cat"]
     assert {0, 150} == set(decode_rle(region["value"]["rle"]).tolist())
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from remask_core.geometry import clip_box
-from remask_core.rle_coco import decode_coco_rle, encode_coco_rle
+from remask_core.rle_coco import decode_coco_counts, encode_coco_counts
 from remask_core.types import BoolMask, Box
 from remask_storage.campaign import CampaignInstance, PlacedClick, Whole
 
@@ -104,16 +104,16 @@ def cut_counts(counts: bytes, instance: CampaignInstance) -> bytes:
     """Return COCO RLE counts of a mask of the whole image as those of the instance's crop."""
     if instance.whole is None:
         return counts
-    mask = decode_coco_rle({"size": list(instance.whole.shape_hw), "counts": counts})
-    return encode_coco_rle(cut_mask(mask, instance))["counts"].encode("ascii")
+    mask = decode_coco_counts(counts, shape_hw=instance.whole.shape_hw)
+    return encode_coco_counts(cut_mask(mask, instance))
 
 
 def paste_counts(counts: bytes, instance: CampaignInstance) -> bytes:
     """Return COCO RLE counts of a mask of the instance's image as those of the whole image."""
     if instance.whole is None:
         return counts
-    mask = decode_coco_rle({"size": list(instance.shape_hw), "counts": counts})
-    return encode_coco_rle(paste_mask(mask, instance))["counts"].encode("ascii")
+    mask = decode_coco_counts(counts, shape_hw=instance.shape_hw)
+    return encode_coco_counts(paste_mask(mask, instance))
 
 
 def whole_instance(instance: CampaignInstance) -> CampaignInstance:

@@ -19,7 +19,7 @@ from remask_campaigns.sources.upload import ImagePlace, SourceImage, file_names_
 from remask_core.errors import InputError, NotFound
 from remask_core.geometry import box_of_mask
 from remask_core.progress import OnProgress, no_progress
-from remask_core.rle_coco import encode_coco_rle
+from remask_core.rle_coco import encode_coco_counts
 from remask_label_config.bodies import Region, regions_of
 from remask_label_config.labelling_config import ImageTag, parse_image_tags
 from remask_label_config.region_masks import has_mask, mask_of_region
@@ -193,4 +193,4 @@ def _gold(task: Mapping[str, Any], region: Region, tags: Sequence[ImageTag]) -> 
         source_task=number,
         source_id=region.id,
     )
-    return instance, Truth(instance.id, encode_coco_rle(mask)["counts"].encode("ascii"), "file")
+    return instance, Truth(instance.id, encode_coco_counts(mask), "file")

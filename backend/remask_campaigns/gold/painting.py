@@ -20,7 +20,7 @@ from remask_campaigns.rounds.tasks import data_of, instances_in, policy_of
 from remask_core.errors import InputError, NotFound
 from remask_core.overlap import boundary_f, iou
 from remask_core.progress import OnProgress, no_progress
-from remask_core.rle_coco import decode_coco_rle
+from remask_core.rle_coco import decode_coco_counts
 from remask_label_config.pages.painting import (
     CLASSES,
     OTHER_CLASS,
@@ -253,7 +253,9 @@ def _by_person(visits: Sequence[Visit]) -> list[Visit]:
 
 def _agreements(instance: CampaignInstance, painted: Sequence[Visit]) -> list[Agreement]:
     masks = [
-        decode_coco_rle({"size": list(instance.shape_hw), "counts": one.painted}) for one in painted
+        decode_coco_counts(visit.painted, shape_hw=instance.shape_hw)
+        for visit in painted
+        if visit.painted is not None
     ]
     return [
         Agreement(

@@ -18,7 +18,7 @@ from remask_campaigns.rounds.sync import sync
 from remask_core.errors import InputError, NotFound
 from remask_core.overlap import iou
 from remask_core.progress import OnProgress, no_progress
-from remask_core.rle_coco import decode_coco_rle
+from remask_core.rle_coco import decode_coco_counts
 from remask_core.types import BoolMask
 from remask_label_config.pages.round import write_round_config
 from remask_label_studio.client import Connection
@@ -269,7 +269,7 @@ def _overlap(mask: bytes | None, truth: bytes, *, shape_hw: tuple[int, int]) -> 
 
 
 def _pixels(counts: bytes, shape_hw: tuple[int, int]) -> BoolMask:
-    return decode_coco_rle({"size": list(shape_hw), "counts": counts})
+    return decode_coco_counts(counts, shape_hw=shape_hw)
 
 
 def _verdict(annotator: int, name: str, answers: Sequence[Graded], rules: Qualification) -> Verdict:

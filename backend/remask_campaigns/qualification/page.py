@@ -9,7 +9,7 @@ import numpy as np
 
 from remask_campaigns.qualification.exam import Graded, Verdict
 from remask_core.geometry import box_of_mask
-from remask_core.rle_coco import decode_coco_rle
+from remask_core.rle_coco import decode_coco_counts
 from remask_core.types import BoolMask, Box, Click, RgbImage
 from remask_masks.error_kinds import compare
 from remask_reports.overlays import overlay
@@ -158,4 +158,4 @@ def _window(mask: BoolMask, instance: CampaignInstance) -> tuple[slice, slice]:
 
 
 def _pixels(counts: bytes, instance: CampaignInstance) -> BoolMask:
-    return decode_coco_rle({"size": list(instance.shape_hw), "counts": counts})
+    return decode_coco_counts(counts, shape_hw=instance.shape_hw)

@@ -14,7 +14,7 @@ import numpy as np
 
 from remask_campaigns.rounds.tasks import RoundData, ShownInstance, digest_of, round_data
 from remask_core.errors import InputError
-from remask_core.rle_coco import encode_coco_rle
+from remask_core.rle_coco import encode_coco_counts
 from remask_core.types import BoolMask, Click
 from remask_label_config.bodies import Region, WebhookAnnotation
 from remask_label_config.prompts import Mark, Sign
@@ -112,7 +112,7 @@ class _Reader:
 
     def _read(self, one: _Found, clicks: Sequence[PlacedClick]) -> Visit:
         empty = one.mask is None or not one.mask.any()
-        counts = b"" if one.mask is None else encode_coco_rle(one.mask)["counts"].encode("ascii")
+        counts = b"" if one.mask is None else encode_coco_counts(one.mask)
         changed = not empty and digest_of(counts) != one.shown.shown
         answered = self._campaign.mode == "live" and bool(clicks) and not one.by_hand
         painted = counts if changed else None

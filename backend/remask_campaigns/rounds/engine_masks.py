@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from remask_campaigns.rounds.mask_jobs import MaskJob, NoMask
 from remask_core.errors import InputError, RemaskError, ShapeMismatch, Unavailable
-from remask_core.rle_coco import decode_coco_rle, encode_coco_rle
+from remask_core.rle_coco import decode_coco_counts, encode_coco_counts
 from remask_core.rle_ls import decode_ls_rle, encode_ls_rle_bytes
 from remask_images.image_source import ImageSource
 from remask_images.image_store import StoredImage
@@ -128,7 +128,7 @@ class EngineMasks:
             )
         ls_rle = None
         if job.prior is not None:
-            prior = decode_coco_rle({"size": list(shape_hw), "counts": job.prior})
+            prior = decode_coco_counts(job.prior, shape_hw=shape_hw)
             ls_rle = encode_ls_rle_bytes(prior)
         return Call(
             image_id=image.image_id,
@@ -151,7 +151,7 @@ class EngineMasks:
         return Mask(
             instance=job.instance.id,
             round=job.round,
-            counts=encode_coco_rle(mask)["counts"].encode("ascii"),
+            counts=encode_coco_counts(mask),
             score=answer.score,
             model_version=answer.model_version,
         )

@@ -16,7 +16,7 @@ from remask_campaigns.crops.geometry import paste_mask, whole_clicks, whole_inst
 from remask_campaigns.project_description import describe, title_of
 from remask_campaigns.rounds.instance_state import InstanceState, by_image
 from remask_core.progress import OnProgress, no_progress
-from remask_core.rle_coco import decode_coco_rle
+from remask_core.rle_coco import decode_coco_counts
 from remask_core.rle_ls import encode_ls_rle_bytes
 from remask_label_config.answer_regions import JsonRegion, echo_regions, mask_regions
 from remask_label_config.bodies import Region, Value
@@ -163,7 +163,7 @@ def _regions(one: InstanceState, mask: Mask, controls: ImageControls) -> list[Js
         "annotator": one.visits[last].annotator if last else None,
         "score": mask.score,
     }
-    pixels = decode_coco_rle({"size": list(one.instance.shape_hw), "counts": mask.counts})
+    pixels = decode_coco_counts(mask.counts, shape_hw=one.instance.shape_hw)
     regions = mask_regions(
         controls,
         encode_ls_rle_bytes(paste_mask(pixels, one.instance)),

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from remask_core.errors import InputError
-from remask_core.rle_coco import decode_coco_rle
+from remask_core.rle_coco import decode_coco_counts
 from remask_core.types import BoolMask, Box
 from remask_label_config.round_regions import (
     IMAGE,
@@ -225,7 +225,7 @@ def _shown(instance: CampaignInstance, mask: Mask | None) -> ShownInstance:
 
 
 def _pixels(mask: Mask, shape_hw: tuple[int, int]) -> BoolMask:
-    return decode_coco_rle({"size": list(shape_hw), "counts": mask.counts})
+    return decode_coco_counts(mask.counts, shape_hw=shape_hw)
 
 
 def _labels(instances: Sequence[CampaignInstance]) -> list[str]:

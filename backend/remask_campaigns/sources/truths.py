@@ -10,7 +10,7 @@ from remask_campaigns.crops.geometry import cut_mask, whole_shape
 from remask_campaigns.sources.boxes import LeftOut
 from remask_campaigns.sources.upload import SourceImage, file_names_of
 from remask_core.errors import InputError
-from remask_core.rle_coco import decode_coco_segmentation, encode_coco_rle
+from remask_core.rle_coco import decode_coco_segmentation, encode_coco_counts
 from remask_label_studio.client import Connection
 from remask_storage.campaign import CampaignInstance, Truth
 from remask_storage.campaign_store import CampaignStore
@@ -93,5 +93,5 @@ def truths_of(
         except InputError as error:
             left_out(LeftOut(f"{file_name}/{instance.source_id}", "no-truth", str(error)))
         else:
-            counts = encode_coco_rle(cut_mask(mask, instance))["counts"]
-            yield Truth(instance.id, counts.encode("ascii"), "file", box.label)
+            counts = encode_coco_counts(cut_mask(mask, instance))
+            yield Truth(instance.id, counts, "file", box.label)

@@ -18,7 +18,7 @@ from remask_core.geometry import box_of_mask, window_of
 from remask_core.overlap import iou
 from remask_core.parallel import map_in_order
 from remask_core.progress import OnProgress, no_progress
-from remask_core.rle_coco import decode_coco_rle
+from remask_core.rle_coco import decode_coco_counts
 from remask_core.types import BoolMask, Click
 from remask_masks.error_kinds import MaskError, compare
 from remask_quality.measures.click_aims import aims_of
@@ -229,7 +229,7 @@ def _chain(given: _Given) -> list[BoolMask]:
 
 def decoded(counts: bytes, instance: CampaignInstance) -> BoolMask:
     """Return a mask of the store; raises `InputError` if it does not fit the instance's image."""
-    return decode_coco_rle({"size": list(instance.shape_hw), "counts": counts})
+    return decode_coco_counts(counts, shape_hw=instance.shape_hw)
 
 
 def _seconds(visits: Mapping[int, Visit], upto: int) -> tuple[float | None, ...]:
