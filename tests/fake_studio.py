@@ -1,4 +1,4 @@
-"""A Label Studio in memory, for what campaigns ask of it, and a model for their masks.
+"""A Label Studio in memory, with everything that campaigns ask of it, and a model for their masks.
 
 It answers as the real one does where that matters: ids are never used again, an annotation's time
 is that of its last change, and a webhook carries the annotation, its task and its project.
@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
 from remask_campaigns.rounds.mask_jobs import MaskJob, NoMask
-from remask_core.errors import NotFound
+from remask_core.errors import NotFound, Unavailable
 from remask_core.history import prompts_of
 from remask_core.rle_coco import decode_coco_rle, encode_coco_counts
 from remask_core.types import Box
-from remask_label_studio.client import ProjectRef
+from remask_label_studio.api import BackendAddress, ProjectRef
 from remask_storage.campaign import CampaignInstance, Mask
 
 SHAPE_HW = (40, 50)
+
+Made = TypeVar("Made")
 
 
 class Killed(BaseException):
@@ -30,52 +33,68 @@ class Killed(BaseException):
 
 
 class FakeStudio:
-    """The methods of `Connection` that campaigns use.
+    """A `LabelStudioApi` in memory.
 
     Attributes:
+        url: Where it would be.
         calls: How many calls changed, or were about to change, something.
         kill_at: The call that is the last: None for never.
         kill_after: Whether that call is still carried out.
+        replies_lost: How many of the next annotations are stored without an answer arriving.
         events: Bodies of the webhooks that were sent, in order.
         files: What was uploaded, by address.
+        people: Users by e-mail address.
     """
 
     def __init__(self) -> None:
+        self.url = "http://studio.test"
         self.projects: dict[int, dict[str, Any]] = {}
         self.tasks: dict[int, dict[str, Any]] = {}
         self.calls = 0
         self.kill_at: int | None = None
         self.kill_after = False
+        self.replies_lost = 0
         self.events: list[bytes] = []
         self.files: dict[str, bytes] = {}
+        self.people: dict[str, int] = {}
         self._next = 0
         self._now = datetime(2026, 11, 21, tzinfo=timezone.utc)
 
-    # What campaigns ask
+    # Projects
 
     def projects_titled(self, title: str) -> list[int]:
-        return sorted(n for n, one in self.projects.items() if one["title"] == title)
+        return sorted(n for n, project in self.projects.items() if project["title"] == title)
 
     def projects_beginning(self, title: str) -> list[ProjectRef]:
         return [
-            ProjectRef(n, one["title"], one["description"], one["model_version"], float(n))
-            for n, one in sorted(self.projects.items())
-            if one["title"].startswith(title)
+            ProjectRef(
+                number,
+                project["title"],
+                project["description"],
+                project["model_version"],
+                float(number),
+            )
+            for number, project in sorted(self.projects.items())
+            if project["title"].startswith(title)
         ]
 
-    def label_config(self, project_id: int) -> str:
-        return self.projects[project_id]["label_config"]
-
-    def describe_project(self, project_id: int, description: str) -> None:
-        self._changing(lambda: self.projects[project_id].update(description=description))
-
-    def create_project(self, title: str, *, label_config: str, description: str = "") -> int:
+    def create_project(
+        self,
+        title: str,
+        *,
+        label_config: str,
+        instructions: str = "",
+        description: str = "",
+        maximum_annotations: int = 1,
+    ) -> int:
         def make() -> int:
             number = self._new()
             self.projects[number] = {
                 "title": title,
                 "label_config": label_config,
+                "instructions": instructions,
                 "description": description,
+                "maximum_annotations": maximum_annotations,
                 "model_version": None,
                 "webhooks": [],
                 "backends": [],
@@ -84,8 +103,38 @@ class FakeStudio:
 
         return self._changing(make)
 
+    def describe_project(self, project_id: int, description: str) -> None:
+        self._changing(lambda: self._project(project_id).update(description=description))
+
+    def delete_project(self, project_id: int) -> None:
+        def delete() -> None:
+            for task in self._of(project_id):
+                del self.tasks[task["id"]]
+            del self.projects[project_id]
+
+        self._changing(delete)
+
+    def label_config(self, project_id: int) -> str:
+        return str(self._project(project_id)["label_config"])
+
+    def serve_folder(self, project_id: int, folder: Path) -> None:
+        self._changing(lambda: self._project(project_id).update(folder=folder))
+
+    def show_model_version(self, project_id: int, model_version: str) -> None:
+        self._changing(lambda: self._project(project_id).update(model_version=model_version))
+
+    def add_webhook(self, project_id: int, backend: BackendAddress) -> None:
+        self._changing(lambda: self._project(project_id)["webhooks"].append(backend.url))
+
+    def add_backend(self, project_id: int, backend: BackendAddress) -> int:
+        self._changing(lambda: self._project(project_id)["backends"].append(backend.url))
+        return self._new()
+
+    # Tasks
+
     def import_whole_tasks(self, project_id: int, tasks: Sequence[Mapping[str, Any]]) -> list[int]:
-        return self._changing(lambda: [self._task(project_id, one) for one in tasks])
+        self._project(project_id)
+        return self._changing(lambda: [self._task(project_id, task) for task in tasks])
 
     def upload_files(self, project_id: int, files: Sequence[tuple[str, bytes]]) -> list[str]:
         def keep() -> list[str]:
@@ -95,9 +144,12 @@ class FakeStudio:
             self.files |= named
             return list(named)
 
+        self._project(project_id)
         return self._changing(keep)
 
-    def task_data(self, project_id: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    def task_data(
+        self, project_id: int, *, page_size: int = 500
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
         for task in self._of(project_id):
             yield task["id"], copy.deepcopy(task["data"])
 
@@ -105,20 +157,19 @@ class FakeStudio:
         self, project_id: int, *, page: int, page_size: int
     ) -> tuple[list[dict[str, Any]], int]:
         tasks = self._of(project_id)
-        some = tasks[(page - 1) * page_size : page * page_size]
-        return copy.deepcopy(some), len(tasks)
-
-    def show_model_version(self, project_id: int, model_version: str) -> None:
-        self._changing(lambda: self.projects[project_id].update(model_version=model_version))
+        return copy.deepcopy(tasks[(page - 1) * page_size : page * page_size]), len(tasks)
 
     def delete_task(self, task_id: int) -> None:
         self._changing(lambda: self.tasks.pop(task_id, None))
 
-    def add_webhook(self, project_id: int, backend: Any) -> None:
-        self._changing(lambda: self.projects[project_id]["webhooks"].append(backend.url))
+    # People
 
-    def add_backend(self, project_id: int, backend: Any) -> None:
-        self._changing(lambda: self.projects[project_id]["backends"].append(backend.url))
+    def users(self) -> dict[str, int]:
+        return dict(self.people)
+
+    def add_user(self, address: str, *, name: str) -> int:
+        self.people[address] = self._new()
+        return self.people[address]
 
     # What annotators do
 
@@ -141,15 +192,18 @@ class FakeStudio:
             "updated_at": self._tick(),
         }
         self.tasks[task_id]["annotations"].append(annotation)
-        self._tell("ANNOTATION_CREATED", task_id, annotation)
-        return annotation["id"]
+        self._send("ANNOTATION_CREATED", task_id, annotation)
+        if self.replies_lost:
+            self.replies_lost -= 1
+            raise Unavailable(f"Label Studio at {self.url} does not answer: timed out")
+        return int(annotation["id"])
 
     def change(self, annotation_id: int, result: Sequence[Mapping[str, Any]]) -> None:
         task, annotation = self._annotation(annotation_id)
         annotation["result"] = copy.deepcopy(list(result))
         annotation["was_cancelled"] = False
         annotation["updated_at"] = self._tick()
-        self._tell("ANNOTATION_UPDATED", task["id"], annotation)
+        self._send("ANNOTATION_UPDATED", task["id"], annotation)
 
     def withdraw(self, annotation_id: int) -> None:
         task, annotation = self._annotation(annotation_id)
@@ -168,9 +222,13 @@ class FakeStudio:
         (number,) = self.projects_titled(title)
         return self._of(number)
 
-    def _of(self, project_id: int) -> list[dict[str, Any]]:
+    def _project(self, project_id: int) -> dict[str, Any]:
         if project_id not in self.projects:
             raise NotFound(f"no project {project_id}")
+        return self.projects[project_id]
+
+    def _of(self, project_id: int) -> list[dict[str, Any]]:
+        self._project(project_id)
         return [task for _, task in sorted(self.tasks.items()) if task["project"] == project_id]
 
     def _annotation(self, annotation_id: int) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -180,19 +238,19 @@ class FakeStudio:
                     return task, annotation
         raise NotFound(f"no annotation {annotation_id}")
 
-    def _task(self, project_id: int, one: Mapping[str, Any]) -> int:
+    def _task(self, project_id: int, task: Mapping[str, Any]) -> int:
         number = self._new()
-        whole = copy.deepcopy(dict(one))
+        whole = copy.deepcopy(dict(task))
         whole |= {"id": number, "project": project_id}
         whole["predictions"] = whole.get("predictions", [])
         whole["annotations"] = [
-            {"id": self._new(), "task": number, "completed_by": 1, "was_cancelled": False, **held}
-            for held in whole.get("annotations", [])
+            {"id": self._new(), "task": number, "completed_by": 1, "was_cancelled": False, **given}
+            for given in whole.get("annotations", [])
         ]
         self.tasks[number] = whole
         return number
 
-    def _tell(self, action: str, task_id: int, annotation: dict[str, Any]) -> None:
+    def _send(self, action: str, task_id: int, annotation: dict[str, Any]) -> None:
         task = self.tasks[task_id]
         body = {
             "action": action,
@@ -210,13 +268,13 @@ class FakeStudio:
         self._next += 1
         return self._next
 
-    def _changing(self, make: Any) -> Any:
+    def _changing(self, make: Callable[[], Made]) -> Made:
         self.calls += 1
-        here = self.calls == self.kill_at
-        if here and not self.kill_after:
+        is_last = self.calls == self.kill_at
+        if is_last and not self.kill_after:
             raise Killed
         made = make()
-        if here:
+        if is_last:
             raise Killed
         return made
 
@@ -254,9 +312,9 @@ def disk_mask(job: MaskJob) -> np.ndarray:
     if prompt.box is not None and job.prior is None:
         box = prompt.box
         mask |= (columns >= box.x0) & (columns < box.x1) & (rows >= box.y0) & (rows < box.y1)
-    for one in prompt.clicks:
-        disk = (columns - one.x) ** 2 + (rows - one.y) ** 2 <= 16
-        mask = mask | disk if one.positive else mask & ~disk
+    for click in prompt.clicks:
+        disk = (columns - click.x) ** 2 + (rows - click.y) ** 2 <= 16
+        mask = mask | disk if click.positive else mask & ~disk
     return mask
 
 

@@ -32,7 +32,8 @@ from remask_core.rle_coco import decode_coco_segmentation, encode_coco_counts
 from remask_core.rle_ls import decode_ls_rle
 from remask_core.types import BoolMask, Click
 from remask_label_config.pages.round import write_round_config
-from remask_label_studio.client import BackendAddress, Connection, connect
+from remask_label_studio.api import BackendAddress
+from remask_label_studio.client import Connection, connect
 from remask_simulation.clicks import baseline_click, region_clicks
 from remask_storage.campaign import Campaign, CampaignInstance, Mask
 

@@ -10,7 +10,7 @@ from remask_campaigns.sources.boxes import LeftOut, ShapeOf, instances_of
 from remask_core.errors import InputError, WrongState
 from remask_core.progress import OnProgress, no_progress
 from remask_label_config.labelling_config import parse_image_tags
-from remask_label_studio.client import Connection
+from remask_label_studio.api import LabelStudioApi
 from remask_storage.campaign import Campaign, CampaignInstance
 from remask_storage.campaign_store import CampaignStore
 
@@ -21,7 +21,7 @@ _TASKS_PER_PAGE = 100
 
 def create_campaign(
     store: CampaignStore,
-    connection: Connection,
+    connection: LabelStudioApi,
     campaign: Campaign,
     *,
     shape_of: ShapeOf | None = None,
@@ -75,7 +75,7 @@ def create_campaign(
 
 
 def instances_of_source(
-    connection: Connection,
+    connection: LabelStudioApi,
     campaign: Campaign,
     *,
     shape_of: ShapeOf | None = None,
@@ -98,7 +98,7 @@ def instances_of_source(
 
 
 def tasks_of(
-    connection: Connection, project: int, *, on_progress: OnProgress = no_progress
+    connection: LabelStudioApi, project: int, *, on_progress: OnProgress = no_progress
 ) -> Iterator[dict[str, Any]]:
     """Yield the project's tasks with their annotations and predictions, a page in memory."""
     done, total, page = 0, 1, 1

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from remask_label_studio.client import Connection
+from remask_label_studio.api import LabelStudioApi
 from remask_storage.campaign import Campaign
 
 __all__ = ["Described", "ProjectKind", "describe", "note_settings", "read_description", "title_of"]
@@ -60,7 +60,7 @@ def read_description(text: str) -> Described | None:
     return Described(campaign, kind.strip())
 
 
-def note_settings(connection: Connection, campaign: Campaign) -> None:
+def note_settings(connection: LabelStudioApi, campaign: Campaign) -> None:
     """Bring the settings that the campaign's newest project tells up to date.
 
     Whatever people have written around them stays. Without a project there is nothing to do.

@@ -13,7 +13,7 @@ from remask_campaigns.rounds.tasks import instances_in
 from remask_campaigns.sources.boxes import LeftOut, ShapeOf
 from remask_core.errors import NotFound, WrongState
 from remask_core.progress import OnProgress, no_progress
-from remask_label_studio.client import Connection, ProjectRef
+from remask_label_studio.api import LabelStudioApi, ProjectRef
 from remask_storage.campaign import Campaign, CampaignInstance, Round
 from remask_storage.campaign_store import CampaignStore
 
@@ -30,7 +30,7 @@ class _Project:
 
 def restore_campaign(
     store: CampaignStore,
-    connection: Connection,
+    connection: LabelStudioApi,
     name: str,
     *,
     shape_of: ShapeOf | None = None,
@@ -76,7 +76,7 @@ def restore_campaign(
     return campaign
 
 
-def _projects(connection: Connection, name: str) -> dict[str, _Project]:
+def _projects(connection: LabelStudioApi, name: str) -> dict[str, _Project]:
     """Return the campaign's projects by what they are to it, oldest first."""
     found: dict[str, _Project] = {}
     for ref in connection.projects_beginning(title_of(name, "")):
@@ -122,7 +122,7 @@ def _rounds(projects: Mapping[str, _Project]) -> list[Round]:
 
 
 def _shown(
-    connection: Connection, rounds: Sequence[Round], on_progress: OnProgress
+    connection: LabelStudioApi, rounds: Sequence[Round], on_progress: OnProgress
 ) -> dict[str, CampaignInstance]:
     """Return the instances that the rounds' tasks show, by id."""
     found: dict[str, CampaignInstance] = {}

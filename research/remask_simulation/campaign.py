@@ -22,7 +22,7 @@ from remask_core.rle_coco import decode_coco_counts
 from remask_core.types import BoolMask
 from remask_label_config.bodies import Region
 from remask_label_config.region_masks import has_mask, mask_of_region
-from remask_label_studio.client import Connection
+from remask_label_studio.api import LabelStudioApi
 from remask_simulation.annotators import Annotator, crew, visit
 from remask_storage.campaign import PlacedClick, Round, Truth
 from remask_storage.campaign_store import CampaignStore
@@ -62,7 +62,7 @@ class Simulated:
     seconds: float
 
 
-def hire(connection: Connection, count: int, *, seed: int) -> list[Person]:
+def hire(connection: LabelStudioApi, count: int, *, seed: int) -> list[Person]:
     """Return `count` annotators of differing care; equal seeds give equal people.
 
     Their accounts cannot log in. Those that are there already are used again.
@@ -84,7 +84,7 @@ def hire(connection: Connection, count: int, *, seed: int) -> list[Person]:
 
 def simulate(
     store: CampaignStore,
-    connection: Connection,
+    connection: LabelStudioApi,
     name: str,
     people: Sequence[Person],
     *,
@@ -159,7 +159,7 @@ def _open_round(store: CampaignStore, name: str) -> Round:
     return opened[-1]
 
 
-def _tasks(connection: Connection, project: int) -> Iterator[tuple[dict[str, Any], int]]:
+def _tasks(connection: LabelStudioApi, project: int) -> Iterator[tuple[dict[str, Any], int]]:
     page = 1
     while True:
         tasks, total = connection.task_page(project, page=page, page_size=_PAGE)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from fake_studio import FakeStudio
 from typer.testing import CliRunner
 
 from remask_campaigns.sources.boxes import LeftOut
 from remask_campaigns.sources.upload import ImagePlace, SourceBox, SourceImage, import_source
 from remask_cli.main import app
 from remask_core.errors import InputError, NotFound
-from remask_label_studio.client import Connection
 
 
 def refused(tmp_path: Path, *arguments: str) -> Exception:
@@ -49,21 +49,12 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert "/nowhere/boxes.json" in str(error)
 
 
-class OneProject:
-    """A connection to a Label Studio with one empty project, where nothing may be uploaded."""
-
-    def projects_titled(self, title: str) -> list[int]:
-        return [1]
-
-    def task_data(self, project: int) -> list[tuple[int, dict[str, str]]]:
-        return []
-
-
 def test_files_that_label_studio_would_refuse_are_left_out(tmp_path: Path) -> None:
     box = SourceBox("1", "cat", None)  # type: ignore[arg-type]
     images = [SourceImage(name, None, (box,)) for name in ("a.tif", "b", "c.jpg")]
     left: list[LeftOut] = []
-    connection: Connection = OneProject()  # type: ignore[assignment]
+    connection = FakeStudio()
+    connection.create_project("x", label_config="")
     import_source(connection, "x", images, place=ImagePlace(tmp_path), left_out=left.append)
     assert [("a.tif", "no-image"), ("b", "no-image"), ("c.jpg", "no-file")] == [
         (one.name, one.reason) for one in left

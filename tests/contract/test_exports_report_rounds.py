@@ -31,7 +31,7 @@ class Kit:
 
     def advance(self, *, force: bool = False) -> None:
         maker = DiskMaker()
-        advance(self.store, self.studio, NAME, maker, now=lambda: 5.0, force=force)  # type: ignore[arg-type]
+        advance(self.store, self.studio, NAME, maker, now=lambda: 5.0, force=force)
 
     def answer(self, number: int, says: dict[str, object]) -> None:
         for task in self.studio.titled(f"{NAME} · round {number}"):
@@ -40,7 +40,7 @@ class Kit:
             if said == "skip":
                 self.studio.annotate(task["id"], result=[], skipped=True)
             elif said is not None:
-                self.studio.annotate(task["id"], result=answer_of(task, said))  # type: ignore[arg-type]
+                self.studio.annotate(task["id"], result=answer_of(task, said))
 
     def seen(self) -> list[tuple[int, int, int]]:
         """Number, instances and waiting instances of each round, after writing the report."""

@@ -18,7 +18,7 @@ from remask_campaigns.rounds.mask_jobs import job_of
 from remask_campaigns.rounds.tasks import answer_of, instances_in
 from remask_core.errors import InputError, Unavailable, WrongState
 from remask_core.rle_coco import decode_coco_counts
-from remask_label_studio.client import BackendAddress
+from remask_label_studio.api import BackendAddress
 from remask_storage.campaign import Campaign, CampaignInstance, PlacedClick, Qualification
 from remask_storage.campaign_store import CampaignStore
 
@@ -38,7 +38,7 @@ class Kit:
     def advance(self, **more: Any) -> Advanced:
         return advance(
             self.store,
-            self.studio,  # type: ignore[arg-type]
+            self.studio,
             "cats",
             self.maker,
             now=lambda: 5.0,
@@ -363,4 +363,4 @@ def sample_task(kit: Kit) -> dict[str, Any]:
 
 def test_closing_needs_an_open_round(kit: Kit) -> None:
     with pytest.raises(WrongState, match="not begun"):
-        close_round(kit.store, kit.studio, "cats")  # type: ignore[arg-type]
+        close_round(kit.store, kit.studio, "cats")

@@ -46,7 +46,7 @@ def through(folder: Path, studio: FakeStudio) -> dict[str, Any]:
     number = 0
     while store.campaign("cats").results_project is None:
         try:
-            done = advance(store, studio, "cats", DiskMaker(), now=lambda: 5.0)  # type: ignore[arg-type]
+            done = advance(store, studio, "cats", DiskMaker(), now=lambda: 5.0)
         except Killed:
             store.close()
             studio.kill_at = None
@@ -112,9 +112,9 @@ def test_killed_in_the_middle_of_the_masks_only_the_missing_ones_are_made_again(
     store.add_campaign(CAMPAIGN, sample_instances(3))
     studio = FakeStudio()
     with pytest.raises(Killed):
-        advance(store, studio, "cats", Mortal())  # type: ignore[arg-type]
+        advance(store, studio, "cats", Mortal())
     heir = DiskMaker()
-    advance(store, studio, "cats", heir)  # type: ignore[arg-type]
+    advance(store, studio, "cats", heir)
     store.close()
 
     assert len(heir.asked) == 1

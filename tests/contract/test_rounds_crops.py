@@ -71,7 +71,7 @@ class Kit:
 
     def __init__(self, folder: Path) -> None:
         self.store = CampaignStore.open(folder / "campaigns.db")
-        self.studio: Any = FakeStudio()
+        self.studio = FakeStudio()
         self.asked: list[str] = []
         self.left: list[LeftOut] = []
         self.campaign = Campaign("cats", 0, 1000.0, rounds=2, crop=2.0)

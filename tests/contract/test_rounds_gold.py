@@ -24,21 +24,12 @@ from remask_storage.campaign_store import CampaignStore
 CAMPAIGN = Campaign("cats", 7, 1000.0, policies={"": "All of it.", "dog": "Tails too."})
 
 
-class Studio(FakeStudio):
-    """With projects that ask several people."""
-
-    def create_project(self, title: str, *, maximum_annotations: int = 1, **more: Any) -> int:
-        number = super().create_project(title, **more)
-        self.projects[number]["maximum_annotations"] = maximum_annotations
-        return number
-
-
 class Kit:
     """A campaign of ten instances, every other one a dog."""
 
     def __init__(self, folder: Path) -> None:
         self.store = CampaignStore.open(folder / "campaigns.db")
-        self.studio: Any = Studio()
+        self.studio = FakeStudio()
         self.store.add_campaign(CAMPAIGN, sample_instances(10))
 
     def open(self, count: int, double: float) -> dict[str, int]:

@@ -28,24 +28,17 @@ RULES = Qualification(min_mean_iou=0.99, max_median_s=10.0, min_instances=3)
 ADA, BOB, EVE = 1, 2, 3
 
 
-class Studio(FakeStudio):
-    """With people, and tasks that several of them answer."""
-
-    def create_project(self, title: str, *, maximum_annotations: int = 1, **more: Any) -> int:
-        number = super().create_project(title, **more)
-        self.projects[number]["maximum_annotations"] = maximum_annotations
-        return number
-
-    def users(self) -> dict[str, int]:
-        return {"ada@example.com": ADA, "bob@example.com": BOB, "eve@example.com": EVE}
-
-
 class Kit:
     """A campaign whose instances have truths: what one click makes of each."""
 
     def __init__(self, folder: Path) -> None:
         self.store = CampaignStore.open(folder / "campaigns.db")
-        self.studio: Any = Studio()
+        self.studio = FakeStudio()
+        self.studio.people = {
+            "ada@example.com": ADA,
+            "bob@example.com": BOB,
+            "eve@example.com": EVE,
+        }
         self.maker = DiskMaker()
         self.instances = sample_instances(4)
         self.store.add_campaign(CAMPAIGN, self.instances)

@@ -47,10 +47,10 @@ class Kit:
         self.store.put_truths("cats", self.truths)
 
     def advance(self) -> None:
-        advance(self.store, self.studio, "cats", DiskMaker(), now=lambda: 5.0)  # type: ignore[arg-type]
+        advance(self.store, self.studio, "cats", DiskMaker(), now=lambda: 5.0)
 
     def simulate(self, people: list[Person] = PEOPLE, **more: Any) -> Simulated:
-        return simulate(self.store, self.studio, "cats", people, **more)  # type: ignore[arg-type]
+        return simulate(self.store, self.studio, "cats", people, **more)
 
     def said(self, number: int) -> dict[str, tuple[Any, ...]]:
         """What was answered in a round, by instance."""
@@ -154,23 +154,12 @@ def test_a_round_must_be_open_and_the_campaign_a_batch_one(kit: Kit, tmp_path: P
 
 
 def test_the_same_people_are_hired_again() -> None:
-    class Users:
-        def __init__(self) -> None:
-            self.known: dict[str, int] = {}
-
-        def users(self) -> dict[str, int]:
-            return dict(self.known)
-
-        def add_user(self, address: str, *, name: str) -> int:
-            self.known[address] = len(self.known) + 1
-            return self.known[address]
-
-    studio = Users()
-    first = hire(studio, 3, seed=4)  # type: ignore[arg-type]
-    assert hire(studio, 3, seed=4) == first  # type: ignore[arg-type]
-    assert len(studio.known) == len({one.habits for one in first}) == 3
+    studio = FakeStudio()
+    first = hire(studio, 3, seed=4)
+    assert hire(studio, 3, seed=4) == first
+    assert len(studio.people) == len({one.habits for one in first}) == 3
     with pytest.raises(InputError, match="count"):
-        hire(studio, 0, seed=4)  # type: ignore[arg-type]
+        hire(studio, 0, seed=4)
 
 
 def _folder(path: Path) -> Path:

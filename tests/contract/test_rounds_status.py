@@ -31,13 +31,13 @@ def store(tmp_path: Path) -> Iterator[CampaignStore]:
     opened = CampaignStore.open(tmp_path / "campaigns.db")
     opened.add_campaign(CAMPAIGN, sample_instances(4))
     studio = FakeStudio()
-    advance(opened, studio, "cats", DiskMaker())  # type: ignore[arg-type]
+    advance(opened, studio, "cats", DiskMaker())
     first, second, third, _ = studio.titled("cats · round 1")
     clicks = [PlacedClick(f"k{n}", 5.0 + n, 6.0, True) for n in range(3)]
     studio.annotate(first["id"], result=answer_of(first, clicks), lead_time_s=12.0, user=4)
     studio.annotate(second["id"], result=[], skipped=True, lead_time_s=3.0, user=5)
     studio.annotate(third["id"], result=answer_of(third), lead_time_s=4.0, user=4)
-    sync(opened, studio, "cats")  # type: ignore[arg-type]
+    sync(opened, studio, "cats")
     opened.put_person("cats", 4, name="Ada", qualified=True)
     yield opened
     opened.close()

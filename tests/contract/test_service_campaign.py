@@ -29,7 +29,7 @@ class Kit:
         self.store = CampaignStore.open(self.settings.campaign_place)
         self.store.add_campaign(Campaign("cats", 7, 1000.0), sample_instances(2))
         self.studio = FakeStudio()
-        advance(self.store, self.studio, "cats", DiskMaker())  # type: ignore[arg-type]
+        advance(self.store, self.studio, "cats", DiskMaker())
         self.lines = io.StringIO()
         self.app: Flask = create_app(
             self.settings,
@@ -65,7 +65,7 @@ def test_an_answer_is_in_the_store_before_any_sync(kit: Kit) -> None:
 
     assert (told["i0"][0].outcome, told["i0"][0].annotator) == ("corrected", 3)
     assert told["i1"][0].outcome == "skipped"
-    sync(kit.store, kit.studio, "cats")  # type: ignore[arg-type]
+    sync(kit.store, kit.studio, "cats")
     assert kit.store.visits("cats") == told
 
 

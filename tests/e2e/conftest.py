@@ -21,7 +21,8 @@ from remask_cli.demo.backend import default_model, start_backend
 from remask_cli.demo.programs import HOST
 from remask_core.types import RgbImage
 from remask_label_config.pages.live import write_labelling_config
-from remask_label_studio.client import BackendAddress, Connection, ImportedPrediction
+from remask_label_studio.api import BackendAddress, ImportedPrediction
+from remask_label_studio.client import Connection
 
 TESTS = Path(__file__).parents[1]
 LABELS = ("cat", "dog")

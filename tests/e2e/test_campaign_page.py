@@ -17,7 +17,7 @@ from remask_campaigns.rounds.tasks import task_of
 from remask_core.rle_coco import decode_coco_rle, encode_coco_counts
 from remask_core.types import BoolMask, Box, Click, Prompt
 from remask_label_config.pages.round import write_round_config
-from remask_label_studio.client import BackendAddress
+from remask_label_studio.api import BackendAddress
 from remask_storage.campaign import Campaign, CampaignInstance, Mask, PlacedClick, Visit
 
 CAMPAIGN = Campaign("pets", source_project=1, created_at=0.0, policies={"cat": "With the tail."})

@@ -21,7 +21,8 @@ from remask_core.errors import NotFound
 from remask_images.image_source import open_images
 from remask_label_config.labelling_config import parse_labelling_config
 from remask_label_config.pages.live import write_labelling_config
-from remask_label_studio.client import BackendAddress, connect
+from remask_label_studio.api import BackendAddress
+from remask_label_studio.client import connect
 from remask_service.logs import make_log
 from remask_service.service import Service
 from remask_service.settings import Settings

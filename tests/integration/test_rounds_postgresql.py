@@ -60,11 +60,11 @@ def test_a_campaign_goes_through_its_rounds(url: str) -> None:
     studio = FakeStudio()
     store.add_campaign(Campaign("cats", 7, 1000.0, rounds=2), sample_instances(4))
     for number in (1, 2):
-        advance(store, studio, "cats", DiskMaker(), now=lambda: 5.0)  # type: ignore[arg-type]
+        advance(store, studio, "cats", DiskMaker(), now=lambda: 5.0)
         for task in studio.titled(f"cats · round {number}"):
             clicks = [PlacedClick(f"k{number}", 40.5, 20.5, positive=True)]
             studio.annotate(task["id"], result=answer_of(task, clicks), user=3)
-    done = advance(store, studio, "cats", DiskMaker(), now=lambda: 5.0)  # type: ignore[arg-type]
+    done = advance(store, studio, "cats", DiskMaker(), now=lambda: 5.0)
     assert done.results_project is not None
 
     visits = store.visits("cats")

@@ -64,11 +64,11 @@ def test_no_mask_is_lost_wrong_or_made_twice(tmp_path: Path) -> None:
 
     try:
         masks = EngineMasks(engine, Folder(tmp_path))
-        opened = advance(store, studio, "cats", masks, on_progress=kill)  # type: ignore[arg-type]
+        opened = advance(store, studio, "cats", masks, on_progress=kill)
         for task in studio.titled("cats · round 1"):
             click = PlacedClick(f"k{task['id']}", 45.5, 35.5, positive=True)
             studio.annotate(task["id"], result=answer_of(task, [click]))
-        done = advance(store, studio, "cats", masks, on_progress=kill)  # type: ignore[arg-type]
+        done = advance(store, studio, "cats", masks, on_progress=kill)
     finally:
         engine.close(grace_s=0.0)
 

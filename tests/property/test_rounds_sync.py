@@ -27,7 +27,7 @@ def clicks(count: int) -> list[PlacedClick]:
 def open_campaign(folder: Path, studio: FakeStudio) -> CampaignStore:
     store = CampaignStore.open(folder / "campaigns.db")
     store.add_campaign(CAMPAIGN, sample_instances(3))
-    advance(store, studio, "cats", DiskMaker())  # type: ignore[arg-type]
+    advance(store, studio, "cats", DiskMaker())
     return store
 
 
@@ -70,13 +70,13 @@ def test_whatever_webhooks_arrive_a_sync_settles_the_store(done: Any, data: Any)
         studio = FakeStudio()
         store = open_campaign(Path(folder), studio)
         act(studio, done)
-        sync(store, studio, "cats")  # type: ignore[arg-type]
+        sync(store, studio, "cats")
         truth = store.visits("cats")
         store.replace_visits("cats", 1, None, [])
         arriving = data.draw(st.lists(st.sampled_from(studio.events), max_size=20))
         for body in arriving:
             assert take_webhook(store, body)
-        sync(store, studio, "cats")  # type: ignore[arg-type]
+        sync(store, studio, "cats")
         seen = store.visits("cats")
         store.close()
 
@@ -94,7 +94,7 @@ def test_webhooks_that_arrive_in_order_need_no_sync(done: Any) -> None:
             take_webhook(store, body)
             take_webhook(store, body)
         told = store.visits("cats")
-        sync(store, studio, "cats")  # type: ignore[arg-type]
+        sync(store, studio, "cats")
         truth = store.visits("cats")
         store.close()
 

@@ -24,7 +24,7 @@ from remask_core.types import Box, RgbImage
 from remask_label_config.pages.boxes import box_region, write_box_config
 from remask_label_config.prompts import PercentBox
 from remask_label_config.round_regions import IMAGE
-from remask_label_studio.client import Connection
+from remask_label_studio.api import LabelStudioApi
 from remask_storage.campaign import Campaign, CampaignInstance, classes_of
 
 __all__ = ["PixelsOf", "crop_instances", "known_crops"]
@@ -48,7 +48,7 @@ _Cut: TypeAlias = tuple[CampaignInstance, Box, bytes]
 
 
 def crop_instances(
-    connection: Connection,
+    connection: LabelStudioApi,
     campaign: Campaign,
     instances: Sequence[CampaignInstance],
     *,
@@ -94,7 +94,7 @@ def crop_instances(
 
 
 def known_crops(
-    connection: Connection, campaign: Campaign, instances: Sequence[CampaignInstance]
+    connection: LabelStudioApi, campaign: Campaign, instances: Sequence[CampaignInstance]
 ) -> list[CampaignInstance]:
     """Return the instances as the project of crops has them; those that it lacks are left out.
 
@@ -132,7 +132,7 @@ def _with_crops(
 
 
 def _project(
-    connection: Connection, campaign: Campaign, instances: Sequence[CampaignInstance]
+    connection: LabelStudioApi, campaign: Campaign, instances: Sequence[CampaignInstance]
 ) -> int:
     title = title_of(campaign.name, _KIND)
     earlier = connection.projects_titled(title)
@@ -146,7 +146,7 @@ def _project(
 
 
 def _fitting(
-    connection: Connection,
+    connection: LabelStudioApi,
     project: int,
     wanted: Mapping[str, CampaignInstance],
     windows: Mapping[str, Box],
@@ -205,7 +205,9 @@ def _encoded(pixels: RgbImage, window: Box) -> bytes:
     return data.tobytes()
 
 
-def _import(connection: Connection, project: int, campaign: Campaign, cuts: Sequence[_Cut]) -> None:
+def _import(
+    connection: LabelStudioApi, project: int, campaign: Campaign, cuts: Sequence[_Cut]
+) -> None:
     addresses = connection.upload_files(project, [(f"{one.id}.jpg", file) for one, _, file in cuts])
     crops = [
         cut_instance(one, window, image=address)

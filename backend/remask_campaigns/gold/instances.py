@@ -23,7 +23,7 @@ from remask_core.rle_coco import encode_coco_counts
 from remask_label_config.bodies import Region, regions_of
 from remask_label_config.labelling_config import ImageTag, parse_image_tags
 from remask_label_config.region_masks import has_mask, mask_of_region
-from remask_label_studio.client import Connection
+from remask_label_studio.api import LabelStudioApi
 from remask_storage.campaign import Campaign, CampaignInstance, Truth, instance_id
 from remask_storage.campaign_store import CampaignStore
 
@@ -69,7 +69,7 @@ def gold_of_campaign(store: CampaignStore, name: str, *, count: int, seed: int) 
 
 
 def gold_of_file(
-    connection: Connection,
+    connection: LabelStudioApi,
     campaign: Campaign,
     images: Sequence[SourceImage],
     place: ImagePlace,
@@ -102,7 +102,7 @@ def gold_of_file(
 
 
 def gold_of_project(
-    connection: Connection,
+    connection: LabelStudioApi,
     campaign: Campaign,
     project: int,
     *,
@@ -140,7 +140,7 @@ def gold_of_project(
 
 
 def gold_in_crops(
-    connection: Connection,
+    connection: LabelStudioApi,
     campaign: Campaign,
     gold: Sequence[Gold],
     *,

@@ -28,7 +28,7 @@ from remask_label_config.pages.painting import (
     write_painting_config,
 )
 from remask_label_config.round_regions import frame_region
-from remask_label_studio.client import Connection
+from remask_label_studio.api import LabelStudioApi
 from remask_storage.campaign import Campaign, CampaignInstance, Truth, Visit, classes_of
 from remask_storage.campaign_store import CampaignStore
 
@@ -82,7 +82,7 @@ class GoldRead:
 
 def open_gold(
     store: CampaignStore,
-    connection: Connection,
+    connection: LabelStudioApi,
     name: str,
     *,
     count: int,
@@ -129,7 +129,7 @@ def open_gold(
 
 def read_gold(
     store: CampaignStore,
-    connection: Connection,
+    connection: LabelStudioApi,
     name: str,
     *,
     on_progress: OnProgress = no_progress,
@@ -185,7 +185,7 @@ def read_gold(
 
 
 def _fill(
-    connection: Connection,
+    connection: LabelStudioApi,
     campaign: Campaign,
     kind: str,
     instances: Sequence[CampaignInstance],

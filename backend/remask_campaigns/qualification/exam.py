@@ -21,7 +21,7 @@ from remask_core.progress import OnProgress, no_progress
 from remask_core.rle_coco import decode_coco_counts
 from remask_core.types import BoolMask
 from remask_label_config.pages.round import write_round_config
-from remask_label_studio.client import Connection
+from remask_label_studio.api import LabelStudioApi
 from remask_storage.campaign import (
     Campaign,
     CampaignInstance,
@@ -88,7 +88,7 @@ def name_of_test(campaign: str) -> str:
 
 def open_test(
     store: CampaignStore,
-    connection: Connection,
+    connection: LabelStudioApi,
     name: str,
     make_masks: MakeMasks,
     gold: Sequence[tuple[CampaignInstance, Truth]],
@@ -162,7 +162,7 @@ def _add_test(
 
 def grade_test(
     store: CampaignStore,
-    connection: Connection,
+    connection: LabelStudioApi,
     name: str,
     make_masks: MakeMasks,
     *,

@@ -18,7 +18,7 @@ from remask_campaigns.rounds.sync import Unreadable, sync
 from remask_campaigns.rounds.update_masks import refresh_masks
 from remask_core.errors import InputError, WrongState
 from remask_core.progress import OnProgress, no_progress
-from remask_label_studio.client import BackendAddress, Connection
+from remask_label_studio.api import BackendAddress, LabelStudioApi
 from remask_storage.campaign import Campaign, Round
 from remask_storage.campaign_store import CampaignStore
 
@@ -46,7 +46,7 @@ class Advanced:
 
 def advance(
     store: CampaignStore,
-    connection: Connection,
+    connection: LabelStudioApi,
     name: str,
     make_masks: MakeMasks,
     *,
@@ -95,7 +95,7 @@ def advance(
 
 def open_round(
     store: CampaignStore,
-    connection: Connection,
+    connection: LabelStudioApi,
     name: str,
     make_masks: MakeMasks,
     *,
@@ -136,7 +136,7 @@ def open_round(
 
 def close_round(
     store: CampaignStore,
-    connection: Connection,
+    connection: LabelStudioApi,
     name: str,
     *,
     force: bool = False,

@@ -17,7 +17,7 @@ from remask_campaigns.rounds.tasks import instances_in, task_of
 from remask_core.errors import Unavailable, WrongState
 from remask_core.progress import OnProgress, no_progress
 from remask_label_config.pages.round import write_round_config
-from remask_label_studio.client import BackendAddress, Connection
+from remask_label_studio.api import BackendAddress, LabelStudioApi
 from remask_storage.campaign import Campaign, Mask, Round, classes_of
 from remask_storage.campaign_store import CampaignStore
 
@@ -32,7 +32,7 @@ _NUMBERS_PER_REQUEST = 4_000_000
 
 def fill_round(
     store: CampaignStore,
-    connection: Connection,
+    connection: LabelStudioApi,
     campaign: Campaign,
     number: int,
     states: Sequence[InstanceState],
@@ -97,7 +97,7 @@ def fill_round(
 
 
 def _project(
-    connection: Connection, campaign: Campaign, number: int, classes: Sequence[str]
+    connection: LabelStudioApi, campaign: Campaign, number: int, classes: Sequence[str]
 ) -> int:
     title = title_of(campaign.name, f"round {number}")
     earlier = connection.projects_titled(title)
@@ -121,7 +121,7 @@ def _versions(store: CampaignStore, campaign: Campaign, number: int) -> dict[str
 
 
 def _shown(
-    connection: Connection,
+    connection: LabelStudioApi,
     campaign: Campaign,
     project: int,
     states: Sequence[InstanceState],
@@ -185,7 +185,7 @@ def _pages(tasks: Iterable[_Json]) -> Iterator[list[_Json]]:
 
 
 def _finish(
-    connection: Connection, campaign: Campaign, current: Round, backend: BackendAddress | None
+    connection: LabelStudioApi, campaign: Campaign, current: Round, backend: BackendAddress | None
 ) -> None:
     assert current.project is not None
     assert current.model_version is not None

@@ -23,7 +23,7 @@ from remask_label_config.bodies import Region, Value
 from remask_label_config.labelling_config import ImageControls, parse_labelling_config
 from remask_label_config.pages.live import write_labelling_config
 from remask_label_config.prompts import Echo, Mark, PercentBox
-from remask_label_studio.client import Connection
+from remask_label_studio.api import LabelStudioApi
 from remask_storage.campaign import Campaign, CampaignInstance, Mask, PlacedClick, classes_of
 from remask_storage.campaign_store import CampaignStore
 
@@ -37,7 +37,7 @@ _KIND = "masks"
 
 def publish_results(
     store: CampaignStore,
-    connection: Connection,
+    connection: LabelStudioApi,
     campaign: Campaign,
     states: Sequence[InstanceState],
     *,

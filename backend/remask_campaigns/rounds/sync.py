@@ -15,7 +15,7 @@ from remask_campaigns.rounds.answers import visits_of
 from remask_campaigns.rounds.tasks import round_data
 from remask_core.errors import InputError
 from remask_core.progress import OnProgress, no_progress
-from remask_label_studio.client import Connection
+from remask_label_studio.api import LabelStudioApi
 from remask_storage.campaign import Visit
 from remask_storage.campaign_store import CampaignStore
 
@@ -50,7 +50,7 @@ class Synced:
 
 def sync(
     store: CampaignStore,
-    connection: Connection,
+    connection: LabelStudioApi,
     name: str,
     *,
     on_progress: OnProgress = no_progress,

@@ -11,7 +11,7 @@ from remask_campaigns.sources.boxes import LeftOut
 from remask_campaigns.sources.upload import SourceImage, file_names_of
 from remask_core.errors import InputError
 from remask_core.rle_coco import decode_coco_segmentation, encode_coco_counts
-from remask_label_studio.client import Connection
+from remask_label_studio.api import LabelStudioApi
 from remask_storage.campaign import CampaignInstance, Truth
 from remask_storage.campaign_store import CampaignStore
 
@@ -22,7 +22,7 @@ _TRUTHS_PER_WRITE = 200
 
 def keep_truths(
     store: CampaignStore,
-    connection: Connection,
+    connection: LabelStudioApi,
     name: str,
     images: Sequence[SourceImage],
     *,

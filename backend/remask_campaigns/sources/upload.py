@@ -16,7 +16,7 @@ from remask_core.images import image_size
 from remask_core.progress import OnProgress, no_progress
 from remask_label_config.pages.boxes import box_region, write_box_config
 from remask_label_config.prompts import PercentBox
-from remask_label_studio.client import Connection
+from remask_label_studio.api import LabelStudioApi
 
 __all__ = [
     "ImagePlace",
@@ -114,7 +114,7 @@ class _Ready:
 
 
 def import_source(
-    connection: Connection,
+    connection: LabelStudioApi,
     title: str,
     images: Sequence[SourceImage],
     *,
@@ -167,7 +167,7 @@ def import_source(
     return project
 
 
-def file_names_of(connection: Connection, project: int) -> dict[int, str]:
+def file_names_of(connection: LabelStudioApi, project: int) -> dict[int, str]:
     """Return the file name of each task's image in a project that `import_source` made."""
     return {
         task: str(data["file_name"])
@@ -176,7 +176,7 @@ def file_names_of(connection: Connection, project: int) -> dict[int, str]:
     }
 
 
-def _serve(connection: Connection, project: int, place: ImagePlace) -> None:
+def _serve(connection: LabelStudioApi, project: int, place: ImagePlace) -> None:
     """Let Label Studio serve the folder, where its addresses say that it is to do so."""
     if place.folder is None or place.prefix is None or not place.prefix.startswith(_LOCAL_FILES):
         return
@@ -224,7 +224,7 @@ def _sizes(on_progress: tuple[int, int], shown: tuple[int, int]) -> str:
 
 
 def _import(
-    connection: Connection, project: int, ready: Sequence[_Ready], place: ImagePlace
+    connection: LabelStudioApi, project: int, ready: Sequence[_Ready], place: ImagePlace
 ) -> None:
     if not ready:
         return

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from remask_campaigns.rounds.advance import Advanced
     from remask_campaigns.rounds.instance_state import Unanswered
     from remask_campaigns.rounds.sync import Unreadable
-    from remask_label_studio.client import BackendAddress
+    from remask_label_studio.api import BackendAddress
 
 __all__ = ["advance", "close", "reopen", "sync"]
 
@@ -171,7 +171,7 @@ def reopen(
 
 
 def _address(url: str | None) -> BackendAddress | None:
-    from remask_label_studio.client import BackendAddress
+    from remask_label_studio.api import BackendAddress
 
     if url is None:
         return None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from remask_campaigns.sources.boxes import LeftOut
     from remask_campaigns.sources.upload import ImagePlace, SourceImage
     from remask_core.progress import OnProgress
-    from remask_label_studio.client import Connection
+    from remask_label_studio.api import LabelStudioApi
     from remask_storage.campaign import Campaign, CampaignInstance
 
 __all__ = ["create"]
@@ -176,7 +176,7 @@ def _file_images(
 
 
 def _import(
-    connection: Connection,
+    connection: LabelStudioApi,
     campaign: Campaign,
     images: Sequence[SourceImage],
     place: ImagePlace,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from remask_campaigns.qualification.exam import Verdict
     from remask_campaigns.sources.boxes import LeftOut
     from remask_images.image_source import ImageSource
-    from remask_label_studio.client import Connection
+    from remask_label_studio.api import LabelStudioApi
     from remask_storage.campaign import Campaign, Qualification
     from remask_storage.campaign_store import CampaignStore
 
@@ -212,7 +212,7 @@ def people(
 
 def _gold(
     store: CampaignStore,
-    connection: Connection,
+    connection: LabelStudioApi,
     campaign: Campaign,
     given: str | None,
     *,

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from remask_cli.demo.programs import Program, start_program
 from remask_core.errors import NotFound
-from remask_label_studio.client import BackendAddress
+from remask_label_studio.api import BackendAddress
 from remask_models import registry
 
 __all__ = ["default_model", "start_backend"]

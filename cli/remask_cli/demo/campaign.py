@@ -15,7 +15,7 @@ from rich.console import Console
 
 from remask_cli.demo.photos import ANNOTATIONS, FOLDER
 from remask_core.errors import Unavailable
-from remask_label_studio.client import BackendAddress
+from remask_label_studio.api import BackendAddress
 from remask_storage.campaign_store import CampaignStore
 
 __all__ = ["FINISHED", "YOURS", "Results", "run_main_job"]

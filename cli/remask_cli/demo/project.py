@@ -14,7 +14,8 @@ from remask_cli.demo.prompts import box_prompt
 from remask_core.errors import Unavailable
 from remask_label_config import parse_labelling_config
 from remask_label_config.pages.live import write_labelling_config
-from remask_label_studio.client import BackendAddress, Connection, ImportedPrediction
+from remask_label_studio.api import BackendAddress, ImportedPrediction
+from remask_label_studio.client import Connection
 
 __all__ = ["DemoProject", "Progress", "open_project"]
 

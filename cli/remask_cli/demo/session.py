@@ -28,7 +28,8 @@ from remask_cli.demo.programs import HOST, Program, choose_port
 from remask_cli.demo.project import DemoProject, open_project
 from remask_cli.lock import lock
 from remask_core.errors import Unavailable
-from remask_label_studio.client import BackendAddress, connect
+from remask_label_studio.api import BackendAddress
+from remask_label_studio.client import connect
 
 __all__ = ["ACCOUNT", "DemoOptions", "run_demo"]
 
