@@ -86,7 +86,7 @@ def _array_after(key: str, toml: str) -> set[str]:
 def without_all(root: Path, files: Iterable[Path]) -> Iterator[str]:
     """Yield a sentence for each module of a package that does not say what is public."""
     for path in files:
-        in_package = len(path.parts) > 2 and path.parts[1].startswith("remask_")
+        in_package = len(path.parts) > 2 and path.parts[1].partition("_")[0] == "remask"
         if path.suffix != ".py" or not in_package or path.name == "__main__.py":
             continue
         body = ast.parse((root / path).read_text()).body
