@@ -11,13 +11,13 @@ import os
 import tempfile
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from remask_core.errors import BadImage, InputError, Unavailable
 from remask_core.images import image_size
+from remask_core.lru import ByteLru
 
 __all__ = ["ImageStore", "StoreState", "StoredImage"]
 
@@ -85,13 +85,11 @@ class ImageStore:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._folder = folder
-        self._max_bytes = max_bytes
         self._max_image_bytes = max_image_bytes
         self._max_pixels = max_pixels
         self._clock = clock
         self._lock = threading.Lock()
-        self._kept: OrderedDict[str, _Kept] = OrderedDict()
-        self._nbytes = 0
+        self._kept = ByteLru[str, _Kept](max_bytes, size_of=lambda kept: kept.nbytes)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._adopt()
@@ -132,7 +130,6 @@ class ImageStore:
             if kept is None or kept.shape_hw is None or not path.exists():
                 return None
             kept.used = self._clock()
-            self._kept.move_to_end(image_id)
             return StoredImage(image_id=image_id, path=path, shape_hw=kept.shape_hw)
 
     def check(self, path: Path) -> StoredImage:
@@ -152,7 +149,7 @@ class ImageStore:
     def state(self) -> StoreState:
         """Return how full the store is."""
         with self._lock:
-            return StoreState(files=len(self._kept), nbytes=self._nbytes)
+            return StoreState(files=len(self._kept), nbytes=self._kept.nbytes)
 
     def _receive(
         self, chunks: Iterable[bytes], write: Callable[[bytes], object]
@@ -186,15 +183,10 @@ class ImageStore:
 
     def _keep(self, image_id: str, new: _Kept) -> None:
         with self._lock:
-            known = self._kept.pop(image_id, None)
-            self._kept[image_id] = new
-            self._nbytes += new.nbytes - (known.nbytes if known else 0)
-            while self._nbytes > self._max_bytes:
-                oldest_id, oldest = next(iter(self._kept.items()))
-                if new.used - oldest.used < _HOLD_S:
-                    break
-                del self._kept[oldest_id]
-                self._nbytes -= oldest.nbytes
+            dropped = self._kept.put(
+                image_id, new, may_drop=lambda kept: new.used - kept.used >= _HOLD_S
+            )
+            for oldest_id in dropped:
                 (self._folder / oldest_id).unlink(missing_ok=True)
 
     def _adopt(self) -> None:
@@ -205,6 +197,5 @@ class ImageStore:
                 if time.time() - changed > _ABANDONED_S:
                     path.unlink(missing_ok=True)
             else:
-                size = path.stat().st_size
-                self._kept[path.name] = _Kept(size, float("-inf"), None)
-                self._nbytes += size
+                found_here = _Kept(path.stat().st_size, float("-inf"), None)
+                self._kept.put(path.name, found_here, may_drop=lambda kept: False)

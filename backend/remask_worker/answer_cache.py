@@ -1,4 +1,4 @@
-"""Where answers are handed out: equal calls share one, and masks are encoded off the device."""
+"""The cache of recent answers; equal calls share one, and masks are encoded in other threads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 from remask_core.errors import RemaskError
 from remask_core.lru import ByteLru
 from remask_core.types import Candidate
-from remask_worker.calls import Answer, ModelFailed
+from remask_worker.calls import Answer, CallKey, ModelFailed
 from remask_worker.lanes import Job
 from remask_worker.pixels import encode_mask
 
@@ -31,18 +31,17 @@ def settle(future: Future[Answer], outcome: Answer | BaseException) -> None:
 class AnswerCache:
     """Keeps recent answers, joins equal calls that are under way, and settles futures.
 
-    A call is equal to another when its history and its encoding are; who waits for it, and for
-    how long, does not matter.
+    Calls are equal when their `call_key` is; who waits for them, and for how long, does not matter.
     """
 
     def __init__(self, *, model_version: str, max_bytes: int, hands: Executor) -> None:
         self._model_version = model_version
         self._hands = hands
         self._lock = threading.Lock()
-        self._recent = ByteLru[tuple[bytes, str], Answer](
+        self._recent = ByteLru[CallKey, Answer](
             max_bytes, size_of=lambda answer: 300 + len(answer.mask)
         )
-        self._under_way: dict[tuple[bytes, str], list[Job]] = {}
+        self._under_way: dict[CallKey, list[Job]] = {}
 
     def admit(self, jobs: Iterable[Job]) -> list[Job]:
         """Return the jobs that the model must work for; the others are or will be answered."""
@@ -51,9 +50,9 @@ class AnswerCache:
             if not job.future.set_running_or_notify_cancel():
                 continue
             with self._lock:
-                recent = self._recent.get(_identity(job))
+                recent = self._recent.get(job.key)
                 if recent is None:
-                    together = self._under_way.setdefault(_identity(job), [])
+                    together = self._under_way.setdefault(job.key, [])
                     together.append(job)
                     if together[0] is job:
                         new.append(job)
@@ -76,14 +75,14 @@ class AnswerCache:
 
     def fail(self, job: Job, error: RemaskError) -> None:
         """Answer the job, and those that joined it, with `error`."""
-        for one in self._leave(job):
-            settle(one.future, error)
+        for waiting in self._leave(job):
+            settle(waiting.future, error)
 
     def _answer(self, job: Job, answer: Answer) -> None:
         with self._lock:
-            self._recent.put(_identity(job), answer)
-        for one in self._leave(job):
-            settle(one.future, answer if one is job else _for_another(answer, one))
+            self._recent.put(job.key, answer)
+        for waiting in self._leave(job):
+            settle(waiting.future, answer if waiting is job else _for_another(answer, waiting))
 
     def _compose(self, job: Job, candidate: Candidate, mask: bytes, model_ms: float) -> Answer:
         height, width = candidate.mask.shape
@@ -99,15 +98,11 @@ class AnswerCache:
 
     def _leave(self, job: Job) -> list[Job]:
         with self._lock:
-            together = self._under_way.get(_identity(job), [])
+            together = self._under_way.get(job.key, [])
             if together and together[0] is job:
-                del self._under_way[_identity(job)]
+                del self._under_way[job.key]
                 return together
         return [job]
-
-
-def _identity(job: Job) -> tuple[bytes, str]:
-    return job.keys[-1], job.call.encoding
 
 
 def _for_another(answer: Answer, job: Job) -> Answer:

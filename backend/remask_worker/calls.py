@@ -1,4 +1,4 @@
-"""The words that the web process and a worker exchange: a call, its answer, its health.
+"""Calls, answers and health: the types that the web process and a worker exchange.
 
 A call is pure: the same call on the same model version gives the same answer, so it may be
 computed again after a crash, merged with an equal call, and cached. Pixels never travel: the
@@ -7,11 +7,12 @@ worker opens `image_path` itself, and the mask leaves it encoded.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from enum import IntEnum
 from hashlib import blake2b
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -21,17 +22,32 @@ from remask_core.history import Step
 __all__ = [
     "Answer",
     "Call",
+    "CallKey",
     "Engine",
     "Expired",
     "Health",
     "Lane",
+    "MaskEncoding",
     "ModelFailed",
     "Overloaded",
     "PoisonCall",
+    "PriorMask",
     "WorkerDied",
+    "answer_of",
+    "call_key",
     "history_keys",
     "wait_for",
 ]
+
+MaskEncoding: TypeAlias = Literal["ls_rle", "png", "coco_rle"]
+"""How a mask leaves the worker.
+
+`ls_rle`: Label Studio brush RLE. `png`: RGBA PNG, white and opaque where the mask is, transparent
+elsewhere (what `value.imageDataURL` of a bitmask holds). `coco_rle`: packed counts of COCO's RLE,
+as a campaign's store keeps them.
+"""
+
+CallKey: TypeAlias = tuple[bytes, str]
 
 
 class Lane(IntEnum):
@@ -42,44 +58,68 @@ class Lane(IntEnum):
     BATCH = 2
 
 
+class PriorMask(msgspec.Struct, frozen=True):
+    """A mask that an object had before the first step of its history.
+
+    Attributes:
+        encoding: What `data` is, as in `MaskEncoding`.
+        data: The encoded mask, of the image's size.
+    """
+
+    encoding: Literal["ls_rle", "coco_rle"]
+    data: bytes
+
+
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """One object's mask, asked for.
+    """A request for one object's mask.
 
     Attributes:
         image_id: Content id of the image file (hex SHA-256); the key of the embedding cache.
         image_path: Absolute path of the file, readable by the worker.
         steps: The object's history of prompts, oldest first; the mask after the last step is
             returned.
-        prior_ls_rle: Label Studio brush RLE of a mask that the object had before the first step.
+        prior: A mask that the object had before the first step; None if it had none.
         lane: Who is waiting.
         deadline: Unix time in seconds; past it nobody computes the call.
-        encoding: `ls_rle`: Label Studio brush RLE bytes. `png`: RGBA PNG, white and opaque where
-            the mask is, transparent elsewhere (what `value.imageDataURL` of a bitmask holds).
+        encoding: Of the answer's mask.
     """
 
     image_id: str
     image_path: str
     steps: tuple[Step, ...]
-    prior_ls_rle: bytes | None = None
+    prior: PriorMask | None = None
     lane: Lane = Lane.CLICK
     deadline: float = float("inf")
-    encoding: Literal["ls_rle", "png"] = "ls_rle"
+    encoding: MaskEncoding = "ls_rle"
 
 
 def history_keys(call: Call) -> list[bytes]:
     """Return a digest of each prefix of the call's history, from no step at all to all of them.
 
     Two calls share a key exactly if they share image, prior mask and the steps so far, so the
-    logits after those steps are the same. The last key is the call's own identity: lane, deadline
-    and encoding do not change the mask.
+    logits after those steps are the same. The last key is the mask's identity: lane, deadline and
+    encoding do not change the mask.
     """
-    keys = [_digest(call.image_id, call.prior_ls_rle)]
+    prior = call.prior
+    keys = [_digest(call.image_id, prior and (prior.encoding, prior.data))]
     for step in call.steps:
         # Through float and bool: 3 and 3.0 are one click, before and after the wire.
         clicks = [(float(c.x), float(c.y), bool(c.positive)) for c in step.clicks]
         box = step.box and tuple(map(float, (step.box.x0, step.box.y0, step.box.x1, step.box.y1)))
         keys.append(_digest(keys[-1], clicks, box))
     return keys
+
+
+def call_key(call: Call, *, keys: Sequence[bytes] | None = None) -> CallKey:
+    """Return the identity of a call's answer, the key of every cache of answers.
+
+    Two calls share it exactly if they ask for the same mask in the same encoding.
+
+    Args:
+        call: The call.
+        keys: Its `history_keys`, if they are known already.
+    """
+    return (keys or history_keys(call))[-1], call.encoding
 
 
 def _digest(*parts: object) -> bytes:
@@ -203,3 +243,35 @@ def wait_for(future: Future[Answer], *, timeout_s: float) -> Answer:
         raise Expired(f"the call was not answered within {timeout_s:.1f} s") from error
     except CancelledError as error:
         raise Expired("the call was dropped because the engine closes") from error
+
+
+def answer_of(
+    engine: Engine,
+    call: Call,
+    future: Future[Answer],
+    *,
+    clock: Callable[[], float],
+    wait: Callable[[float], None],
+) -> Answer:
+    """Return the answer of a call that was submitted; it is submitted again while its lane is full.
+
+    Args:
+        engine: Where it was submitted.
+        call: The call; no wait goes beyond its deadline.
+        future: What `submit` returned for it.
+        clock: Unix seconds.
+        wait: Waits so many seconds.
+
+    Raises:
+        Overloaded: The lane is still full and the deadline is near.
+        RemaskError: As from `wait_for`.
+    """
+    while True:
+        left_s = call.deadline - clock()
+        try:
+            return wait_for(future, timeout_s=left_s)
+        except Overloaded as full:
+            if left_s <= full.retry_after_s:
+                raise
+            wait(full.retry_after_s)
+            future = engine.submit(call)

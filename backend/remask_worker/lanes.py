@@ -7,7 +7,15 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from remask_worker.calls import Answer, Call, Lane, Overloaded, history_keys
+from remask_worker.calls import (
+    Answer,
+    Call,
+    CallKey,
+    Lane,
+    Overloaded,
+    call_key,
+    history_keys,
+)
 
 __all__ = ["Job", "Lanes", "check_room"]
 
@@ -33,7 +41,8 @@ class Job:
     """A call, its future, and what the loop notes about it.
 
     Attributes:
-        keys: `history_keys` of the call; the last one is the call's identity.
+        keys: `history_keys` of the call.
+        key: `call_key` of the call.
         embed_ms: Milliseconds of encoding done on this call's behalf; None if it made none.
         serial: Order of arrival.
     """
@@ -41,16 +50,18 @@ class Job:
     call: Call
     future: Future[Answer] = field(default_factory=Future)
     keys: list[bytes] = field(init=False)
+    key: CallKey = field(init=False)
     embed_ms: float | None = None
     serial: int = 0
 
     def __post_init__(self) -> None:
         self.keys = history_keys(self.call)
+        self.key = call_key(self.call, keys=self.keys)
 
     @property
     def batch_shape(self) -> tuple[int, bool] | None:
         """Equal for jobs that one batched model call can answer; None if this one needs a prior."""
-        if len(self.call.steps) != 1 or self.call.prior_ls_rle is not None:
+        if len(self.call.steps) != 1 or self.call.prior is not None:
             return None
         step = self.call.steps[0]
         return len(step.clicks), step.box is not None

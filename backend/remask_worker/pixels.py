@@ -1,19 +1,20 @@
-"""Pixels at the worker's edge: an image file becomes an array, a mask becomes bytes."""
+"""Decoding of image files and prior masks, and encoding of answers."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import cv2
 import numpy as np
 
 from remask_core.errors import BadImage, InputError
 from remask_core.images import decode_image
-from remask_core.rle_ls import encode_ls_rle_bytes
+from remask_core.rle_coco import decode_coco_counts, encode_coco_counts
+from remask_core.rle_ls import decode_ls_rle, encode_ls_rle_bytes
 from remask_core.types import BoolMask, RgbImage
+from remask_worker.calls import MaskEncoding, PriorMask
 
-__all__ = ["encode_mask", "read_image"]
+__all__ = ["decode_prior", "encode_mask", "read_image"]
 
 _SEE_THROUGH = 254
 """Of 255: the editor lets clicks through a mask that is not wholly opaque, so that a click on the
@@ -34,8 +35,21 @@ def read_image(path: str, *, max_pixels: int) -> RgbImage:
         raise BadImage(str(error)) from error
 
 
-def encode_mask(mask: BoolMask, encoding: Literal["ls_rle", "png"]) -> bytes:
-    """Return the mask as `Call.encoding` describes."""
+def decode_prior(prior: PriorMask, *, shape_hw: tuple[int, int]) -> BoolMask:
+    """Return the mask, (H, W) bool.
+
+    Raises:
+        InputError: It cannot be decoded, or is not of `shape_hw`.
+    """
+    if prior.encoding == "coco_rle":
+        return decode_coco_counts(prior.data, shape_hw=shape_hw)
+    return decode_ls_rle(prior.data, shape_hw=shape_hw)
+
+
+def encode_mask(mask: BoolMask, encoding: MaskEncoding) -> bytes:
+    """Return the mask as `MaskEncoding` describes."""
+    if encoding == "coco_rle":
+        return encode_coco_counts(mask)
     if encoding == "ls_rle":
         return encode_ls_rle_bytes(mask, opacity=_SEE_THROUGH)
     # White and opaque, or black and transparent: all four channels are equal.

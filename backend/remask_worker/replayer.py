@@ -8,10 +8,10 @@ from typing import NamedTuple
 from remask_core.errors import InputError
 from remask_core.history import prompts_of, resume
 from remask_core.lru import ByteLru
-from remask_core.rle_ls import decode_ls_rle
 from remask_core.types import Candidate, Embedding, Logits, Pause, Prompt, Segmenter
 from remask_worker.calls import Call
 from remask_worker.lanes import Job
+from remask_worker.pixels import decode_prior
 
 __all__ = ["Replayer"]
 
@@ -82,8 +82,8 @@ class Replayer:
 def _prompts(call: Call, embedding: Embedding) -> list[Prompt]:
     if not call.steps:
         raise InputError("`steps` must hold at least one step; it is empty")
-    prior = call.prior_ls_rle
-    mask = None if prior is None else decode_ls_rle(prior, shape_hw=embedding.shape_hw)
+    prior = call.prior
+    mask = None if prior is None else decode_prior(prior, shape_hw=embedding.shape_hw)
     return list(prompts_of(call.steps, prior_mask=mask))
 
 

@@ -1,7 +1,8 @@
-"""A cache bounded in bytes: what was used longest ago leaves first."""
+"""A cache bounded in bytes: the least recently used entries leave first."""
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
@@ -12,16 +13,24 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class ByteLru(Generic[K, V]):
-    """A mapping that forgets; the newest entry is kept even if it alone exceeds the bound.
+def _any_value(value: object) -> bool:
+    return True
 
-    Not thread-safe: it belongs to one thread, or to whoever holds its owner's lock. Reading
-    `nbytes` and `len` from elsewhere is harmless.
+
+class ByteLru(Generic[K, V]):
+    """A mapping whose values fit into a number of bytes. Safe for threads.
+
+    The newest entry is kept even if it alone exceeds the bound.
+
+    Args:
+        max_bytes: Bound on the sum of the values' sizes.
+        size_of: Returns the bytes that a value takes; they must not change while it is here.
     """
 
     def __init__(self, max_bytes: int, *, size_of: Callable[[V], int]) -> None:
         self._max_bytes = max_bytes
         self._size_of = size_of
+        self._lock = threading.Lock()
         self._entries: OrderedDict[K, V] = OrderedDict()
         self.nbytes = 0
 
@@ -33,18 +42,32 @@ class ByteLru(Generic[K, V]):
 
     def get(self, key: K) -> V | None:
         """Return the value and count it as used; None if it is not here."""
-        value = self._entries.get(key)
-        if value is not None:
-            self._entries.move_to_end(key)
-        return value
+        with self._lock:
+            value = self._entries.get(key)
+            if value is not None:
+                self._entries.move_to_end(key)
+            return value
 
-    def put(self, key: K, value: V) -> None:
-        """Keep `value`, and drop what no longer fits."""
-        old = self._entries.pop(key, None)
-        if old is not None:
-            self.nbytes -= self._size_of(old)
-        self._entries[key] = value
-        self.nbytes += self._size_of(value)
-        while self.nbytes > self._max_bytes and len(self._entries) > 1:
-            _, dropped = self._entries.popitem(last=False)
-            self.nbytes -= self._size_of(dropped)
+    def put(self, key: K, value: V, *, may_drop: Callable[[V], bool] = _any_value) -> list[K]:
+        """Keep `value` under `key`; return the keys of the entries that left to make room.
+
+        Args:
+            key: Its former value is replaced.
+            value: Not None.
+            may_drop: Whether the least recently used value may leave. If not, everything stays
+                and the bound is exceeded.
+        """
+        dropped: list[K] = []
+        with self._lock:
+            old = self._entries.pop(key, None)
+            if old is not None:
+                self.nbytes -= self._size_of(old)
+            self._entries[key] = value
+            self.nbytes += self._size_of(value)
+            while self.nbytes > self._max_bytes and len(self._entries) > 1:
+                oldest = next(iter(self._entries))
+                if not may_drop(self._entries[oldest]):
+                    break
+                self.nbytes -= self._size_of(self._entries.pop(oldest))
+                dropped.append(oldest)
+        return dropped

@@ -24,8 +24,7 @@ import numpy as np
 from remask_core.errors import InputError, NotFound
 from remask_core.geometry import box_of_mask
 from remask_core.history import Step
-from remask_core.rle_coco import encode_coco_rle
-from remask_core.rle_ls import decode_ls_rle
+from remask_core.rle_coco import coco_rle, decode_coco_counts
 from remask_core.types import Box, Click
 from remask_files.coco import CocoFile, Id, Index, decoded
 from remask_files.json_stream import ElementWriter
@@ -197,12 +196,18 @@ def _answers(
             content = sha256(path.read_bytes()).hexdigest()
         except OSError as error:
             raise NotFound(f"the image {path} cannot be read: {error}") from error
-        for one in asks:
+        for ask in asks:
             if len(waiting) >= _AHEAD:
                 position, asked_id, future = waiting.popleft()
                 yield position, asked_id, _answer(future, names[asked_id])
-            call = Call(image_id=content, image_path=str(path), steps=(one.step,), lane=Lane.BATCH)
-            waiting.append((one.position, image_id, engine.submit(call)))
+            call = Call(
+                image_id=content,
+                image_path=str(path),
+                steps=(ask.step,),
+                lane=Lane.BATCH,
+                encoding="coco_rle",
+            )
+            waiting.append((ask.position, image_id, engine.submit(call)))
     for position, asked_id, future in waiting:
         yield position, asked_id, _answer(future, names[asked_id])
 
@@ -215,12 +220,11 @@ def _answer(future: Future[Answer], name: str) -> Answer:
 
 
 def _fields(answer: Answer, prompt: WeakPrompt) -> dict[str, Any]:
-    mask = decode_ls_rle(answer.mask, shape_hw=answer.shape_hw)
-    box = box_of_mask(mask)
+    box = box_of_mask(decode_coco_counts(answer.mask, shape_hw=answer.shape_hw))
     return {
-        "segmentation": encode_coco_rle(mask),
+        "segmentation": coco_rle(answer.mask, shape_hw=answer.shape_hw),
         "bbox": [0, 0, 0, 0] if box is None else [box.x0, box.y0, box.width, box.height],
-        "area": int(np.count_nonzero(mask)),
+        "area": answer.area_px,
         "boundary_type": prompt,
     }
 

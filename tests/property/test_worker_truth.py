@@ -15,9 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from remask_core.history import Step, prompts_of
+from remask_core.rle_coco import decode_coco_counts, encode_coco_counts
 from remask_core.rle_ls import decode_ls_rle, encode_ls_rle_bytes
 from remask_core.types import BoolMask, Box, Click
-from remask_worker.calls import Answer, Call, Lane
+from remask_worker.calls import Answer, Call, Lane, PriorMask
 from remask_worker.settings import WorkerSettings
 from remask_worker.thread_engine import ThreadEngine
 
@@ -56,10 +57,16 @@ class Asked:
         return toy_call(
             write_image(folder, self.mark, SHAPE_HW),
             *self.steps,
-            prior_ls_rle=None if prior is None else encode_ls_rle_bytes(prior),
+            prior=None if prior is None else self.encoded(prior),
             lane=self.lane,
             encoding=self.encoding,
         )
+
+    def encoded(self, prior: BoolMask) -> PriorMask:
+        """The prior in the encoding of the answer, so that both encodings are tried."""
+        if self.encoding == "coco_rle":
+            return PriorMask("coco_rle", encode_coco_counts(prior))
+        return PriorMask("ls_rle", encode_ls_rle_bytes(prior))
 
     def check(self, answer: Answer) -> None:
         last = list(prompts_of(self.steps, prior_mask=PRIORS[self.prior]))[-1]
@@ -67,6 +74,8 @@ class Asked:
         if self.encoding == "png":
             png = np.frombuffer(answer.mask, np.uint8)
             mask = cv2.imdecode(png, cv2.IMREAD_UNCHANGED)[:, :, 3] > 0
+        elif self.encoding == "coco_rle":
+            mask = decode_coco_counts(answer.mask, shape_hw=answer.shape_hw)
         else:
             mask = decode_ls_rle(answer.mask, shape_hw=answer.shape_hw)
         assert np.array_equal(expected, mask)
@@ -80,7 +89,7 @@ asked = st.builds(
     steps=st.lists(steps, min_size=1, max_size=4).map(tuple),
     prior=st.integers(0, len(PRIORS) - 1),
     lane=st.sampled_from(Lane),
-    encoding=st.sampled_from(["ls_rle", "png"]),
+    encoding=st.sampled_from(["ls_rle", "png", "coco_rle"]),
 )
 
 

@@ -9,7 +9,6 @@ import pytest
 
 from remask_core.types import BoolMask, Box, Click
 from remask_service.predict.ownership import Footprint, OwnerCandidate, owner_of
-from remask_service.predict.recall import Recall
 
 SHAPE_HW = (100, 200)
 
@@ -105,18 +104,3 @@ def test_the_nearest_of_those_within_reach_is_taken() -> None:
     other = candidate("b", block(100, 50, 140, 90))
 
     assert owner(Click(95, 60, True), one, other) == "b"
-
-
-def test_memory_is_bounded_in_bytes_and_drops_what_was_not_used() -> None:
-    recall: Recall[str, int] = Recall(100)
-    recall.put("a", 1, nbytes=40)
-    recall.put("b", 2, nbytes=40)
-    assert recall.get("a") == 1
-    recall.put("c", 3, nbytes=40)
-
-    assert [recall.get(key) for key in "abc"] == [1, None, 3]
-    recall.put("huge", 4, nbytes=1000)
-    assert [recall.get(key) for key in ("a", "c", "huge")] == [None, None, None]
-    recall.put("a", 5, nbytes=90)
-    recall.put("a", 6, nbytes=90)
-    assert recall.get("a") == 6

@@ -9,7 +9,7 @@ from fakes import click, toy_call
 
 from remask_core.history import Step
 from remask_core.types import Box
-from remask_worker.calls import Call, Lane, history_keys
+from remask_worker.calls import Call, Lane, PriorMask, call_key, history_keys
 
 PATH = Path("/images/a.png")
 
@@ -38,8 +38,9 @@ def test_image_prior_order_sign_and_grouping_of_clicks_do() -> None:
         toy_call(PATH, click(4), click(3)),
         toy_call(PATH, click(3), click(4, positive=False)),
         toy_call(PATH, Step(clicks=click(3).clicks + click(4).clicks)),
-        toy_call(PATH, click(3), click(4), prior_ls_rle=b""),
-        toy_call(PATH, click(3), click(4), prior_ls_rle=b"x"),
+        toy_call(PATH, click(3), click(4), prior=PriorMask("ls_rle", b"")),
+        toy_call(PATH, click(3), click(4), prior=PriorMask("ls_rle", b"x")),
+        toy_call(PATH, click(3), click(4), prior=PriorMask("coco_rle", b"x")),
         toy_call(PATH, click(3), click(4), Step(box=Box(0, 0, 1, 1))),
         toy_call(Path("/images/b.png"), click(3), click(4)),
     ]
@@ -60,3 +61,14 @@ def test_the_wire_does_not_change_the_identity_of_whole_numbers() -> None:
     received = msgspec.msgpack.decode(msgspec.msgpack.encode(call), type=Call)
 
     assert history_keys(call) == history_keys(received)
+
+
+def test_the_key_of_an_answer_tells_encodings_apart_and_lanes_not() -> None:
+    calls = [
+        toy_call(PATH, click(3), lane=lane, encoding=encoding)
+        for lane in Lane
+        for encoding in ("ls_rle", "png", "coco_rle")
+    ]
+
+    assert len({call_key(call) for call in calls}) == 3
+    assert all(call_key(call) == call_key(call, keys=history_keys(call)) for call in calls)

@@ -9,7 +9,7 @@ from fakes import click, toy_call
 
 from remask_core.history import Step
 from remask_core.types import Box
-from remask_worker.calls import Lane, Overloaded
+from remask_worker.calls import Lane, Overloaded, PriorMask
 from remask_worker.lanes import Job, Lanes, check_room
 
 A, B = Path("/a.png"), Path("/b.png")
@@ -47,7 +47,7 @@ def test_a_history_that_needs_a_prior_is_taken_alone() -> None:
     lanes = Lanes()
     first = push(lanes, A, click(1), click(2))
     push(lanes, A, click(1), click(3))
-    prior = Job(toy_call(A, click(1), prior_ls_rle=b""))
+    prior = Job(toy_call(A, click(1), prior=PriorMask("ls_rle", b"")))
 
     assert [first] == lanes.take(Lane.BATCH, "a", max_batch=8)
     assert prior.batch_shape is None

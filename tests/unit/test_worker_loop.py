@@ -27,6 +27,7 @@ from remask_worker.calls import (
     Lane,
     ModelFailed,
     Overloaded,
+    PriorMask,
 )
 from remask_worker.scheduler import DeviceLoop, DeviceLost
 from remask_worker.settings import WorkerSettings
@@ -296,9 +297,9 @@ def test_a_mask_that_came_with_the_task_is_mended(tmp_path: Path) -> None:
     prior = toy_mask(toy_image(1), Prompt(box=Box(30, 30, 40, 38)))
     path = write_image(tmp_path, 1)
     with scene.run():
-        call = toy_call(path, click(5), prior_ls_rle=encode_ls_rle_bytes(prior))
+        call = toy_call(path, click(5), prior=PriorMask("ls_rle", encode_ls_rle_bytes(prior)))
         answer = scene.loop.submit(call).result(WAIT_S)
-        bad = scene.loop.submit(toy_call(path, click(5), prior_ls_rle=b"noise"))
+        bad = scene.loop.submit(toy_call(path, click(5), prior=PriorMask("ls_rle", b"noise")))
         assert isinstance(bad.exception(WAIT_S), InputError)
 
     expected = toy_mask(toy_image(1), Prompt(clicks=click(5).clicks, prior_mask=prior))

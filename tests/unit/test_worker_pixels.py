@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from fakes import toy_image, write_image
 
-from remask_core.errors import BadImage
-from remask_core.rle_ls import decode_ls_rle
-from remask_worker.pixels import encode_mask, read_image
+from remask_core.errors import BadImage, InputError
+from remask_core.rle_coco import decode_coco_rle, encode_coco_counts
+from remask_core.rle_ls import decode_ls_rle, encode_ls_rle_bytes
+from remask_worker.calls import PriorMask
+from remask_worker.pixels import decode_prior, encode_mask, read_image
 
 
 def test_a_file_is_read_as_rgb(tmp_path: Path) -> None:
@@ -44,3 +46,21 @@ def test_label_studios_rle_decodes_to_the_mask() -> None:
     mask = np.random.default_rng(1).random((9, 7)) < 0.5
 
     assert np.array_equal(mask, decode_ls_rle(encode_mask(mask, "ls_rle"), shape_hw=(9, 7)))
+
+
+def test_coco_counts_decode_to_the_mask() -> None:
+    mask = np.random.default_rng(1).random((9, 7)) < 0.5
+    rle = {"size": [9, 7], "counts": encode_mask(mask, "coco_rle")}
+
+    assert np.array_equal(mask, decode_coco_rle(rle))
+
+
+def test_a_prior_mask_is_decoded_in_either_encoding_and_must_fit_the_image() -> None:
+    mask = np.random.default_rng(2).random((9, 7)) < 0.5
+    for prior in (
+        PriorMask("ls_rle", encode_ls_rle_bytes(mask)),
+        PriorMask("coco_rle", encode_coco_counts(mask)),
+    ):
+        assert np.array_equal(mask, decode_prior(prior, shape_hw=(9, 7)))
+        with pytest.raises(InputError):
+            decode_prior(prior, shape_hw=(9, 8))

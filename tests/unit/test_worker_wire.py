@@ -11,7 +11,7 @@ from fakes import click, toy_call
 
 from remask_core.errors import ClickOutsideImage, InputError, RemaskError
 from remask_worker import wire
-from remask_worker.calls import Overloaded
+from remask_worker.calls import Overloaded, PriorMask
 from remask_worker.wire import Ask, Beat, FrameReader, FrameWriter, WireError, error_of, refusal
 
 
@@ -23,7 +23,7 @@ def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 def test_a_call_crosses_the_wire_unchanged(ends: tuple[socket.socket, socket.socket]) -> None:
-    ask = Ask(7, toy_call(Path("/a.png"), click(1.5), prior_ls_rle=b"\0\1"))
+    ask = Ask(7, toy_call(Path("/a.png"), click(1.5), prior=PriorMask("coco_rle", b"\0\1")))
     FrameWriter(ends[0]).send(wire.pack(ask))
 
     assert ask == FrameReader(ends[1], Ask).receive()

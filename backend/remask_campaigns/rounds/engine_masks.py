@@ -10,8 +10,6 @@ from dataclasses import dataclass
 
 from remask_campaigns.rounds.mask_jobs import MaskJob, NoMask
 from remask_core.errors import InputError, RemaskError, ShapeMismatch, Unavailable
-from remask_core.rle_coco import decode_coco_counts, encode_coco_counts
-from remask_core.rle_ls import decode_ls_rle, encode_ls_rle_bytes
 from remask_images.image_source import ImageSource
 from remask_images.image_store import StoredImage
 from remask_storage.campaign import Mask
@@ -21,9 +19,9 @@ from remask_worker.calls import (
     Engine,
     Lane,
     ModelFailed,
-    Overloaded,
+    PriorMask,
     WorkerDied,
-    wait_for,
+    answer_of,
 )
 
 __all__ = ["EngineMasks"]
@@ -40,17 +38,17 @@ _UNREACHABLE = 5
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A job under way: the call and its answer to come, or why it could not be asked."""
+    """A job under way: the call and its answer to come, or why there is no call."""
 
     job: MaskJob
-    asked: tuple[Call, Future[Answer]] | RemaskError
+    call: tuple[Call, Future[Answer]] | RemaskError
 
 
 class EngineMasks:
     """A `MakeMasks` over an engine and an image source.
 
-    Whatever goes wrong with one job, a missing image or a call that kills the model, is told in
-    that job's place. When there is no model to ask, or one image after the other is out of reach,
+    Whatever goes wrong with one job, a missing image or a call that kills the model, is the
+    result of that job alone. When there is no model, or one image after the other is out of reach,
     iterating ends with `Unavailable`: no other job would fare better.
 
     Args:
@@ -83,12 +81,12 @@ class EngineMasks:
         running: deque[_Asked] = deque()
         for job in jobs:
             if len(running) >= _WINDOW:
-                yield self._told(running.popleft())
+                yield self._result(running.popleft())
             running.append(self._ask(job))
             if len(self._unreachable) >= _UNREACHABLE:
                 break
         while running:
-            yield self._told(running.popleft())
+            yield self._result(running.popleft())
         if len(self._unreachable) >= _UNREACHABLE:
             raise Unavailable(f"the images cannot be had, {min(self._unreachable)} for one")
 
@@ -126,40 +124,29 @@ class EngineMasks:
                 f"the image must have height and width {shape_hw}, as when the campaign was "
                 f"created; it has {image.shape_hw}"
             )
-        ls_rle = None
-        if job.prior is not None:
-            prior = decode_coco_counts(job.prior, shape_hw=shape_hw)
-            ls_rle = encode_ls_rle_bytes(prior)
         return Call(
             image_id=image.image_id,
             image_path=str(image.path),
             steps=job.steps,
-            prior_ls_rle=ls_rle,
+            prior=None if job.prior is None else PriorMask("coco_rle", job.prior),
             lane=Lane.BATCH,
             deadline=self._clock() + self._patience_s,
+            encoding="coco_rle",
         )
 
-    def _told(self, one: _Asked) -> Mask | NoMask:
-        job = one.job
-        if isinstance(one.asked, RemaskError):
-            return NoMask(job.instance.id, job.round, str(one.asked))
+    def _result(self, asked: _Asked) -> Mask | NoMask:
+        job = asked.job
+        if isinstance(asked.call, RemaskError):
+            return NoMask(job.instance.id, job.round, str(asked.call))
+        call, future = asked.call
         try:
-            answer = self._answer(*one.asked)
+            answer = answer_of(self._engine, call, future, clock=self._clock, wait=self._wait)
         except (InputError, WorkerDied, ModelFailed) as error:
             return NoMask(job.instance.id, job.round, str(error))
-        mask = decode_ls_rle(answer.mask, shape_hw=answer.shape_hw)
         return Mask(
             instance=job.instance.id,
             round=job.round,
-            counts=encode_coco_counts(mask),
+            counts=answer.mask,
             score=answer.score,
             model_version=answer.model_version,
         )
-
-    def _answer(self, call: Call, future: Future[Answer]) -> Answer:
-        while True:
-            try:
-                return wait_for(future, timeout_s=call.deadline - self._clock())
-            except Overloaded as full:
-                self._wait(full.retry_after_s)
-                future = self._engine.submit(call)

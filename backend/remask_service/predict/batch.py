@@ -28,7 +28,7 @@ from remask_label_config.labelling_config import (
 from remask_label_config.prompts import Mark, marks_of
 from remask_service.predict.object_history import ObjectHistory, Prompted
 from remask_service.predict.recorder import Asked, Recorder
-from remask_worker.calls import Answer, Call, Engine, Lane, Overloaded, wait_for
+from remask_worker.calls import Answer, Call, Engine, Lane, answer_of
 
 __all__ = ["Batch"]
 
@@ -108,14 +108,14 @@ class Batch:
             opened = _Open(index=index, task=task, asked=asked, left=len(todo))
             for controls, mark in todo:
                 while len(running) >= self._window:
-                    self._finish(running.popleft(), answers, deadline)
+                    self._finish(running.popleft(), answers)
                 job = self._start(opened, controls, mark, deadline)
                 if job is None:
                     self._count_down(opened, answers)
                 else:
                     running.append(job)
         while running:
-            self._finish(running.popleft(), answers, deadline)
+            self._finish(running.popleft(), answers)
         return answers
 
     def _empty(self) -> dict[str, object]:
@@ -140,12 +140,14 @@ class Batch:
         call = _call(image, history, controls, opened.asked.lane, deadline)
         return _Job(opened, controls, history, call, self._engine.submit(call))
 
-    def _finish(self, job: _Job, answers: list[msgspec.Raw], deadline: float) -> None:
+    def _finish(self, job: _Job, answers: list[msgspec.Raw]) -> None:
         opened, (prompt,) = job.open, job.history.prompts
         answer: Answer | None = None
         problem: RemaskError | None = None
         try:
-            answer = self._result(job.future, job.call, deadline)
+            answer = answer_of(
+                self._engine, job.call, job.future, clock=self._clock, wait=self._wait
+            )
         except RemaskError as error:
             problem = error
             # A box that can never be answered must not keep the others from being stored.
@@ -162,17 +164,6 @@ class Batch:
             error=problem,
         )
         self._count_down(opened, answers)
-
-    def _result(self, future: Future[Answer], call: Call, deadline: float) -> Answer:
-        while True:
-            left = deadline - self._clock()
-            try:
-                return wait_for(future, timeout_s=left)
-            except Overloaded as full:
-                if left <= full.retry_after_s:
-                    raise
-                self._wait(full.retry_after_s)
-                future = self._engine.submit(call)
 
     def _add(self, job: _Job, answer: Answer) -> None:
         (prompt,) = job.history.prompts

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from hashlib import sha256
-from typing import TypeAlias
 
 from remask_core.errors import RemaskError
+from remask_core.lru import ByteLru
 from remask_core.rle_ls import decode_ls_rle
 from remask_label_config.region_masks import decode_mask_png
 from remask_service.predict.ownership import Footprint
-from remask_service.predict.recall import Recall
-from remask_worker.calls import Answer, Call, Engine, wait_for
+from remask_worker.calls import Answer, Call, CallKey, Engine, call_key, wait_for
 
 __all__ = ["EngineClient"]
-
-_Key: TypeAlias = tuple[object, ...]
 
 
 class EngineClient:
@@ -27,12 +23,16 @@ class EngineClient:
     ) -> None:
         self._engine = engine
         self._clock = clock
-        self._answers: Recall[_Key, Answer] = Recall(recall_bytes // 2)
-        self._footprints: Recall[_Key, Footprint] = Recall(recall_bytes // 2)
+        self._answers = ByteLru[CallKey, Answer](
+            recall_bytes // 2, size_of=lambda answer: len(answer.mask) + 1024
+        )
+        self._footprints = ByteLru[tuple[object, ...], Footprint](
+            recall_bytes // 2, size_of=lambda footprint: footprint.inside.nbytes + 512
+        )
 
     def recalled(self, call: Call) -> Answer | None:
         """Return the answer to an equal call, if it is remembered."""
-        return self._answers.get(_key(call))
+        return self._answers.get(call_key(call))
 
     def request(self, calls: Sequence[Call]) -> list[Answer | RemaskError]:
         """Return an answer or what became of it for each call; all of them are worked on at once.
@@ -53,13 +53,13 @@ class EngineClient:
             except RemaskError as error:
                 told.append(error)
             else:
-                self._answers.put(_key(call), answer, nbytes=len(answer.mask) + 1024)
+                self._answers.put(call_key(call), answer)
                 told.append(answer)
         return told
 
     def footprint(self, call: Call, answer: Answer) -> Footprint:
         """Return where the mask of an answer to `call` lies."""
-        key = ("answer", *_key(call))
+        key = ("answer", *call_key(call))
         known = self._footprints.get(key)
         if known is not None:
             return known
@@ -79,11 +79,6 @@ class EngineClient:
             return known
         return self._keep(key, Footprint.of(decode_ls_rle(ls_rle, shape_hw=shape_hw)))
 
-    def _keep(self, key: _Key, footprint: Footprint) -> Footprint:
-        self._footprints.put(key, footprint, nbytes=footprint.inside.nbytes + 512)
+    def _keep(self, key: tuple[object, ...], footprint: Footprint) -> Footprint:
+        self._footprints.put(key, footprint)
         return footprint
-
-
-def _key(call: Call) -> _Key:
-    prior = None if call.prior_ls_rle is None else sha256(call.prior_ls_rle).digest()
-    return (call.image_id, call.steps, prior, call.encoding)

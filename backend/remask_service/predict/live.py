@@ -26,7 +26,7 @@ from remask_service.predict.ownership import OwnerCandidate, owner_of
 from remask_service.predict.recorder import Arrivals, Asked, Recorder
 from remask_service.predict.records import AnswerOutcome
 from remask_service.predict.task_context import TaskContext
-from remask_worker.calls import Answer, Call, Lane
+from remask_worker.calls import Answer, Call, Lane, PriorMask
 
 __all__ = ["Live", "TaskAnswer"]
 
@@ -263,7 +263,7 @@ class Live:
             image_id=scene.image.image_id,
             image_path=str(scene.image.path),
             steps=history.steps(scene.shape_hw),
-            prior_ls_rle=None if history.prior is None else history.prior.ls_rle,
+            prior=None if history.prior is None else PriorMask("ls_rle", history.prior.ls_rle),
             lane=Lane.CLICK,
             deadline=scene.asked.arrived + self._click_s,
             encoding=encoding_for(scene.controls),

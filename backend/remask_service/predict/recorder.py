@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from remask_core.errors import RemaskError
+from remask_core.lru import ByteLru
 from remask_label_config.prompts import Mark, Sign
 from remask_service.predict.object_history import ObjectHistory, Prompted
-from remask_service.predict.recall import Recall
 from remask_service.predict.records import AnswerOutcome, AnswerRecord
 from remask_worker.calls import Answer, Lane
 
@@ -104,7 +104,7 @@ class Arrivals:
     """
 
     def __init__(self) -> None:
-        self._seen: Recall[tuple[int | None, str], _Seen] = Recall(16 * 2**20)
+        self._seen = ByteLru[tuple[int | None, str], _Seen](16 * 2**20, size_of=lambda _: 256)
 
     def prompted(self, mark: Mark, sign: Sign, asked: Asked) -> Prompted:
         """Return a mark with its sign and time; place and step are for its history to set.
@@ -118,7 +118,7 @@ class Arrivals:
         if sign is Sign.UNKNOWN and seen is not None:
             sign = seen.sign
         if seen is None or seen.sign is not sign:
-            self._seen.put(key, _Seen(first, sign), nbytes=256)
+            self._seen.put(key, _Seen(first, sign))
         told = sign is not Sign.UNKNOWN and mark.echo.sign is None
         return Prompted(
             mark=mark,
