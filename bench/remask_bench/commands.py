@@ -381,7 +381,6 @@ def ranking(
     from remask_evaluation.contestants import Contestant
     from remask_evaluation.datasets import open_set
     from remask_evaluation.ranking import ranking_report, study_ranking
-    from remask_ranking.judge import summary
 
     instances = [instance for path in data for instance in open_set(path, limit=limit)]
     out.mkdir(parents=True, exist_ok=True)
@@ -393,9 +392,9 @@ def ranking(
     page = ranking_report(rows, judgement, model=segmenter.version, seed=seed, made_by=_made_by())
     (out / "report.html").write_text(page.to_html(), encoding="utf-8")
     if as_json:
-        print_json(judgement)
+        print_json(judgement.to_json())
         return
-    typer.echo(summary(judgement))
+    typer.echo(judgement.summary())
     typer.echo(f"Report: {out / 'report.html'}")
 
 

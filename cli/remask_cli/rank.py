@@ -1,4 +1,4 @@
-"""`remask rank`: Foretell how good masks are, and order them."""
+"""`remask rank`: Predict how good masks are, and order them."""
 
 from __future__ import annotations
 
@@ -7,30 +7,34 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from remask_core.errors import InputError
 from remask_service.state import open_campaigns
 from remask_terminal.options import Json, Name, State
+from remask_terminal.printing import made_by, print_json
 
 if TYPE_CHECKING:
     from remask_ranking.judge import Judgement
-    from remask_ranking.table import Row
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Foretell how good masks are, and order them.", no_args_is_help=True)
+app = typer.Typer(help="Predict how good masks are, and order them.", no_args_is_help=True)
 
 TableFile = Annotated[
     Path, typer.Argument(help="Rows to rank: .csv with features, or .jsonl with masks.")
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of the forest and of the folds.")]
 Folds = Annotated[
-    int, typer.Option("--folds", min=2, help="Heaps of instances, each judged by the others.")
+    int,
+    typer.Option(
+        "--folds",
+        min=2,
+        help="Groups of instances; each is judged by a forest trained on the others.",
+    ),
 ]
 
 
 @app.callback()
 def group() -> None:
-    """Foretell how good masks are, and order them."""
+    """Predict how good masks are, and order them."""
 
 
 @app.command(epilog="Example: `remask rank rows cats --out rows.csv`")
@@ -49,8 +53,6 @@ def rows(
     """
     import os
 
-    import msgspec
-
     from remask_ranking.campaign_rows import campaign_rows
     from remask_ranking.table import write_rows
 
@@ -59,7 +61,7 @@ def rows(
             campaign_rows(store, name, processes=processes or os.cpu_count() or 1), out
         )
     if as_json:
-        typer.echo(msgspec.json.encode({"out": str(out), "rows": written}))
+        print_json({"out": str(out), "rows": written})
     else:
         typer.echo(f"{out}: {written} rows")
 
@@ -72,21 +74,16 @@ def train(
     folds: Folds = 5,
     as_json: Json = False,
 ) -> None:
-    """Grow a ranking model on the rows whose true IoU is known.
+    """Train a ranking model on the rows whose true IoU is known.
 
     Also says how well such a model ranks instances that it was not trained on.
     """
-    from remask_ranking.judge import cross_predict, fit_rows, judge
-    from remask_ranking.ranker_file import save_ranker
-    from remask_ranking.table import read_rows
+    from remask_ranking.files import train_ranker
 
-    rows = _known(read_rows(table))
-    ranker = fit_rows(rows, seed=seed)
-    judgement = judge(rows, *cross_predict(rows, seed=seed, folds=folds), seed=seed)
-    save_ranker(ranker, out)
+    ranker, judgement = train_ranker(table, out, seed=seed, folds=folds)
     _show(judgement, as_json=as_json)
     if not as_json:
-        typer.echo(f"Model: {out}, grown on {ranker.n_rows} rows")
+        typer.echo(f"Model: {out}, trained on {ranker.n_rows} rows")
 
 
 @app.command(epilog="Example: `remask rank apply all.csv --model ranker.npz --out ranks.csv`")
@@ -104,21 +101,12 @@ def apply(
 
     `remask export coco --ranks` and the other formats take the file.
     """
-    import msgspec
+    from remask_ranking.files import apply_ranker
 
-    from remask_ranking.judge import rank_rows
-    from remask_ranking.judge import worst as worst_of
-    from remask_ranking.ranker_file import load_ranker
-    from remask_ranking.ranks import write_ranks
-    from remask_ranking.table import read_rows
-
-    ranked = rank_rows(load_ranker(model), read_rows(table))
-    back = [] if worst is None else worst_of(ranked, percent=worst)
-    write_ranks(ranked, out)
-    names = [one.row.instance for one in back]
+    ranked, back = apply_ranker(table, model, out, worst_percent=worst)
+    names = [instance.row.instance for instance in back]
     if as_json:
-        answer = {"instances": len(ranked), "ranks": str(out), "worst": names}
-        typer.echo(msgspec.json.encode(answer))
+        print_json({"instances": len(ranked), "ranks": str(out), "worst": names})
         return
     typer.echo(f"Ranks: {out}, {len(ranked)} instances", err=worst is not None)
     for name in names:
@@ -141,48 +129,16 @@ def evaluate(
 
     Without a model, every instance is judged by a model that was trained on the others.
     """
-    import shlex
-    import sys
+    from remask_ranking.files import evaluate_ranking
 
-    from remask_ranking.judge import cross_predict, fit_rows, judge
-    from remask_ranking.ranker_file import load_ranker
-    from remask_ranking.report import ranking_page
-    from remask_ranking.table import feature_rows, read_rows
-
-    rows = _known(read_rows(table))
-    if model is None:
-        ranker = fit_rows(rows, seed=seed)
-        mean, spread = cross_predict(rows, seed=seed, folds=folds)
-        how = f"Each of {folds} heaps of instances was judged by a forest grown on the others."
-    else:
-        ranker = load_ranker(model)
-        mean, spread = ranker.predict_with_uncertainty(feature_rows(rows))
-        how = f"Judged by the model {model.name}, said to know none of these instances."
-    judgement = judge(rows, mean, spread, seed=seed)
-    made_by = f"Made by: remask {shlex.join(sys.argv[1:])}"
-    page = ranking_page(judgement, ranker, judged_on=how, made_by=made_by)
-    try:
-        out.write_text(page.to_html(), encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"`{out}` must be writable: {error}") from error
+    judgement = evaluate_ranking(table, out, model=model, seed=seed, folds=folds, made_by=made_by())
     _show(judgement, as_json=as_json)
     if not as_json:
         typer.echo(f"Report: {out}")
 
 
-def _known(rows: list[Row]) -> list[Row]:
-    known = [row for row in rows if row.true_iou is not None]
-    if not known:
-        raise InputError("the table must hold rows with a `true_iou`; it holds none")
-    return known
-
-
 def _show(judgement: Judgement, *, as_json: bool) -> None:
-    import msgspec
-
-    from remask_ranking.judge import summary
-
     if as_json:
-        typer.echo(msgspec.json.encode(judgement))
-        return
-    typer.echo(summary(judgement))
+        print_json(judgement.to_json())
+    else:
+        typer.echo(judgement.summary())

@@ -1,4 +1,4 @@
-"""`remask report`: Write what a campaign has come to."""
+"""`remask report`: One page on the quality of a campaign."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import typer
 from remask_cli.images import open_image_source, read_image
 from remask_service.state import open_campaigns
 from remask_terminal.options import ApiKey, Name, State, Url
+from remask_terminal.printing import made_by, print_json
 from remask_terminal.progress import progress_bars
 
 if TYPE_CHECKING:
@@ -61,70 +62,39 @@ def report(
         bool, typer.Option("--json", help="Print the headline's numbers as JSON.")
     ] = False,
 ) -> None:
-    """Write what a campaign has come to: one HTML page that opens anywhere.
+    """Write a page on a campaign's progress and quality: one HTML file that opens anywhere.
 
     Progress, quality over the time spent, the ranking, classes, annotators, kinds of errors and the
     worst masks, as far as they are known. The campaign's store is all that is read, and the images
-    of some thirty masks; `--ranks` adds what the ranking foretells.
+    of some thirty masks; `--ranks` adds what the ranking predicts.
     """
     import os
-    import shlex
-    import sys
 
-    import msgspec
-
-    from remask_core.errors import InputError
-    from remask_quality.measures.campaign import measure
     from remask_quality.measures.headline import headline_of
-    from remask_quality.measures.progress import paces
-    from remask_quality.report import quality_page
-    from remask_ranking.ranks import read_ranks
+    from remask_quality.report import summary, write_report
 
-    ranked = None if ranks is None else read_ranks(ranks)
-    held_out = None if rows is None else _held_out(rows)
-    with open_campaigns(state) as store, _images(state, url, api_key, wanted=images) as image_of:
-        with progress_bars() as on_progress:
-            quality = measure(
-                store,
-                name,
-                ranks=ranked,
-                max_compared=compared,
-                processes=processes or os.cpu_count() or 1,
-                on_progress=on_progress,
-            )
-        page = quality_page(
+    with (
+        open_campaigns(state) as store,
+        _images(state, url, api_key, wanted=images) as image_of,
+        progress_bars() as on_progress,
+    ):
+        quality = write_report(
             store,
-            quality,
+            name,
+            out,
+            ranks=ranks,
+            rows=rows,
             image_of=image_of,
-            held_out=held_out,
-            made_by=f"Made by: remask {shlex.join(sys.argv[1:])}",
+            max_compared=compared,
+            processes=processes or os.cpu_count() or 1,
+            made_by=made_by(),
+            on_progress=on_progress,
         )
-    try:
-        out.write_text(page.to_html(), encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"`{out}` must be writable: {error}") from error
-    headline = headline_of(quality)
     if as_json:
-        typer.echo(msgspec.json.encode(headline))
+        print_json(headline_of(quality))
         return
-    typer.echo(headline.sentence())
-    for pace in paces(quality, by_truth=True):
-        after = f"round {pace.round}" if pace.round else "the box"
-        typer.echo(f"After {after}: mIoU {pace.iou.value:.3f}, {pace.seconds.value:.0f} s")
+    typer.echo(summary(quality))
     typer.echo(f"Report: {out}")
-
-
-def _held_out(table: Path) -> dict[str, float]:
-    """Return what rankings grown on the other instances predict of each whose truth is known."""
-    from remask_ranking.judge import cross_predict
-    from remask_ranking.table import last_rounds, read_rows
-
-    rows = [row for row in read_rows(table) if row.true_iou is not None]
-    predicted, _ = cross_predict(rows, seed=0)
-    by_round = {
-        (row.instance, row.round): float(one) for row, one in zip(rows, predicted, strict=True)
-    }
-    return {row.instance: by_round[row.instance, row.round] for row in last_rounds(rows)}
 
 
 @contextmanager

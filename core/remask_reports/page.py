@@ -6,6 +6,7 @@ import base64
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 import cv2
@@ -196,6 +197,17 @@ class Page:
         """
         html: str = _template().render(page=self)
         return html
+
+    def write(self, path: Path) -> None:
+        """Write the page as one HTML file.
+
+        Raises:
+            InputError: `path` cannot be written.
+        """
+        try:
+            path.write_text(self.to_html(), encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"`{path}` must be writable: {error}") from error
 
 
 def _template() -> Template:

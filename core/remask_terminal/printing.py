@@ -9,7 +9,15 @@ import typer
 if TYPE_CHECKING:
     from remask_reports.page import Table
 
-__all__ = ["print_json", "print_table"]
+__all__ = ["made_by", "print_json", "print_table"]
+
+
+def made_by() -> str:
+    """Return the line of a report that says which command made it."""
+    import shlex
+    import sys
+
+    return f"Made by: remask {shlex.join(sys.argv[1:])}"
 
 
 def print_json(data: object) -> None:

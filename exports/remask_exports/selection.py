@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from remask_core.errors import InputError
 from remask_exports.annotations import Found
 from remask_exports.instances import ExportedOutcome
+from remask_ranking.order_curves import percent_count
 from remask_ranking.ranks import Rank
 
 __all__ = ["Selection"]
@@ -80,5 +80,4 @@ class Selection:
         if percent is None:
             return None
         order = sorted(ranked, reverse=self.bottom_percent is not None)
-        count = math.ceil(percent / 100.0 * len(order) - 1e-9)
-        return frozenset(name for _, name in order[:count])
+        return frozenset(name for _, name in order[: percent_count(percent, len(order))])

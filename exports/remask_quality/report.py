@@ -1,11 +1,14 @@
-"""A campaign's report: read in five minutes by a manager, in fifty by an engineer."""
+"""The quality report of a campaign: what was measured, put together into one page."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
+from remask_core.progress import OnProgress, no_progress
+from remask_quality.measures.campaign import measure
 from remask_quality.measures.headline import (
     Headline,
     headline_of,
@@ -13,7 +16,7 @@ from remask_quality.measures.headline import (
     next_steps,
     percent_words,
 )
-from remask_quality.measures.intervals import RESAMPLED
+from remask_quality.measures.progress import paces
 from remask_quality.measures.ranking import Ranking, ranking_of
 from remask_quality.measures.rows import InstanceRow, Quality
 from remask_quality.sections.behaviour import behaviour_section
@@ -22,12 +25,72 @@ from remask_quality.sections.people import class_section, person_section
 from remask_quality.sections.pictures import CLICKS_LEGEND, LEGEND, Album, ImageOf
 from remask_quality.sections.progress import progress_section
 from remask_quality.sections.ranking import ranking_section
+from remask_ranking.judge import held_out_predictions
+from remask_ranking.ranks import read_ranks
+from remask_ranking.table import read_rows
+from remask_reports.intervals import RESAMPLED
 from remask_reports.page import Advice, Block, Fact, Facts, Gallery, Page, Section, Text
 from remask_storage.campaign_store import CampaignStore
 
-__all__ = ["quality_page"]
+__all__ = ["quality_page", "summary", "write_report"]
 
 _WORST: Final = 8
+
+
+def write_report(
+    store: CampaignStore,
+    name: str,
+    out: Path,
+    *,
+    ranks: Path | None = None,
+    rows: Path | None = None,
+    image_of: ImageOf | None = None,
+    max_compared: int = 1000,
+    processes: int = 1,
+    made_by: str = "",
+    on_progress: OnProgress = no_progress,
+) -> Quality:
+    """Write the report of a campaign, and return the figures that it was written from.
+
+    Args:
+        store: Where the campaign is kept.
+        name: Of the campaign.
+        out: HTML page.
+        ranks: CSV of `remask rank apply`: predicted IoU and rank.
+        rows: Table of `remask rank rows`; the ranking is then judged on instances whose truth it
+            has not seen.
+        image_of: Address to image; None draws masks on grey.
+        max_compared: See `measure`, and so for `processes` and `on_progress`.
+        processes: How many measure.
+        made_by: The command that makes the page again.
+        on_progress: Hears how many instances are done.
+
+    Raises:
+        NotFound: There is no such campaign or file.
+        InputError: A file or a mask in the store cannot be read, or `out` cannot be written.
+    """
+    predicted = None if ranks is None else read_ranks(ranks)
+    held_out = None if rows is None else held_out_predictions(read_rows(rows))
+    quality = measure(
+        store,
+        name,
+        ranks=predicted,
+        max_compared=max_compared,
+        processes=processes,
+        on_progress=on_progress,
+    )
+    page = quality_page(store, quality, image_of=image_of, held_out=held_out, made_by=made_by)
+    page.write(out)
+    return quality
+
+
+def summary(quality: Quality) -> str:
+    """Return the state of a campaign in a few lines for a terminal."""
+    lines = [headline_of(quality).sentence()]
+    for pace in paces(quality, by_truth=True):
+        after = f"round {pace.round}" if pace.round else "the box"
+        lines.append(f"After {after}: mIoU {pace.iou.value:.3f}, {pace.seconds.value:.0f} s")
+    return "\n".join(lines)
 
 
 def quality_page(

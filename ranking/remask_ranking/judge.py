@@ -1,10 +1,10 @@
-"""Ranking a table, and judging a ranking where the truth is known."""
+"""Ranking a table, and judging a ranking where the truth is known: the one judge of rankings."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,31 +12,35 @@ import numpy.typing as npt
 from remask_core.errors import InputError
 from remask_ranking.forest import Ranker, fit
 from remask_ranking.order_curves import (
-    PERCENTS,
     Bin,
     best_first,
     bottom_curve,
     calibration,
+    percent_count,
     spearman,
     top_curve,
 )
 from remask_ranking.table import Row, feature_rows, last_rounds
+from remask_reports.estimate import Estimate
+from remask_reports.intervals import curve_of, estimate_of, mean_of
 
 __all__ = [
-    "Curves",
     "Judgement",
+    "OrderCurves",
     "Ranked",
+    "best_and_worst",
     "cross_predict",
     "fit_rows",
+    "held_out_predictions",
     "judge",
+    "judge_order",
+    "known_rows",
+    "order_curves",
     "rank_rows",
-    "summary",
     "worst",
 ]
 
 Numbers: TypeAlias = npt.NDArray[np.float64]
-
-_RESAMPLES: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +69,21 @@ class Ranked:
         return min(max(self.predicted_iou - self.uncertainty, 0.0), 1.0)
 
 
-def fit_rows(rows: Sequence[Row], *, seed: int) -> Ranker:
-    """Return a forest grown on those of `rows` whose true IoU is known; raises as `fit` does."""
+def known_rows(rows: Sequence[Row]) -> list[Row]:
+    """Return those of `rows` whose true IoU is known.
+
+    Raises:
+        InputError: There are none.
+    """
     known = [row for row in rows if row.true_iou is not None]
     if not known:
-        raise InputError("`rows` must hold at least one row with a `true_iou`")
+        raise InputError("`rows` must hold at least one row with a `true_iou`; got none")
+    return known
+
+
+def fit_rows(rows: Sequence[Row], *, seed: int) -> Ranker:
+    """Return a forest trained on those of `rows` whose true IoU is known; raises as `fit` does."""
+    known = known_rows(rows)
     return fit(
         feature_rows(known),
         np.array([row.true_iou for row in known], np.float64),
@@ -97,21 +111,18 @@ def worst(ranked: Sequence[Ranked], *, percent: float) -> list[Ranked]:
     Raises:
         InputError: `percent` does not lie in (0, 100].
     """
-    if not 0.0 < percent <= 100.0:
-        raise InputError(f"`percent` must lie in (0, 100]; got {percent}")
-    count = int(np.ceil(percent / 100.0 * len(ranked) - 1e-9))
-    return list(ranked[::-1][:count])
+    return list(ranked[::-1][: percent_count(percent, len(ranked))])
 
 
 def cross_predict(rows: Sequence[Row], *, seed: int, folds: int = 5) -> tuple[Numbers, Numbers]:
-    """Return what forests say of `rows` that were not grown on any row of the same instance.
+    """Return predictions for `rows` by forests that were not trained on the same instance.
 
-    The instances are dealt into `folds` heaps at random; each heap is foretold by a forest grown
-    on the others.
+    Cross-validation: the instances are split into `folds` groups at random, and a forest trained
+    on the other groups predicts each group.
 
     Args:
         rows: All with `true_iou`.
-        seed: Of heaps and forests.
+        seed: Of the groups and the forests.
         folds: At least 2; fewer are used when there are fewer instances.
 
     Returns:
@@ -127,12 +138,12 @@ def cross_predict(rows: Sequence[Row], *, seed: int, folds: int = 5) -> tuple[Nu
             f"that were not trained on, in at least two folds; got {len(names)} and {folds}"
         )
     order = np.random.default_rng(seed).permutation(len(names))
-    heaps = {names[index]: place % folds for place, index in enumerate(order.tolist())}
-    heap = np.array([heaps[row.instance] for row in rows])
+    group_of = {names[index]: place % folds for place, index in enumerate(order.tolist())}
+    groups = np.array([group_of[row.instance] for row in rows])
     X = feature_rows(rows)
     mean, spread = np.empty(len(rows)), np.empty(len(rows))
-    for number in np.unique(heap):
-        held_out = heap == number
+    for group in np.unique(groups):
+        held_out = groups == group
         ranker = fit_rows(
             [row for row, out in zip(rows, held_out, strict=True) if not out], seed=seed
         )
@@ -140,23 +151,40 @@ def cross_predict(rows: Sequence[Row], *, seed: int, folds: int = 5) -> tuple[Nu
     return mean, spread
 
 
+def held_out_predictions(rows: Sequence[Row]) -> dict[str, float]:
+    """Return the predicted IoU of each instance with truth, by forests trained on other instances.
+
+    Args:
+        rows: As `read_rows` returns them; those without a true IoU are not used.
+
+    Raises:
+        InputError: Fewer than two instances have a true IoU.
+    """
+    known = [row for row in rows if row.true_iou is not None]
+    predicted, _ = cross_predict(known, seed=0)
+    by_round = {
+        (row.instance, row.round): value
+        for row, value in zip(known, predicted.tolist(), strict=True)
+    }
+    return {row.instance: by_round[row.instance, row.round] for row in last_rounds(known)}
+
+
 @dataclass(frozen=True, slots=True)
-class Curves:
+class OrderCurves:
     """Mean IoU of the best and of the worst N % in one order, for each N of `PERCENTS`."""
 
     order: str
-    top: tuple[float, ...]
-    bottom: tuple[float, ...]
+    top: tuple[Estimate, ...]
+    bottom: tuple[Estimate, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """How good a ranking is.
+    """How good a ranking is; an `Estimate` has the 95 % range of resampled instances (bootstrap).
 
     Attributes:
-        instances: How many were judged, each by its last round.
+        instances: How many were judged.
         spearman: Rank correlation of predicted and true IoU.
-        spearman_95: Where 95 of 100 resamplings of the instances put it (bootstrap).
         score_spearman: The same correlation of the segmenter's own score; nan without scores.
         mean_error: Mean distance of predicted and true IoU.
         miou: Mean true IoU of all.
@@ -165,35 +193,65 @@ class Judgement:
         curves: By the ranking, by the segmenter's own score where known, and by the truth.
         bins: Calibration.
         predicted: (instances,) predicted IoU, in the order of the input.
-        uncertainty: (instances,) standard deviation over the trees.
+        uncertainty: (instances,) standard deviation over the trees; empty where not given.
         true: (instances,) true IoU.
     """
 
     instances: int
-    spearman: float
-    spearman_95: tuple[float, float]
+    spearman: Estimate
     score_spearman: float
-    mean_error: float
-    miou: float
-    top_70: float
-    bottom_30: float
-    curves: tuple[Curves, ...]
+    mean_error: Estimate
+    miou: Estimate
+    top_70: Estimate
+    bottom_30: Estimate
+    curves: tuple[OrderCurves, ...]
     bins: tuple[Bin, ...]
     predicted: tuple[float, ...]
     uncertainty: tuple[float, ...]
     true: tuple[float, ...]
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the judgement as the commands print it with `--json`: numbers and lists."""
+        return {
+            "instances": self.instances,
+            "spearman": self.spearman.value,
+            "spearman_95": (self.spearman.low, self.spearman.high),
+            "score_spearman": self.score_spearman,
+            "mean_error": self.mean_error.value,
+            "miou": self.miou.value,
+            "top_70": self.top_70.value,
+            "bottom_30": self.bottom_30.value,
+            "curves": [
+                {
+                    "order": curves.order,
+                    "top": [estimate.value for estimate in curves.top],
+                    "bottom": [estimate.value for estimate in curves.bottom],
+                }
+                for curves in self.curves
+            ],
+            "bins": self.bins,
+            "predicted": self.predicted,
+            "uncertainty": self.uncertainty,
+            "true": self.true,
+        }
 
-def judge(
-    rows: Sequence[Row], predicted: npt.ArrayLike, uncertainty: npt.ArrayLike, *, seed: int = 0
-) -> Judgement:
+    def summary(self) -> str:
+        """Return the main numbers in two lines for a terminal."""
+        return (
+            f"{self.instances} instances: Spearman {self.spearman.words(digits=3)}, "
+            f"mean error {self.mean_error.value:.3f}\n"
+            f"mIoU of all {self.miou.value:.3f}, top 70 % {self.top_70.value:.3f}, "
+            f"bottom 30 % {self.bottom_30.value:.3f}"
+        )
+
+
+def judge(rows: Sequence[Row], predicted: npt.ArrayLike, uncertainty: npt.ArrayLike) -> Judgement:
     """Return how well predictions order the instances of `rows`, each in its last round.
 
     Args:
         rows: All with `true_iou`; at least one.
         predicted: (n,) predicted IoU of each row.
         uncertainty: (n,) standard deviation over the trees.
-        seed: Of the resampling.
 
     Raises:
         InputError: Nothing to judge, or a row without truth.
@@ -203,56 +261,69 @@ def judge(
     place = {(row.instance, row.round): number for number, row in enumerate(rows)}
     final = last_rounds(rows)
     chosen = [place[row.instance, row.round] for row in final]
-    said = np.asarray(predicted, np.float64)[chosen]
-    spread = np.asarray(uncertainty, np.float64)[chosen]
-    true = np.array([row.true_iou for row in final], np.float64)
-    scores = [row.score for row in final]
-    own = None if None in scores else np.array(scores, np.float64)
-    orders = {"predicted IoU": said, "model's own score": own, "truth (oracle)": true}
+    return judge_order(
+        np.array([row.true_iou for row in final], np.float64),
+        np.asarray(predicted, np.float64)[chosen],
+        uncertainty=np.asarray(uncertainty, np.float64)[chosen],
+        scores=[row.score for row in final],
+    )
+
+
+def judge_order(
+    true: Numbers,
+    predicted: Numbers,
+    *,
+    uncertainty: Numbers | None = None,
+    scores: Sequence[float | None] = (),
+) -> Judgement:
+    """Return how well predictions order masks whose truth is known.
+
+    Args:
+        true: (n,) true IoU of each mask; n >= 1.
+        predicted: (n,) predicted IoU.
+        uncertainty: (n,) standard deviation over the trees; None if nobody knows it.
+        scores: The segmenter's own score of each mask; not compared unless all are known.
+
+    Raises:
+        InputError: The numbers do not pair up, or there are none.
+    """
+    orders = {"predicted IoU": predicted}
+    known_scores = [score for score in scores if score is not None]
+    score_spearman = float("nan")
+    if len(known_scores) == len(true):
+        orders["model's own score"] = np.array(known_scores, np.float64)
+        score_spearman = spearman(orders["model's own score"], true)
+    orders["truth (best possible)"] = true
+    everything, best, worst_part = best_and_worst(true, predicted)
     return Judgement(
-        instances=len(final),
-        spearman=spearman(said, true),
-        spearman_95=_resampled(said, true, seed=seed),
-        score_spearman=float("nan") if own is None else spearman(own, true),
-        mean_error=float(np.abs(said - true).mean()),
-        miou=float(true.mean()),
-        top_70=float(top_curve(true, said, percents=(70,))[0]),
-        bottom_30=float(bottom_curve(true, said, percents=(30,))[0]),
-        curves=tuple(
-            Curves(
-                order=order,
-                top=tuple(top_curve(true, values, percents=PERCENTS).tolist()),
-                bottom=tuple(bottom_curve(true, values, percents=PERCENTS).tolist()),
-            )
-            for order, values in orders.items()
-            if values is not None
-        ),
-        bins=tuple(calibration(true, said)),
-        predicted=tuple(said.tolist()),
-        uncertainty=tuple(spread.tolist()),
+        instances=len(true),
+        spearman=estimate_of(spearman, predicted, true),
+        score_spearman=score_spearman,
+        mean_error=mean_of(np.abs(predicted - true).tolist()),
+        miou=everything,
+        top_70=best,
+        bottom_30=worst_part,
+        curves=tuple(order_curves(name, true, by) for name, by in orders.items()),
+        bins=tuple(calibration(true, predicted, bins=min(10, max(1, len(true) // 5)))),
+        predicted=tuple(predicted.tolist()),
+        uncertainty=() if uncertainty is None else tuple(uncertainty.tolist()),
         true=tuple(true.tolist()),
     )
 
 
-def summary(judgement: Judgement) -> str:
-    """Return two lines for a terminal."""
-    low, high = judgement.spearman_95
-    return (
-        f"{judgement.instances} instances: Spearman {judgement.spearman:.3f} "
-        f"({low:.2f} to {high:.2f}), mean error {judgement.mean_error:.3f}\n"
-        f"mIoU of all {judgement.miou:.3f}, top 70 % {judgement.top_70:.3f}, "
-        f"bottom 30 % {judgement.bottom_30:.3f}"
+def best_and_worst(values: Numbers, by: Numbers) -> tuple[Estimate, Estimate, Estimate]:
+    """Return the mean value of all, of the best 70 % and of the worst 30 % in the order `by`."""
+    best = curve_of(lambda drawn, order: top_curve(drawn, order, percents=(100, 70)), values, by)
+    worst_part = curve_of(
+        lambda drawn, order: bottom_curve(drawn, order, percents=(30,)), values, by
     )
+    return best[0], best[1], worst_part[0]
 
 
-def _resampled(said: Numbers, true: Numbers, *, seed: int) -> tuple[float, float]:
-    rng = np.random.default_rng(seed)
-    found = []
-    for _ in range(_RESAMPLES):
-        drawn = rng.integers(0, len(true), len(true))
-        found.append(spearman(said[drawn], true[drawn]))
-    finite = np.array(found)[np.isfinite(found)]
-    if not finite.size:
-        return float("nan"), float("nan")
-    low, high = np.quantile(finite, (0.025, 0.975))
-    return float(low), float(high)
+def order_curves(name: str, values: Numbers, by: Numbers) -> OrderCurves:
+    """Return the curves of the best and the worst in the order `by`, highest first, with ranges."""
+    return OrderCurves(
+        order=name,
+        top=tuple(curve_of(top_curve, values, by)),
+        bottom=tuple(curve_of(bottom_curve, values, by)),
+    )

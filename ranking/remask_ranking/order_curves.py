@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -11,12 +12,33 @@ import numpy.typing as npt
 
 from remask_core.errors import InputError
 
-__all__ = ["PERCENTS", "Bin", "best_first", "bottom_curve", "calibration", "spearman", "top_curve"]
+__all__ = [
+    "PERCENTS",
+    "Bin",
+    "best_first",
+    "bottom_curve",
+    "calibration",
+    "percent_count",
+    "spearman",
+    "top_curve",
+]
 
 Numbers: TypeAlias = npt.NDArray[np.float64]
 
 PERCENTS: Final = tuple(range(5, 101, 5))
 """Where curves are read unless told otherwise."""
+
+
+def percent_count(percent: float, n: int) -> int:
+    """Return how many of `n` things are `percent` per cent of them, rounded up.
+
+    Raises:
+        InputError: `percent` does not lie in (0, 100].
+    """
+    if not 0.0 < percent <= 100.0:
+        raise InputError(f"`percent` must lie in (0, 100]; got {percent}")
+    # Without the slack, 70 % of 10 would be 7.000000000000001 and so 8.
+    return math.ceil(percent / 100.0 * n - 1e-9)
 
 
 def best_first(scores: npt.ArrayLike) -> npt.NDArray[np.intp]:
@@ -85,8 +107,8 @@ class Bin:
 def calibration(truth: npt.ArrayLike, predicted: npt.ArrayLike, *, bins: int = 10) -> list[Bin]:
     """Return the masks in `bins` groups of about equal size, from low to high prediction.
 
-    Fewer groups when there are fewer masks. A model that can be taken at its word has equal means
-    in every group.
+    Fewer groups when there are fewer masks. Where the prediction is right on average, the two means
+    of every group are equal.
 
     Raises:
         InputError: The two do not pair up, or `bins` is below 1.
@@ -106,15 +128,11 @@ def _curve(truth: npt.ArrayLike, scores: Numbers, percents: Sequence[float]) -> 
     true, scores = _pair(truth, scores, names=("truth", "scores"))
     if not true.size:
         raise InputError("`truth` must hold at least one IoU; it is empty")
-    wanted = np.asarray(percents, np.float64)
-    if not ((wanted > 0.0) & (wanted <= 100.0)).all():
-        raise InputError(f"`percents` must lie in (0, 100]; got {list(percents)}")
+    counts = np.array([percent_count(percent, true.size) for percent in percents], np.intp)
     _, group = np.unique(-scores, return_inverse=True)
     shared = np.bincount(group, weights=true) / np.bincount(group)
     ordered = shared[np.sort(group)]
     means = np.cumsum(ordered) / np.arange(1, true.size + 1)
-    # Without the slack, 70 % of 10 would be 7.000000000000001 and so 8.
-    counts = np.ceil(wanted / 100.0 * true.size - 1e-9).astype(np.intp)
     return np.asarray(means[counts - 1], np.float64)
 
 

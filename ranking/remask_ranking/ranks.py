@@ -1,4 +1,4 @@
-"""The order of masks in a file: what `remask rank apply` hands on to exports and reports."""
+"""The ranking file `ranks.csv`: written by `remask rank apply`, read by exports and reports."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Final, TypeAlias
 
 from remask_core.errors import InputError, NotFound
 from remask_ranking.judge import Ranked
+from remask_ranking.order_curves import percent_count
 
-__all__ = ["RANK_COLUMNS", "Rank", "Ranks", "read_ranks", "write_ranks"]
+__all__ = ["RANK_COLUMNS", "Rank", "Ranks", "read_ranks", "worst_instances", "write_ranks"]
 
 RANK_COLUMNS: Final = (
     "instance",
@@ -37,6 +38,16 @@ Ranks: TypeAlias = Mapping[str, Rank]
 _NEEDED: Final = {"instance", "predicted_iou", "rank"}
 
 
+def worst_instances(ranks: Ranks, *, percent: float) -> list[str]:
+    """Return the last `percent` of the ranked instances, worst first.
+
+    Raises:
+        InputError: `percent` does not lie in (0, 100].
+    """
+    ordered = sorted(ranks, key=lambda name: ranks[name].rank, reverse=True)
+    return ordered[: percent_count(percent, len(ordered))]
+
+
 def write_ranks(ranked: Iterable[Ranked], path: Path) -> None:
     """Write one line per instance, in the given order; `true_iou` is empty where unknown.
 
@@ -47,10 +58,19 @@ def write_ranks(ranked: Iterable[Ranked], path: Path) -> None:
         with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(RANK_COLUMNS)
-            for one in ranked:
-                said = (f"{one.predicted_iou:.6f}", f"{one.uncertainty:.6f}")
-                row, weight = one.row, f"{one.training_weight:.6f}"
-                writer.writerow((row.instance, row.round, *said, one.rank, row.true_iou, weight))
+            for instance in ranked:
+                row = instance.row
+                writer.writerow(
+                    (
+                        row.instance,
+                        row.round,
+                        f"{instance.predicted_iou:.6f}",
+                        f"{instance.uncertainty:.6f}",
+                        instance.rank,
+                        row.true_iou,
+                        f"{instance.training_weight:.6f}",
+                    )
+                )
     except OSError as error:
         raise InputError(f"`{path}` must be writable: {error}") from error
 

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
 from remask_ranking.features import FEATURES
 from remask_ranking.forest import Ranker
-from remask_ranking.judge import Judgement
-from remask_ranking.order_curves import PERCENTS, spearman
+from remask_ranking.judge import Judgement, OrderCurves
+from remask_ranking.order_curves import PERCENTS, Bin, spearman
 from remask_reports.charts import BarChart, LineChart, ScatterChart, Series
+from remask_reports.estimate import Estimate
 from remask_reports.page import Column, Figure, Page, Section, Table, Text
 
-__all__ = ["ranking_page"]
+__all__ = ["calibration_figure", "curves_figure", "ranking_page"]
 
 _MOST_POINTS: Final = 2000
-_TICKS: Final = tuple(float(tick) for tick in range(0, 101, 10))
+_SHOWN: Final = slice(1, None, 2)
+"""Every second point of a curve: more would crowd the whiskers."""
 
 
 def ranking_page(
@@ -37,9 +40,13 @@ def ranking_page(
         sections=(
             Section("In numbers", (Text(judged_on), _numbers(judgement))),
             Section(
-                "Best and worst", (_curves(judgement, best=True), _curves(judgement, best=False))
+                "Best and worst",
+                tuple(
+                    curves_figure(judgement.curves, mean=judgement.miou, best=best)
+                    for best in (True, False)
+                ),
             ),
-            Section("Can the numbers be taken at their word?", (_calibration(judgement),)),
+            Section("Are the predicted numbers right?", (_calibration(judgement),)),
             Section("What the forest looks at", (_importances(ranker),)),
         ),
         made_by=made_by,
@@ -48,28 +55,22 @@ def ranking_page(
 
 def _summary(judgement: Judgement) -> str:
     return (
-        f"The best 70 % have a mean IoU of {judgement.top_70:.3f}, all together "
-        f"{judgement.miou:.3f}, the worst 30 % {judgement.bottom_30:.3f}."
+        f"The best 70 % have a mean IoU of {judgement.top_70.value:.3f}, all together "
+        f"{judgement.miou.value:.3f}, the worst 30 % {judgement.bottom_30.value:.3f}."
     )
 
 
 def _numbers(judgement: Judgement) -> Table:
-    low, high = judgement.spearman_95
-    between = f"{low:.2f} to {high:.2f}" if math.isfinite(low) else "–"
     return Table(
         columns=(Column("what"), Column("value"), Column("meaning")),
         rows=(
             ("instances", judgement.instances, "judged, each by its last round"),
-            (
-                "Spearman",
-                judgement.spearman,
-                f"rank correlation with the true IoU; 95 %: {between}",
-            ),
+            ("Spearman", judgement.spearman, "rank correlation with the true IoU"),
             ("Spearman of the score", judgement.score_spearman, "of the model's own score"),
             ("mean error", judgement.mean_error, "between predicted and true IoU"),
             (
                 "Spearman of the uncertainty",
-                _honesty(judgement),
+                _spearman_of_uncertainty(judgement),
                 "with the size of that error: 0 if it says nothing of it",
             ),
             ("mIoU", judgement.miou, "of all"),
@@ -79,23 +80,57 @@ def _numbers(judgement: Judgement) -> Table:
     )
 
 
-def _honesty(judgement: Judgement) -> float:
-    """Return how well the uncertainty foretells the size of the error."""
+def _spearman_of_uncertainty(judgement: Judgement) -> float:
+    """Return the rank correlation of the uncertainty and the size of the error."""
     errors = np.abs(np.subtract(judgement.predicted, judgement.true))
     return spearman(judgement.uncertainty, errors)
 
 
-def _curves(judgement: Judgement, *, best: bool) -> Figure:
-    percents = tuple(float(percent) for percent in PERCENTS)
-    lines = [
-        Series(curves.order, percents, curves.top if best else curves.bottom)
-        for curves in judgement.curves
-    ]
-    lines.insert(1, Series("random order", percents, (judgement.miou,) * len(percents)))
-    which = "top" if best else "bottom"
+def curves_figure(curves: Sequence[OrderCurves], *, mean: Estimate | None, best: bool) -> Figure:
+    """Return the curves of several orders in one chart; the first has whiskers.
+
+    Args:
+        curves: At least one.
+        mean: True IoU of all, where a random order lies; None if the curves show predicted IoU.
+        best: The best N %, or else the worst.
+    """
+    percents = tuple(float(percent) for percent in PERCENTS[_SHOWN])
+    lines = []
+    for number, order in enumerate(curves):
+        estimates = (order.top if best else order.bottom)[_SHOWN]
+        values = tuple(estimate.value for estimate in estimates)
+        lines.append(
+            Series(order.order, percents, values)
+            if number
+            else Series.of_estimates(order.order, percents, estimates)
+        )
+    if mean is not None:
+        lines.insert(1, Series("random order", percents, (mean.value,) * len(percents)))
+    which = "best" if best else "worst"
+    what = "mean IoU" if mean is not None else "mean predicted IoU"
     return Figure(
-        LineChart(tuple(lines), f"{which} N % of the masks", "mean IoU", x_ticks=_TICKS),
-        caption=f"Mean IoU of the {which} N % in each order.",
+        LineChart(tuple(lines), f"{which} N % of the masks", what, x_ticks=percents),
+        caption=f"The {which} N %, in each order; whiskers: 95 %.",
+    )
+
+
+def calibration_figure(bins: Sequence[Bin], *, cloud: Series | None = None) -> Figure:
+    """Return predicted against true IoU, as means of groups and, if given, mask by mask."""
+    means = Series(
+        f"means of {len(bins)} groups of equal size",
+        tuple(group.predicted for group in bins),
+        tuple(group.true for group in bins),
+    )
+    return Figure(
+        ScatterChart(
+            (means,) if cloud is None else (cloud, means),
+            "predicted IoU",
+            "true IoU",
+            x_range=(0.0, 1.0),
+            y_range=(0.0, 1.0),
+            diagonal=True,
+        ),
+        caption="On the diagonal, predicted and true IoU agree.",
     )
 
 
@@ -103,15 +138,7 @@ def _calibration(judgement: Judgement) -> Figure:
     # A page with more points than this helps nobody.
     step = max(1, math.ceil(judgement.instances / _MOST_POINTS))
     cloud = Series("masks", judgement.predicted[::step], judgement.true[::step])
-    means = Series(
-        f"means of {len(judgement.bins)} groups of equal size",
-        tuple(group.predicted for group in judgement.bins),
-        tuple(group.true for group in judgement.bins),
-    )
-    return Figure(
-        ScatterChart((cloud, means), "predicted IoU", "true IoU", diagonal=True),
-        caption="Predicted and true IoU; on the diagonal they agree.",
-    )
+    return calibration_figure(judgement.bins, cloud=cloud)
 
 
 def _importances(ranker: Ranker) -> Figure:
@@ -122,5 +149,5 @@ def _importances(ranker: Ranker) -> Figure:
             groups=tuple(name.replace("_", " ") for name in FEATURES),
             y_label="share",
         ),
-        caption=f"Importance of the features in a forest grown on {ranker.n_rows} rows.",
+        caption=f"Importance of the features in a forest trained on {ranker.n_rows} rows.",
     )

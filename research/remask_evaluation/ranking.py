@@ -105,7 +105,7 @@ def study_ranking(
     if table is not None:
         write_rows(rows, table)
     mean, spread = cross_predict(rows, seed=seed)
-    return rows, judge(rows, mean, spread, seed=seed)
+    return rows, judge(rows, mean, spread)
 
 
 def ranking_report(

@@ -74,7 +74,7 @@ def test_only_rows_with_truth_are_learnt_from(rows: list[Row]) -> None:
         fit_rows([row("unknown", iou=None)], seed=0)
 
 
-def test_no_instance_is_foretold_by_a_forest_that_knows_it() -> None:
+def test_no_instance_is_predicted_by_a_forest_that_knows_it() -> None:
     """IoUs are pure chance, but both rounds of an instance share one: only a leak would find it."""
     rng = np.random.default_rng(1)
     made = []
@@ -84,16 +84,19 @@ def test_no_instance_is_foretold_by_a_forest_that_knows_it() -> None:
 
     mean, _ = cross_predict(made, seed=0, folds=2)
 
-    assert judge(made, mean, mean).spearman < 0.3
+    assert judge(made, mean, mean).spearman.value < 0.3
 
 
 def test_a_judgement_finds_what_was_put_in(judgement: Judgement) -> None:
     assert judgement.instances == 60
-    assert judgement.spearman > 0.9
-    assert judgement.spearman_95[0] < judgement.spearman < judgement.spearman_95[1]
-    assert judgement.top_70 > judgement.miou > judgement.bottom_30
-    assert judgement.mean_error < 0.1
-    assert [curves.order for curves in judgement.curves] == ["predicted IoU", "truth (oracle)"]
+    assert judgement.spearman.value > 0.9
+    assert judgement.spearman.low < judgement.spearman.value < judgement.spearman.high
+    assert judgement.top_70.value > judgement.miou.value > judgement.bottom_30.value
+    assert judgement.mean_error.value < 0.1
+    assert [curves.order for curves in judgement.curves] == [
+        "predicted IoU",
+        "truth (best possible)",
+    ]
 
 
 def test_the_models_own_score_is_compared_where_every_instance_has_one() -> None:
@@ -128,7 +131,13 @@ def test_the_report_shows_the_curves_against_chance_and_oracle(
 ) -> None:
     html = ranking_page(judgement, ranker, judged_on="On <these>.").to_html()
 
-    for words in ("random order", "truth (oracle)", "On &lt;these&gt;.", "Spearman", "iou with"):
+    for words in (
+        "random order",
+        "truth (best possible)",
+        "On &lt;these&gt;.",
+        "Spearman",
+        "iou with",
+    ):
         assert words in html
 
 

@@ -7,7 +7,14 @@ import pytest
 from scipy.stats import spearmanr
 
 from remask_core.errors import InputError
-from remask_ranking.order_curves import best_first, bottom_curve, calibration, spearman, top_curve
+from remask_ranking.order_curves import (
+    best_first,
+    bottom_curve,
+    calibration,
+    percent_count,
+    spearman,
+    top_curve,
+)
 
 TRUTH = (0.9, 0.5, 0.7, 0.3)
 
@@ -81,3 +88,13 @@ def test_calibration_groups_are_about_equal_and_go_from_low_to_high() -> None:
 def test_wrong_input_is_refused(call) -> None:
     with pytest.raises(InputError):
         call()
+
+
+def test_per_cent_of_a_number_of_things_are_rounded_up() -> None:
+    counts = [percent_count(percent, 10) for percent in (0.1, 10, 70, 70.1, 100)]
+
+    assert [1, 1, 7, 8, 10] == counts
+    assert 0 == percent_count(50, 0)
+    for percent in (0, -1, 100.1, float("nan")):
+        with pytest.raises(InputError, match="percent"):
+            percent_count(percent, 10)

@@ -9,8 +9,8 @@ import pytest
 
 from remask_core.types import BoolMask, Click
 from remask_quality.measures.click_aims import aims_of
-from remask_quality.measures.intervals import FEWEST, curve_of, estimate_of, mean_of, share_of
 from remask_reports.estimate import Estimate
+from remask_reports.intervals import FEWEST, curve_of, estimate_of, mean_of, share_of
 
 
 def square(x0: int, y0: int, x1: int, y1: int) -> BoolMask:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -159,8 +158,9 @@ def reopen(
     Skipped instances stay skipped. The campaign must be through its rounds.
     """
     from remask_campaigns.rounds.advance import reopen as send_back
+    from remask_ranking.ranks import read_ranks, worst_instances
 
-    names = _worst(ranks, worst)
+    names = worst_instances(read_ranks(ranks), percent=worst)
     with open_campaigns(state) as store:
         number = send_back(store, name, names)
         sent = len(store.campaign(name).reopened[number])
@@ -177,15 +177,6 @@ def _address(url: str | None) -> BackendAddress | None:
         return None
     user, password = os.environ.get("BASIC_AUTH_USER"), os.environ.get("BASIC_AUTH_PASS")
     return BackendAddress(url.rstrip("/"), user=user or None, password=password or None)
-
-
-def _worst(ranks: Path, percent: float) -> list[str]:
-    """Return the instances that a ranking puts last, `percent` per cent of them."""
-    from remask_ranking.ranks import read_ranks
-
-    read = read_ranks(ranks)
-    ordered = sorted(read, key=lambda name: read[name].rank, reverse=True)
-    return ordered[: math.ceil(percent / 100 * len(ordered) - 1e-9)]
 
 
 def _show(done: Advanced, url: str, *, as_json: bool) -> None:

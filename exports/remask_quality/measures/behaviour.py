@@ -9,9 +9,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from remask_quality.measures.intervals import estimate_of, known, mean_of, share_of
 from remask_quality.measures.rows import Quality, VisitRow
 from remask_reports.estimate import Estimate
+from remask_reports.intervals import estimate_of, known, mean_of, share_of
 
 __all__ = ["Behaviour", "behaviour_of"]
 

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from remask_quality.measures.intervals import mean_of, median_of, share_of
 from remask_quality.measures.rows import Aim, InstanceRow, Quality, VisitRow
 from remask_reports.estimate import Estimate
+from remask_reports.intervals import mean_of, median_of, share_of
 
 __all__ = ["ClassFigures", "PersonFigures", "by_class", "by_person", "class_figures"]
 

@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass
 
 from remask_quality.measures.groups import by_class, by_person
-from remask_quality.measures.intervals import known, mean_of, median_of
 from remask_quality.measures.progress import last_closed, round_counts
 from remask_quality.measures.ranking import Ranking
 from remask_quality.measures.rows import Quality
 from remask_reports.estimate import Estimate
+from remask_reports.intervals import known, mean_of, median_of
 from remask_reports.page import Step
 
 __all__ = ["Headline", "headline_of", "hours_words", "next_steps", "percent_words"]
@@ -176,9 +176,9 @@ def _quality_steps(quality: Quality, ranking: Ranking | None, *, is_over: bool) 
 
 
 def _deliver(name: str, ranking: Ranking) -> Step:
-    known_as, (_, best, worst) = (
-        ("predicted", ranking.foretold) if ranking.true is None else ("true", ranking.true)
-    )
+    known_as, (_, best, worst) = "predicted", ranking.predicted
+    if ranking.judgement is not None:
+        known_as, best, worst = "true", ranking.judgement.top_70, ranking.judgement.bottom_30
     return Step(
         f"Deliver the best 70 %, whose {known_as} mean IoU is {best.words(digits=2)}, and send "
         f"the worst 30 %, {worst.words(digits=2)}, back for another round.",

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from remask_masks.error_kinds import KINDS, ErrorKind, MaskError
-from remask_quality.measures.intervals import mean_of, share_of
 from remask_quality.measures.rows import Quality
 from remask_reports.estimate import Estimate
+from remask_reports.intervals import mean_of, share_of
 
 __all__ = [
     "Agreement",

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from remask_quality.measures.intervals import mean_of
 from remask_quality.measures.rows import InstanceRow, Quality
 from remask_reports.estimate import Estimate
+from remask_reports.intervals import mean_of
 from remask_storage.campaign import RoundState, VisitOutcome
 
 __all__ = ["Pace", "RoundCount", "last_closed", "paces", "round_counts"]

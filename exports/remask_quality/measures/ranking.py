@@ -1,59 +1,41 @@
-"""How good the order of the masks is, where both prediction and truth are known."""
+"""The ranking of a campaign's masks: what it predicts, and how true that is."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
-from remask_quality.measures.intervals import curve_of, estimate_of, known, mean_of
 from remask_quality.measures.rows import Quality
-from remask_ranking.order_curves import Bin, bottom_curve, calibration, spearman, top_curve
+from remask_ranking.judge import (
+    Judgement,
+    OrderCurves,
+    best_and_worst,
+    judge_order,
+    order_curves,
+)
 from remask_reports.estimate import Estimate
+from remask_reports.intervals import known
 
-__all__ = ["PERCENTS", "Order", "Ranking", "ranking_of"]
-
-PERCENTS = tuple(float(percent) for percent in range(10, 101, 10))
-_BEST, _WORST = 70.0, 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """Mean IoU of the best and of the worst N % in one order, for each N of `PERCENTS`."""
-
-    name: str
-    top: tuple[Estimate, ...]
-    bottom: tuple[Estimate, ...]
+__all__ = ["Ranking", "ranking_of"]
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """What is foretold, and how true it is.
+    """A ranking of the masks of a campaign.
 
     Attributes:
         ranked: Instances with a mask and a prediction.
-        judged: Those of them whose truth is known and, if `is_held_out`, that were held out.
+        predicted: Mean predicted IoU of all, of the best 70 % and of the worst 30 %.
+        predicted_curves: Predicted IoU in the order of the prediction.
+        judgement: How true the predictions are; None where no truth is known.
         is_held_out: Whether each was judged by a ranking that had not seen its truth.
-        foretold: Mean predicted IoU of all, of the best 70 % and of the worst 30 %.
-        true: The same of the true IoU, in the same order; None if nothing is judged.
-        spearman: Rank correlation of predicted and true IoU.
-        mean_error: Mean distance of the two.
-        orders: By prediction, then by the model's own score where known, then by the truth itself;
-            without truth, by prediction alone and of predicted IoU.
-        bins: Predicted and true IoU in groups of equal size; empty without truth.
     """
 
     ranked: int
-    judged: int
+    predicted: tuple[Estimate, Estimate, Estimate]
+    predicted_curves: OrderCurves
+    judgement: Judgement | None
     is_held_out: bool
-    foretold: tuple[Estimate, Estimate, Estimate]
-    true: tuple[Estimate, Estimate, Estimate] | None
-    spearman: Estimate
-    mean_error: Estimate
-    orders: tuple[Order, ...]
-    bins: tuple[Bin, ...]
 
 
 def ranking_of(quality: Quality, *, held_out: Mapping[str, float] | None = None) -> Ranking | None:
@@ -61,62 +43,30 @@ def ranking_of(quality: Quality, *, held_out: Mapping[str, float] | None = None)
 
     Args:
         quality: With predictions by the ranking that is used.
-        held_out: Instance to the IoU that a ranking predicts which was grown on others alone;
-            judged is by these. None judges by the predictions in `quality`, though they may come
-            from a ranking grown on the very truth that it is judged by.
+        held_out: See `remask_ranking.judge.held_out_predictions`; the ranking is judged by these,
+            where given. None judges by the predictions in `quality`, though they may come from a
+            ranking trained on the very truth that it is judged by.
     """
     rows = [row for row in quality.instances if row.predicted_iou is not None and row.has_mask]
     if not rows:
         return None
-    said = known(row.predicted_iou for row in rows)
-    judged = [
+    predicted = known(row.predicted_iou for row in rows)
+    with_truth = [
         row for row in rows if row.true_iou is not None and (held_out is None or row.id in held_out)
     ]
-    if not judged:
-        return Ranking(
-            ranked=len(rows),
-            judged=0,
-            is_held_out=False,
-            foretold=_three(said, said),
-            true=None,
-            spearman=Estimate(float("nan")),
-            mean_error=Estimate(float("nan")),
-            orders=(_order("predicted IoU", said, said),),
-            bins=(),
+    judgement = None
+    if with_truth:
+        judgement = judge_order(
+            known(row.true_iou for row in with_truth),
+            known(
+                row.predicted_iou if held_out is None else held_out[row.id] for row in with_truth
+            ),
+            scores=[row.score for row in with_truth],
         )
-    true = known(row.true_iou for row in judged)
-    foretold = (
-        known(row.predicted_iou for row in judged)
-        if held_out is None
-        else known(held_out[row.id] for row in judged)
-    )
-    orders = {"predicted IoU": foretold}
-    if all(row.score is not None for row in judged):
-        orders["model's own score"] = known(row.score for row in judged)
-    orders["truth (best possible)"] = true
     return Ranking(
         ranked=len(rows),
-        judged=len(judged),
-        is_held_out=held_out is not None,
-        foretold=_three(said, said),
-        true=_three(true, foretold),
-        spearman=estimate_of(spearman, foretold, true),
-        mean_error=mean_of(np.abs(foretold - true).tolist()),
-        orders=tuple(_order(name, true, by) for name, by in orders.items()),
-        bins=tuple(calibration(true, foretold, bins=min(10, max(1, len(judged) // 5)))),
+        predicted=best_and_worst(predicted, predicted),
+        predicted_curves=order_curves("predicted IoU", predicted, predicted),
+        judgement=judgement,
+        is_held_out=judgement is not None and held_out is not None,
     )
-
-
-_Numbers = npt.NDArray[np.float64]
-
-
-def _three(values: _Numbers, by: _Numbers) -> tuple[Estimate, Estimate, Estimate]:
-    best = curve_of(lambda one, order: top_curve(one, order, percents=(100.0, _BEST)), values, by)
-    worst = curve_of(lambda one, order: bottom_curve(one, order, percents=(_WORST,)), values, by)
-    return best[0], best[1], worst[0]
-
-
-def _order(name: str, values: _Numbers, by: _Numbers) -> Order:
-    top = curve_of(lambda one, order: top_curve(one, order, percents=PERCENTS), values, by)
-    bottom = curve_of(lambda one, order: bottom_curve(one, order, percents=PERCENTS), values, by)
-    return Order(name, tuple(top), tuple(bottom))
