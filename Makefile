@@ -27,7 +27,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@echo "Installing remask, torch and the tools into $(VENV) (some minutes the first time)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python $(PIP_INSTALL) --upgrade 'pip>=25.1'
-	@$(BIN)/python $(PIP_INSTALL) -e . --group dev -c constraints.txt
+	@$(BIN)/python $(PIP_INSTALL) -e ".[all]" --group dev -c constraints.txt
 	@touch $@
 
 $(LS_VENV)/.ready:

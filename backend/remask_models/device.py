@@ -6,6 +6,7 @@ import ctypes
 from typing import TYPE_CHECKING
 
 from remask_core.errors import InputError
+from remask_core.extras import needs_extra
 
 if TYPE_CHECKING:
     import torch
@@ -18,8 +19,10 @@ def resolve_device(device: str) -> torch.device:
 
     Raises:
         InputError: The word is another one, or this machine has no such device.
+        MissingExtra: torch is not installed.
     """
-    import torch
+    with needs_extra("train", f"the device {device}"):
+        import torch
 
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

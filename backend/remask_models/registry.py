@@ -16,10 +16,11 @@ from types import MappingProxyType
 from typing import Any
 
 from remask_core.errors import InputError, NotFound
+from remask_core.extras import check_modules, needs_extra
 from remask_core.types import Segmenter
 from remask_models.weights import BUNDLED_CONVNET, CHECKPOINTS, digest, locate, stamp
 
-__all__ = ["load", "names", "version"]
+__all__ = ["check", "load", "names", "version"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +31,13 @@ class _Entry:
         weights: `(given, model_dir)` to the weights file; None for a model without weights.
         load: `(weights, device)` to the model; imports what it needs when called.
         version: Weights file to `Segmenter.version`; imports no torch.
+        extra: The extra of the package that brings what the model needs; None for none.
     """
 
     weights: Callable[[Path | None, Path | None], Path | None]
     load: Callable[[Path | None, str], Segmenter]
     version: Callable[[Path | None], str]
+    extra: str | None = None
 
 
 def _version_by_file(name: str, weights: Path | None) -> str:
@@ -76,7 +79,8 @@ def _sam_weights(name: str, given: Path | None, model_dir: Path | None) -> Path 
 
 
 def _load_sam(name: str, weights: Path | None, device: str) -> Segmenter:
-    from remask_models.sam import load_sam
+    with needs_extra("sam", f"the model {name}"):
+        from remask_models.sam import load_sam
 
     assert weights is not None
     return load_sam(name, weights, device=device)
@@ -91,6 +95,7 @@ _TABLE: Mapping[str, _Entry] = MappingProxyType(
                 partial(_sam_weights, name),
                 partial(_load_sam, name),
                 partial(_version_by_file, name),
+                extra="sam",
             )
             for name in CHECKPOINTS
         },
@@ -129,6 +134,39 @@ def load(
         return _call_factory(name, weights=weights, device=device)
     entry = _entry(name)
     return entry.load(entry.weights(weights, model_dir), device)
+
+
+def check(
+    name: str,
+    *,
+    weights: Path | None = None,
+    device: str = "cpu",
+    model_dir: Path | None = None,
+) -> None:
+    """Check that `load` would find what it needs, without loading anything.
+
+    A team's own model is imported, but not called.
+
+    Args:
+        name: As for `load`.
+        weights: As for `load`.
+        device: As for `load`; whether a GPU is there is not asked.
+        model_dir: As for `load`.
+
+    Raises:
+        InputError: The name is unknown, or the weights file is not what it must be.
+        MissingExtra: The model, or the device, needs a package that is not installed.
+        NotFound: The weights file, or a team's own module, does not exist.
+    """
+    if ":" in name:
+        _factory(name)
+        return
+    entry = _entry(name)
+    if entry.extra is not None:
+        check_modules(entry.extra, f"the model {name}")
+    if device.startswith("cuda"):
+        check_modules("train", f"the device {device}")
+    version(name, weights=weights, model_dir=model_dir)
 
 
 def version(name: str, *, weights: Path | None = None, model_dir: Path | None = None) -> str:

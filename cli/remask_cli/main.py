@@ -9,16 +9,24 @@ commands join it.
 from __future__ import annotations
 
 import sys
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, version
+from typing import Annotated
 
 import typer
 
 from remask_cli import campaign, config, demo, export, log, models, rank, report, serve
 from remask_core.errors import InputError, RemaskError
+from remask_core.extras import missing_extra
 
 __all__ = ["app", "main"]
 
 _GROUP = "remask.commands"
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"remask {version('remask')}")
+        raise typer.Exit
 
 
 def _assemble() -> typer.Typer:
@@ -30,6 +38,18 @@ def _assemble() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode="markdown",
     )
+
+    @app.callback()
+    def program(
+        version: Annotated[
+            bool,
+            typer.Option(
+                "--version", help="Print the version.", callback=_print_version, is_eager=True
+            ),
+        ] = False,
+    ) -> None:
+        pass
+
     for command in (serve, demo, report):
         command.register(app)
     nouns = {
@@ -58,6 +78,12 @@ def main() -> None:
     """Run the command line; exit 0 if all went well, 1 for our fault, 2 for the caller's."""
     try:
         app()
+    except ModuleNotFoundError as error:
+        missing = missing_extra(error, what=f"`{' '.join(['remask', *sys.argv[1:3]])}`")
+        if missing is None:
+            raise
+        print(f"remask: {missing}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
     except InputError as error:
         print(f"remask: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(2)

@@ -38,8 +38,7 @@ def serve(
     Example: `LABEL_STUDIO_URL=http://localhost:8080 LABEL_STUDIO_API_KEY=... remask serve --model
     convnet --port 9090`
     """
-    from remask_core.errors import InputError
-    from remask_models.registry import names
+    from remask_models import registry
     from remask_service.settings import Settings
     from remask_service.web.wsgi import serve as run
 
@@ -55,11 +54,13 @@ def serve(
             "state_dir": state_dir,
         },
     )
-    if ":" not in settings.model and settings.model not in names():
-        raise InputError(
-            f"`model` must be one of {', '.join(names())}, or package.module:factory; "
-            f"got {settings.model!r}"
-        )
+    # What is missing is said here at once; the worker would try to load it again and again.
+    registry.check(
+        settings.model,
+        weights=settings.weights,
+        device=settings.device,
+        model_dir=settings.model_dir,
+    )
     shown_host = "localhost" if settings.host in ("127.0.0.1", "0.0.0.0") else settings.host
     for label, value in (
         ("address", f"http://{shown_host}:{settings.port}"),

@@ -6,6 +6,7 @@ __all__ = [
     "BadImage",
     "ClickOutsideImage",
     "InputError",
+    "MissingExtra",
     "NotFound",
     "RemaskError",
     "ShapeMismatch",
@@ -42,6 +43,12 @@ class BadImage(InputError):
     """The image file cannot be decoded, is too large, or is gone."""
 
     code = "bad-image"
+
+
+class MissingExtra(InputError):
+    """An optional Python package is needed and not installed."""
+
+    code = "missing-extra"
 
 
 class NotFound(RemaskError, LookupError):

@@ -21,6 +21,7 @@ from typing import (
 )
 
 from remask_core.errors import InputError
+from remask_core.extras import needs_extra
 
 if TYPE_CHECKING:
     import pyarrow
@@ -99,17 +100,13 @@ class ParquetTable:
     """A Parquet file that grows by groups of rows.
 
     Raises:
-        InputError: pyarrow is not installed.
+        MissingExtra: pyarrow is not installed.
     """
 
     def __init__(self, path: Path, columns: Columns) -> None:
-        try:
+        with needs_extra("parquet", "Parquet"):
             import pyarrow
             import pyarrow.parquet
-        except ModuleNotFoundError as error:
-            raise InputError(
-                "Parquet needs pyarrow; install it with `pip install 'remask[parquet]'`"
-            ) from error
         self._new_batch = pyarrow.RecordBatch.from_pylist
         fields = [(name, _arrow_type(pyarrow, hint)) for name, hint in columns.items()]
         self._schema: pyarrow.Schema = pyarrow.schema(fields)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from remask_core.errors import InputError, NotFound
+from remask_core.extras import needs_extra
 
 __all__ = ["read_click_rows"]
 
@@ -39,13 +40,9 @@ def _csv(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, str
 
 
 def _parquet(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    try:
+    with needs_extra("parquet", "Parquet"):
         import pyarrow
         from pyarrow.parquet import ParquetFile
-    except ModuleNotFoundError as error:
-        raise InputError(
-            "Parquet needs pyarrow; install it with `pip install 'remask[parquet]'`"
-        ) from error
     try:
         with ParquetFile(path) as file:
             _check(path, needed, file.schema_arrow.names)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from remask_core.errors import InputError
+from remask_core.extras import has_module
 from remask_core.types import Segmenter
 from remask_models.convnet.score_curve import ScoreCurve
 from remask_models.device import has_cuda_driver
@@ -68,8 +69,8 @@ def load_convnet(weights: Path | None, *, device: str) -> Segmenter:
 
 
 def _network(weights: Path, device: str) -> Network:
-    # To ask torch for a GPU takes half a gigabyte; without the driver there is none.
-    if device == "auto" and not has_cuda_driver():
+    # To ask torch for a GPU takes half a gigabyte; without the driver or torch there is none.
+    if device == "auto" and not (has_cuda_driver() and has_module("torch")):
         device = "cpu"
     if device != "cpu":
         from remask_models.device import resolve_device

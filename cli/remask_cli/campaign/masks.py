@@ -45,8 +45,13 @@ def open_masks(
         model: As `remask serve --model` takes it.
         device: `cpu`, `cuda`, `cuda:1` or `auto`; None: as the environment says.
         weights: The model's; None: as the environment says.
+
+    Raises:
+        InputError: The model is unknown, or needs what is not installed.
+        NotFound: Its weights are not there.
     """
     from remask_campaigns.rounds.engine_masks import EngineMasks
+    from remask_models import registry
     from remask_service.service import worker_settings
     from remask_worker.child_engine import ChildEngine
 
@@ -56,6 +61,13 @@ def open_masks(
         model=model,
         device=device or settings.device,
         weights=weights or settings.weights,
+    )
+    # What is missing is said here at once, instead of by a worker that starts again and again.
+    registry.check(
+        settings.model,
+        weights=settings.weights,
+        device=settings.device,
+        model_dir=settings.model_dir,
     )
     engine = ChildEngine(worker_settings(settings))
     try:
