@@ -1,1 +1,1 @@
-"""Files read as streams: JSON, COCO, CSV."""
+"""Readers of files: JSON as a stream, COCO, CSV, text in any encoding."""

@@ -11,7 +11,7 @@ from remask_core.errors import InputError, NotFound
 from remask_exports.annotations import ExportedTask, Found, LeftOut, decode_task, instances_of
 from remask_exports.instances import Instance
 from remask_exports.selection import Selection
-from remask_files.json_array import array_elements
+from remask_files.json_stream import read_array
 from remask_ranking.ranks import Ranks
 
 __all__ = ["Batch", "Encoded", "Job", "Seen", "encode_batch", "look_at", "task_batches"]
@@ -73,7 +73,7 @@ def task_batches(source: Path) -> Iterator[Batch]:
     try:
         with source.open("rb") as file:
             first, texts, size = 1, [], 0
-            for number, text in enumerate(array_elements(file), start=1):
+            for number, text in enumerate(read_array(file), start=1):
                 texts.append(text)
                 size += len(text)
                 if size >= _BYTES_AT_ONCE:
