@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from remask_campaigns.crops.images import PixelsOf, crop_instances
+from remask_campaigns.project_description import check_name
 from remask_campaigns.sources.boxes import LeftOut, ShapeOf, instances_of
 from remask_core.errors import InputError, WrongState
 from remask_core.progress import OnProgress, no_progress
@@ -45,10 +46,11 @@ def create_campaign(
     Raises:
         WrongState: There is a campaign of that name; nothing has been read.
         NotFound: There is no such project.
-        InputError: The project has no image tag, none of its boxes can be used, or there is nobody
-            to ask for the pixels of crops.
+        InputError: The name is empty or too long, the project has no image tag, none of its boxes
+            can be used, or there is nobody to ask for the pixels of crops.
         Unavailable: Label Studio, or an image whose size is needed, cannot be reached.
     """
+    check_name(campaign.name)
     if any(known.name == campaign.name for known in store.campaigns()):
         raise WrongState(f"`name` must be new; there is a campaign {campaign.name!r}")
     instances = instances_of_source(

@@ -1,4 +1,4 @@
-"""What the description of a campaign's project says, for people and for `remask campaign restore`.
+"""Titles and descriptions of a campaign's projects, for people and for `remask campaign restore`.
 
 The store may be lost, Label Studio's projects are not. Each project that belongs to a campaign
 therefore carries the campaign's settings as they were when it was made.
@@ -10,13 +10,30 @@ from dataclasses import dataclass
 
 import msgspec
 
-from remask_label_studio.api import LabelStudioApi
+from remask_core.errors import InputError
+from remask_label_studio.api import LabelStudioApi, ProjectRef
 from remask_storage.campaign import Campaign
 
-__all__ = ["Described", "ProjectKind", "describe", "note_settings", "read_description", "title_of"]
+__all__ = [
+    "Described",
+    "OwnProject",
+    "ProjectKind",
+    "check_name",
+    "describe",
+    "note_settings",
+    "own_projects",
+    "read_description",
+    "title_of",
+]
 
 ProjectKind = str
 """What a project is to its campaign: `boxes`, `crops`, `round 2`, `masks`, `gold`, `gold twice`."""
+
+_TITLE_LENGTH = 50
+"""Label Studio refuses longer titles."""
+
+_NAME_LENGTH = 40
+"""Leaves room for the kinds that a campaign cannot do without; longer ones shorten the name."""
 
 _MARK = "Settings, for `remask campaign restore`: "
 
@@ -35,9 +52,49 @@ class Described:
         return int(number) if name == "round" and number.isdigit() else None
 
 
+@dataclass(frozen=True, slots=True)
+class OwnProject:
+    """One of a campaign's projects, and what its description says."""
+
+    ref: ProjectRef
+    described: Described
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that the titles of a new campaign's projects could not begin with.
+
+    Raises:
+        InputError: It is empty or too long.
+    """
+    if not name.strip() or len(name) > _NAME_LENGTH:
+        raise InputError(
+            f"`name` must have 1 to {_NAME_LENGTH} characters, for the titles of projects begin "
+            f"with it; {name!r} has {len(name)}"
+        )
+
+
 def title_of(campaign: str, kind: ProjectKind) -> str:
-    """Return the title of a campaign's project; it is found again by it."""
-    return f"{campaign} · {kind}"
+    """Return the title of a campaign's project; it is found again by it.
+
+    Where both do not fit into a title, the name of the campaign loses its end.
+    """
+    title = f"{campaign} · {kind}"
+    if len(title) <= _TITLE_LENGTH:
+        return title
+    ending = f"… · {kind}"
+    return campaign[: _TITLE_LENGTH - len(ending)] + ending
+
+
+def own_projects(connection: LabelStudioApi, campaign: str) -> list[OwnProject]:
+    """Return the projects whose descriptions say that they are the campaign's, oldest first."""
+    # As much of the name as every title has; the description decides.
+    beginning = campaign[: _TITLE_LENGTH // 2]
+    return [
+        OwnProject(project, described)
+        for project in connection.projects_beginning(beginning)
+        if (described := read_description(project.description)) is not None
+        and described.campaign.name == campaign
+    ]
 
 
 def describe(campaign: Campaign, kind: ProjectKind) -> str:
@@ -61,23 +118,18 @@ def read_description(text: str) -> Described | None:
 
 
 def note_settings(connection: LabelStudioApi, campaign: Campaign) -> None:
-    """Bring the settings that the campaign's newest project tells up to date.
+    """Write the campaign's settings into the description of its newest project.
 
     Whatever people have written around them stays. Without a project there is nothing to do.
     """
-    own = [
-        (project, told)
-        for project in connection.projects_beginning(title_of(campaign.name, ""))
-        if (told := read_description(project.description)) is not None
-        and told.campaign.name == campaign.name
-    ]
+    own = own_projects(connection, campaign.name)
     if not own:
         return
-    project, told = own[-1]
+    project, described = own[-1].ref, own[-1].described
     before, _, rest = project.description.partition(_MARK)
     after = "".join(rest.splitlines(keepends=True)[1:])
     ending = "\n" if after else ""
-    whole = f"{before}{_line(campaign, told.kind)}{ending}{after}"
+    whole = f"{before}{_line(campaign, described.kind)}{ending}{after}"
     connection.describe_project(project.id, whole)
 
 

@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from remask_campaigns.create import instances_of_source
 from remask_campaigns.crops.images import known_crops
-from remask_campaigns.project_description import Described, read_description, title_of
+from remask_campaigns.project_description import OwnProject, own_projects
 from remask_campaigns.rounds.sync import sync
 from remask_campaigns.rounds.tasks import instances_in
 from remask_campaigns.sources.boxes import LeftOut, ShapeOf
 from remask_core.errors import NotFound, WrongState
 from remask_core.progress import OnProgress, no_progress
-from remask_label_studio.api import LabelStudioApi, ProjectRef
+from remask_label_studio.api import LabelStudioApi
 from remask_storage.campaign import Campaign, CampaignInstance, Round
 from remask_storage.campaign_store import CampaignStore
 
 __all__ = ["restore_campaign"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Project:
-    """One of the campaign's projects, and what its description says."""
-
-    ref: ProjectRef
-    told: Described
 
 
 def restore_campaign(
@@ -35,9 +27,9 @@ def restore_campaign(
     *,
     shape_of: ShapeOf | None = None,
     on_progress: OnProgress = no_progress,
-    left_out: Callable[[LeftOut], None] = lambda _one: None,
+    left_out: Callable[[LeftOut], None] = lambda _: None,
 ) -> Campaign:
-    """Store a campaign as its projects tell it, with rounds and answers, and return it.
+    """Store a campaign as its projects describe it, with rounds and answers, and return it.
 
     Masks are not read: they follow from the answers, and the next `advance` makes them. Of the
     rounds the last one is taken to be open, unless the results were published after it.
@@ -68,21 +60,19 @@ def restore_campaign(
             connection, campaign, shape_of=shape_of, on_progress=on_progress, left_out=left_out
         )
         begun = known_crops(connection, campaign, boxes)
-        instances = {**{one.id: one for one in begun}, **instances}
+        instances = {**{instance.id: instance for instance in begun}, **instances}
     store.add_campaign(campaign, list(instances.values()))
-    for one in rounds:
-        store.put_round(name, one)
+    for found in rounds:
+        store.put_round(name, found)
     sync(store, connection, name, on_progress=on_progress)
     return campaign
 
 
-def _projects(connection: LabelStudioApi, name: str) -> dict[str, _Project]:
+def _projects(connection: LabelStudioApi, name: str) -> dict[str, OwnProject]:
     """Return the campaign's projects by what they are to it, oldest first."""
-    found: dict[str, _Project] = {}
-    for ref in connection.projects_beginning(title_of(name, "")):
-        told = read_description(ref.description)
-        if told is not None and told.campaign.name == name:
-            found.setdefault(told.kind, _Project(ref, told))
+    found: dict[str, OwnProject] = {}
+    for project in own_projects(connection, name):
+        found.setdefault(project.described.kind, project)
     if not found:
         raise NotFound(
             f"no project in {connection.url} says that it belongs to a campaign {name!r}"
@@ -90,10 +80,10 @@ def _projects(connection: LabelStudioApi, name: str) -> dict[str, _Project]:
     return found
 
 
-def _settings(projects: Mapping[str, _Project]) -> Campaign:
+def _settings(projects: Mapping[str, OwnProject]) -> Campaign:
     """Return the settings as the newest project has them, with the projects made since."""
-    newest = max(projects.values(), key=lambda one: one.ref.id)
-    campaign = newest.told.campaign
+    newest = max(projects.values(), key=lambda project: project.ref.id)
+    campaign = newest.described.campaign
     if "boxes" in projects:
         campaign = replace(campaign, source_project=projects["boxes"].ref.id)
     if "masks" in projects:
@@ -101,8 +91,12 @@ def _settings(projects: Mapping[str, _Project]) -> Campaign:
     return campaign
 
 
-def _rounds(projects: Mapping[str, _Project]) -> list[Round]:
-    by_number = {one.told.round: one.ref for one in projects.values() if one.told.round is not None}
+def _rounds(projects: Mapping[str, OwnProject]) -> list[Round]:
+    by_number = {
+        project.described.round: project.ref
+        for project in projects.values()
+        if project.described.round is not None
+    }
     published = projects["masks"].ref if "masks" in projects else None
     rounds: list[Round] = []
     for number, ref in sorted(by_number.items()):
@@ -126,9 +120,9 @@ def _shown(
 ) -> dict[str, CampaignInstance]:
     """Return the instances that the rounds' tasks show, by id."""
     found: dict[str, CampaignInstance] = {}
-    for done, one in enumerate(rounds, start=1):
-        assert one.project is not None
-        for _, data in connection.task_data(one.project):
+    for done, shown in enumerate(rounds, start=1):
+        assert shown.project is not None
+        for _, data in connection.task_data(shown.project):
             for instance in instances_in(data):
                 found.setdefault(instance.id, instance)
         on_progress("rounds", done, len(rounds))

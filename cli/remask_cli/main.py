@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from remask_cli import campaign, config, demo, export, log, models, rank, report, serve
-from remask_core.errors import InputError, RemaskError
+from remask_core.errors import InputError, NotFound, RemaskError
 from remask_core.extras import missing_extra
 
 __all__ = ["app", "main"]
@@ -84,7 +84,7 @@ def main() -> None:
             raise
         print(f"remask: {missing}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
-    except InputError as error:
+    except (InputError, NotFound) as error:
         print(f"remask: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
     except RemaskError as error:

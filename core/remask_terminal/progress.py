@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
     from remask_core.progress import OnProgress
 
-__all__ = ["progress", "progress_bars", "progress_count"]
+__all__ = ["progress", "progress_bars", "progress_count", "repeatable"]
+
+_INTERRUPTED = 130
+"""Exit code of a program that Ctrl+C has stopped."""
 
 
 @contextmanager
@@ -51,3 +54,17 @@ def progress_count(what: str, total: int | None = None) -> Iterator[Callable[[],
         bar = display.add_task(what, total=total)
         yield lambda: display.advance(bar)
         display.update(bar, total=display.tasks[0].completed)
+
+
+@contextmanager
+def repeatable() -> Iterator[None]:
+    """Say how to go on when Ctrl+C stops a command that may be given again; exit code 130."""
+    import typer
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(
+            "Stopped. What was done is kept: give the same command again to go on.", err=True
+        )
+        raise typer.Exit(_INTERRUPTED) from None

@@ -282,9 +282,14 @@ def connect(url: str, api_key: str) -> Iterator[Connection]:
         api_key: A personal access token, or a legacy token where the organisation allows these.
 
     Raises:
-        InputError: The key is refused.
+        InputError: There is no key, or it is refused.
         Unavailable: Nothing answers at `url`.
     """
+    if not api_key.strip():
+        raise InputError(
+            "`api_key` must be an access token of Label Studio; there is none: set "
+            "LABEL_STUDIO_API_KEY or give --api-key"
+        )
     # The SDK never closes a transport of its own.
     with httpx.Client(timeout=TIMEOUT_S, follow_redirects=True) as transport:
         with translate_errors(url):

@@ -36,12 +36,16 @@ def simulate(
     from remask_label_studio.client import connect
     from remask_simulation.campaign import hire
     from remask_simulation.campaign import simulate as answer
-    from remask_terminal.progress import progress_bars
+    from remask_terminal.progress import progress_bars, repeatable
 
-    with open_campaigns(state) as store, connect(url, api_key) as connection:
+    with (
+        repeatable(),
+        open_campaigns(state) as store,
+        connect(url, api_key) as connection,
+        progress_bars() as on_progress,
+    ):
         people = hire(connection, annotators, seed=seed)
-        with progress_bars() as on_progress:
-            done = answer(store, connection, name, people, seed=seed, on_progress=on_progress)
+        done = answer(store, connection, name, people, seed=seed, on_progress=on_progress)
     if as_json:
         typer.echo(msgspec.json.encode(done))
         return

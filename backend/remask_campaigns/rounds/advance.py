@@ -127,6 +127,7 @@ def open_round(
         number,
         everyone,
         now=now(),
+        failed=failed,
         backend=backend,
         on_progress=on_progress,
     )

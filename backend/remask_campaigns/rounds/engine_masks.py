@@ -73,7 +73,7 @@ class EngineMasks:
         self._patience_s = patience_s
         self._clock = clock
         self._wait = wait
-        self._unreachable: set[str] = set()
+        self._unreachable: dict[str, str] = {}
 
     def __call__(self, jobs: Iterable[MaskJob]) -> Iterator[Mask | NoMask]:
         """Yield a mask or the reason why there is none for each job, in order."""
@@ -88,7 +88,8 @@ class EngineMasks:
         while running:
             yield self._result(running.popleft())
         if len(self._unreachable) >= _UNREACHABLE:
-            raise Unavailable(f"the images cannot be had, {min(self._unreachable)} for one")
+            image, why = next(iter(self._unreachable.items()))
+            raise Unavailable(f"the images cannot be had, {image} for one: {why}")
 
     def _ask(self, job: MaskJob) -> _Asked:
         try:
@@ -110,7 +111,7 @@ class EngineMasks:
                 image = self._images.fetch(instance.image, task_id=instance.source_task)
             except Unavailable as error:
                 if not left:
-                    self._unreachable.add(instance.image)
+                    self._unreachable[instance.image] = str(error)
                     raise
                 self._wait(error.retry_after_s)
             else:

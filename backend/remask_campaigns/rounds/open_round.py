@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from remask_campaigns.project_description import describe, title_of
 from remask_campaigns.rounds.instance_state import InstanceState, by_image
-from remask_campaigns.rounds.mask_jobs import BY_HAND
+from remask_campaigns.rounds.mask_jobs import BY_HAND, NoMask
 from remask_campaigns.rounds.tasks import instances_in, task_of
 from remask_core.errors import Unavailable, WrongState
 from remask_core.progress import OnProgress, no_progress
@@ -24,6 +24,9 @@ from remask_storage.campaign_store import CampaignStore
 __all__ = ["fill_round"]
 
 _Json: TypeAlias = dict[str, Any]
+
+_REASONS = 3
+"""How many of the masks that could not be made an error names."""
 
 _TASKS_PER_REQUEST = 200
 _NUMBERS_PER_REQUEST = 4_000_000
@@ -38,6 +41,7 @@ def fill_round(
     states: Sequence[InstanceState],
     *,
     now: float,
+    failed: Sequence[NoMask] = (),
     backend: BackendAddress | None = None,
     on_progress: OnProgress = no_progress,
 ) -> Round:
@@ -50,6 +54,7 @@ def fill_round(
         number: Of the round, from 1.
         states: Of all instances.
         now: Unix time in seconds, when the round opens if it is not open yet.
+        failed: Masks that could not be made; their reasons are named where no other mask is there.
         backend: Told of every annotation; in live campaigns it also answers the clicks.
         on_progress: Called with the progress of the tasks imported.
 
@@ -62,19 +67,21 @@ def fill_round(
     """
     known = {one.number: one for one in store.rounds(campaign.name)}
     current = known.get(number, Round(number, "opening"))
+    versions = _versions(store, campaign, number)
+    due = [state for state in states if state.is_due_in(number)]
+    if current.project is None and not any(state.instance.id in versions for state in due):
+        raise _no_masks(campaign, number, failed)
     store.put_round(campaign.name, current)
-    due = [one for one in states if one.is_due_in(number)]
     if current.project is None:
         classes = classes_of([one.instance for one in states])
         current = replace(current, project=_project(connection, campaign, number, classes))
         store.put_round(campaign.name, current)
     project = current.project
     assert project is not None
-    versions = _versions(store, campaign, number)
     shown = _shown(connection, campaign, project, states)
     missing = [one for one in due if one.instance.id in versions and one.instance.id not in shown]
     if not missing and not shown:
-        raise Unavailable(f"round {number} of {campaign.name} has no mask to show, and so no tasks")
+        raise _no_masks(campaign, number, failed)
     if current.model_version is None:
         made = (versions[one.instance.id] for one in missing)
         version = next((name for name in made if name not in BY_HAND), campaign.model)
@@ -94,6 +101,14 @@ def fill_round(
         current = replace(current, state="open", opened_at=now)
         store.put_round(campaign.name, current)
     return current
+
+
+def _no_masks(campaign: Campaign, number: int, failed: Sequence[NoMask]) -> Unavailable:
+    """Return the error of a round without any mask, with the first reasons why there is none."""
+    reasons = list(dict.fromkeys(f"{mask.instance}: {mask.why}" for mask in failed))
+    more = f"; and {len(reasons) - _REASONS} more" if len(reasons) > _REASONS else ""
+    why = f". {'; '.join(reasons[:_REASONS])}{more}" if reasons else ", and so no tasks"
+    return Unavailable(f"round {number} of {campaign.name} has no mask to show{why}")
 
 
 def _project(

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from hashlib import blake2s
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from remask_cli.campaign.app import app
+from remask_cli.campaign.app import app, open_session
 from remask_cli.campaign.masks import Device, Model, Weights, open_masks
-from remask_cli.lock import lock
 from remask_core.errors import InputError
-from remask_service.state import open_campaigns, settings_with
+from remask_service.state import open_campaigns
 from remask_terminal.options import ApiKey, Json, Name, State, Url
 from remask_terminal.printing import print_json
-from remask_terminal.progress import progress_bars
 
 if TYPE_CHECKING:
     from remask_campaigns.rounds.advance import Advanced
@@ -64,30 +61,26 @@ def advance(
     keep a round from being closed, and are listed. An interrupted command may be given again.
     """
     from remask_campaigns.rounds.advance import advance as step
-    from remask_label_studio.client import connect
 
     with (
         _unanswered_shown(),
-        _alone(state, name),
-        open_campaigns(state) as store,
-        connect(url, api_key) as connection,
+        open_session(name, state=state, url=url, api_key=api_key, alone=True) as session,
     ):
-        campaign = store.campaign(name)
+        campaign = session.store.campaign(name)
         if campaign.mode == "live" and backend is None:
             raise InputError("`--backend` is required, for the campaign is a live one")
         chosen = model or campaign.model
-        with (
-            open_masks(state, url, api_key, model=chosen, device=device, weights=weights) as masks,
-            progress_bars() as on_progress,
-        ):
+        with open_masks(
+            state, url, api_key, model=chosen, device=device, weights=weights
+        ) as make_masks:
             done = step(
-                store,
-                connection,
+                session.store,
+                session.studio,
                 name,
-                masks,
+                make_masks,
                 force=force,
                 backend=_address(backend),
-                on_progress=on_progress,
+                on_progress=session.on_progress,
             )
     _show(done, url, as_json=as_json)
 
@@ -105,17 +98,15 @@ def close(
     `remask campaign advance` goes on from there.
     """
     from remask_campaigns.rounds.advance import close_round
-    from remask_label_studio.client import connect
 
     with (
         _unanswered_shown(),
-        _alone(state, name),
-        open_campaigns(state) as store,
-        connect(url, api_key) as connection,
+        open_session(name, state=state, url=url, api_key=api_key, alone=True) as session,
     ):
-        with progress_bars() as on_progress:
-            unreadable = close_round(store, connection, name, force=force, on_progress=on_progress)
-        number = store.rounds(name)[-1].number
+        unreadable = close_round(
+            session.store, session.studio, name, force=force, on_progress=session.on_progress
+        )
+        number = session.store.rounds(name)[-1].number
     _warn(unreadable)
     typer.echo(f"Round {number} of {name} is closed")
 
@@ -130,14 +121,9 @@ def sync(
 ) -> None:
     """Read all answers from Label Studio again, whatever webhooks have told or not told."""
     from remask_campaigns.rounds.sync import sync as read
-    from remask_label_studio.client import connect
 
-    with (
-        open_campaigns(state) as store,
-        connect(url, api_key) as connection,
-        progress_bars() as on_progress,
-    ):
-        found = read(store, connection, name, on_progress=on_progress)
+    with open_session(name, state=state, url=url, api_key=api_key) as session:
+        found = read(session.store, session.studio, name, on_progress=session.on_progress)
     _warn(found.unreadable)
     if as_json:
         counts = {number: len(ids) for number, ids in found.tasks.items()}
@@ -181,8 +167,8 @@ def _address(url: str | None) -> BackendAddress | None:
 
 def _show(done: Advanced, url: str, *, as_json: bool) -> None:
     _warn(done.unreadable)
-    for one in done.failed[:_SHOWN]:
-        typer.echo(f"no mask for {one.instance} after round {one.round}: {one.why}", err=True)
+    for mask in done.failed[:_SHOWN]:
+        typer.echo(f"no mask for {mask.instance} after round {mask.round}: {mask.why}", err=True)
     if len(done.failed) > _SHOWN:
         typer.echo(f"and {len(done.failed) - _SHOWN} more without a mask", err=True)
     if as_json:
@@ -199,15 +185,6 @@ def _show(done: Advanced, url: str, *, as_json: bool) -> None:
         )
 
 
-def _alone(state: str | None, name: str) -> AbstractContextManager[None]:
-    """Keep a second command on this machine out of the campaign: both would make the project."""
-    digest = blake2s(name.encode(), digest_size=6).hexdigest()
-    return lock(
-        settings_with(state).state_dir / f"campaign-{digest}.lock",
-        otherwise=f"campaign {name} is being advanced by another command; let it finish",
-    )
-
-
 @contextmanager
 def _unanswered_shown() -> Iterator[None]:
     """Show which instances keep a round from being closed, once bars and connections are gone."""
@@ -221,18 +198,16 @@ def _unanswered_shown() -> Iterator[None]:
 
 
 def _show_missing(error: Unanswered) -> None:
-    shown = error.missing[:_SHOWN]
-    without = {one.instance.id for one in error.without_task}
-    for one in shown:
-        why = "had no task" if one.instance.id in without else "not answered"
-        typer.echo(
-            f"{one.instance.id}  {one.instance.label}  {one.instance.image}  {why}", err=True
-        )
-    if len(error.missing) > len(shown):
-        typer.echo(f"and {len(error.missing) - len(shown)} more", err=True)
+    without_task = {state.instance.id for state in error.without_task}
+    for state in error.missing[:_SHOWN]:
+        instance = state.instance
+        why = "had no task" if instance.id in without_task else "not answered"
+        typer.echo(f"{instance.id}  {instance.label}  {instance.image}  {why}", err=True)
+    if len(error.missing) > _SHOWN:
+        typer.echo(f"and {len(error.missing) - _SHOWN} more", err=True)
     typer.echo("Have them answered, or close the round without them: --force", err=True)
 
 
 def _warn(unreadable: tuple[Unreadable, ...]) -> None:
-    for one in unreadable:
-        typer.echo(f"task {one.task} of project {one.project} passed over: {one.why}", err=True)
+    for task in unreadable:
+        typer.echo(f"task {task.task} of project {task.project} passed over: {task.why}", err=True)

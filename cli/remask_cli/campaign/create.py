@@ -15,7 +15,7 @@ from remask_cli.images import open_image_source, pixels_from
 from remask_core.errors import InputError, WrongState
 from remask_service.state import open_campaigns
 from remask_terminal.options import ApiKey, Json, Name, State, Url
-from remask_terminal.progress import progress_bars
+from remask_terminal.progress import progress_bars, repeatable
 
 if TYPE_CHECKING:
     from remask_campaigns.sources.boxes import LeftOut
@@ -104,11 +104,13 @@ def create(
     import time
 
     from remask_campaigns.create import create_campaign
+    from remask_campaigns.project_description import check_name
     from remask_campaigns.sources.truths import keep_truths
     from remask_campaigns.sources.upload import ImagePlace
     from remask_label_studio.client import connect
     from remask_storage.campaign import Campaign
 
+    check_name(name)
     if sum(one is not None for one in (project, coco, open_images)) != 1:
         raise InputError("give one of `--project`, `--coco` and `--open-images`")
     if with_truth and coco is None:
@@ -131,6 +133,7 @@ def create(
         crop=crop,
     )
     with (
+        repeatable(),
         open_campaigns(state) as store,
         connect(url, api_key) as connection,
         open_image_source(state, url, api_key) as source,

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from remask_cli.campaign.app import app
-from remask_service.state import open_campaigns
+from remask_cli.campaign.app import app, open_session
 from remask_terminal.options import ApiKey, Json, Name, State, Url
-from remask_terminal.progress import progress_bars
 
 if TYPE_CHECKING:
     from remask_campaigns.gold.painting import GoldRead
@@ -45,24 +43,19 @@ def gold(
     import msgspec
 
     from remask_campaigns.gold.painting import open_gold, read_gold
-    from remask_label_studio.client import connect
 
-    with (
-        open_campaigns(state) as store,
-        connect(url, api_key) as connection,
-        progress_bars() as on_progress,
-    ):
+    with open_session(name, state=state, url=url, api_key=api_key) as session:
         if read:
-            found = read_gold(store, connection, name, on_progress=on_progress)
+            found = read_gold(session.store, session.studio, name, on_progress=session.on_progress)
         else:
             projects = open_gold(
-                store,
-                connection,
+                session.store,
+                session.studio,
                 name,
                 count=instances,
                 double=double,
                 seed=seed,
-                on_progress=on_progress,
+                on_progress=session.on_progress,
             )
     if as_json:
         typer.echo(msgspec.json.encode(found if read else projects))
@@ -82,8 +75,8 @@ def _show(found: GoldRead) -> None:
         return
     typer.echo(
         f"Agreement of two people, {len(found.agreements)} pairs: "
-        f"mean IoU {fmean(one.iou for one in found.agreements):.3f}, "
-        f"mean boundary F within 5 px {fmean(one.boundary_f for one in found.agreements):.3f}"
+        f"mean IoU {fmean(pair.iou for pair in found.agreements):.3f}, "
+        f"mean boundary F within 5 px {fmean(pair.boundary_f for pair in found.agreements):.3f}"
     )
-    for one in sorted(found.agreements, key=lambda pair: pair.iou):
-        typer.echo(f"{one.instance}: IoU {one.iou:.3f}, boundary F {one.boundary_f:.3f}")
+    for pair in sorted(found.agreements, key=lambda pair: pair.iou):
+        typer.echo(f"{pair.instance}: IoU {pair.iou:.3f}, boundary F {pair.boundary_f:.3f}")

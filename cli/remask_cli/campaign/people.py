@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from remask_cli.campaign.app import app
+from remask_cli.campaign.app import app, open_session
 from remask_cli.campaign.left_out import tell_left_out
 from remask_cli.campaign.masks import Device, Model, Weights, open_masks
 from remask_cli.images import open_image_source, pixels_from
 from remask_core.errors import InputError
 from remask_service.state import open_campaigns
 from remask_terminal.options import ApiKey, Json, Name, State, Url
-from remask_terminal.progress import progress_bars
 
 if TYPE_CHECKING:
     from remask_campaigns.crops.images import PixelsOf
@@ -80,7 +79,6 @@ def qualify(
     import msgspec
 
     from remask_campaigns.qualification.exam import open_test
-    from remask_label_studio.client import connect
     from remask_storage.campaign import Qualification
 
     rules = Qualification(
@@ -90,17 +88,18 @@ def qualify(
         required=not count_everybody,
     )
     left: list[LeftOut] = []
-    with open_campaigns(state) as store, connect(url, api_key) as connection:
-        campaign = store.campaign(name)
+    with open_session(name, state=state, url=url, api_key=api_key) as session:
+        campaign = session.store.campaign(name)
         chosen = model or campaign.model
         with (
-            open_masks(state, url, api_key, model=chosen, device=device, weights=weights) as masks,
+            open_masks(
+                state, url, api_key, model=chosen, device=device, weights=weights
+            ) as make_masks,
             open_image_source(state, url, api_key) as source,
-            progress_bars() as on_progress,
         ):
             given = _gold(
-                store,
-                connection,
+                session.store,
+                session.studio,
                 campaign,
                 gold,
                 place=(images, image_prefix),
@@ -109,7 +108,13 @@ def qualify(
                 left_out=left.append,
             )
             rules = open_test(
-                store, connection, name, masks, given, rules=rules, on_progress=on_progress
+                session.store,
+                session.studio,
+                name,
+                make_masks,
+                given,
+                rules=rules,
+                on_progress=session.on_progress,
             )
     if as_json:
         typer.echo(msgspec.json.encode(rules))
@@ -137,30 +142,30 @@ def grade(
     import msgspec
 
     from remask_campaigns.qualification.exam import grade_test
-    from remask_label_studio.client import connect
 
-    with open_campaigns(state) as store, connect(url, api_key) as connection:
-        chosen = model or store.campaign(name).model
-        with (
-            open_masks(state, url, api_key, model=chosen, device=device, weights=weights) as masks,
-            progress_bars() as on_progress,
-        ):
-            verdicts = grade_test(store, connection, name, masks, on_progress=on_progress)
-        rules = store.campaign(name).qualification
+    with open_session(name, state=state, url=url, api_key=api_key) as session:
+        chosen = model or session.store.campaign(name).model
+        with open_masks(
+            state, url, api_key, model=chosen, device=device, weights=weights
+        ) as make_masks:
+            verdicts = grade_test(
+                session.store, session.studio, name, make_masks, on_progress=session.on_progress
+            )
+        rules = session.store.campaign(name).qualification
     assert rules is not None
     if pages is not None:
         with open_image_source(state, url, api_key) as source:
             _write_pages(pages, verdicts, rules, name, source)
     if as_json:
-        typer.echo(msgspec.json.encode([_row(one) for one in verdicts]))
+        typer.echo(msgspec.json.encode([_row(verdict) for verdict in verdicts]))
         return
     if not verdicts:
         typer.echo("nobody has answered the test yet")
-    for one in verdicts:
-        seconds = "?" if one.median_s is None else f"{one.median_s:.1f}"
+    for verdict in verdicts:
+        seconds = "?" if verdict.median_s is None else f"{verdict.median_s:.1f}"
         typer.echo(
-            f"{one.name}: {_WORDS[one.passed]}, mean IoU {one.mean_iou:.3f}, median {seconds} s, "
-            f"{len(one.answers)} objects"
+            f"{verdict.name}: {_WORDS[verdict.passed]}, mean IoU {verdict.mean_iou:.3f}, "
+            f"median {seconds} s, {len(verdict.answers)} objects"
         )
 
 
@@ -194,10 +199,10 @@ def people(
             with connect(url, api_key) as connection:
                 users = connection.users()
             decided = {**dict.fromkeys(accept or (), True), **dict.fromkeys(refuse or (), False)}
-            for address, counts in decided.items():
+            for address, is_accepted in decided.items():
                 if address not in users:
                     raise InputError(f"no user of Label Studio has the e-mail {address!r}")
-                store.put_person(name, users[address], name=address, qualified=counts)
+                store.put_person(name, users[address], name=address, qualified=is_accepted)
         known = store.people(name)
     if as_json:
         rows = [
@@ -252,15 +257,15 @@ def _write_pages(
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for one in verdicts:
+        for verdict in verdicts:
             page = verdict_page(
-                one,
+                verdict,
                 rules,
                 campaign=campaign,
                 image_of=pixels_from(source),
                 made_by=f"Made by: remask campaign grade {campaign}",
             )
-            file = re.sub(r"[^\w.@-]+", "_", one.name) + ".html"
+            file = re.sub(r"[^\w.@-]+", "_", verdict.name) + ".html"
             (folder / file).write_text(page.to_html(), encoding="utf-8")
     except OSError as error:
         raise InputError(f"`--pages` must be a folder to write into: {error}") from error

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from remask_cli.campaign.app import app
+from remask_cli.campaign.app import app, open_session
 from remask_cli.campaign.left_out import counted, tell_left_out
 from remask_cli.images import open_image_source
-from remask_service.state import open_campaigns
 from remask_terminal.options import ApiKey, Json, Name, State, Url
-from remask_terminal.progress import progress_bars
 
 if TYPE_CHECKING:
     from remask_campaigns.sources.boxes import LeftOut
@@ -36,28 +34,25 @@ def restore(
     import msgspec
 
     from remask_campaigns.restore import restore_campaign
-    from remask_label_studio.client import connect
 
     left: list[LeftOut] = []
     with (
-        open_campaigns(state) as store,
-        connect(url, api_key) as connection,
+        open_session(None, state=state, url=url, api_key=api_key) as session,
         open_image_source(state, url, api_key) as source,
-        progress_bars() as on_progress,
     ):
         campaign = restore_campaign(
-            store,
-            connection,
+            session.store,
+            session.studio,
             name,
             shape_of=lambda image: source.fetch(image, task_id=None).shape_hw,
-            on_progress=on_progress,
+            on_progress=session.on_progress,
             left_out=left.append,
         )
         found = {
             "campaign": name,
-            "instances": len(store.instances(name)),
-            "rounds": len(store.rounds(name)),
-            "visits": sum(len(some) for some in store.visits(name).values()),
+            "instances": len(session.store.instances(name)),
+            "rounds": len(session.store.rounds(name)),
+            "visits": sum(len(visits) for visits in session.store.visits(name).values()),
         }
     if as_json:
         typer.echo(msgspec.json.encode(found))
@@ -88,11 +83,12 @@ def truth(
 
     from remask_campaigns.sources.coco import read_coco
     from remask_campaigns.sources.truths import keep_truths
-    from remask_label_studio.client import connect
 
     left: list[LeftOut] = []
-    with open_campaigns(state) as store, connect(url, api_key) as connection:
-        count = keep_truths(store, connection, name, read_coco(coco), left_out=left.append)
+    with open_session(name, state=state, url=url, api_key=api_key) as session:
+        count = keep_truths(
+            session.store, session.studio, name, read_coco(coco), left_out=left.append
+        )
     if as_json:
         typer.echo(msgspec.json.encode({"truths": count, "left_out": counted(left)}))
         return

@@ -1,0 +1,133 @@
+"""What the campaign commands say when something is missing, wrong or interrupted."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from fake_studio import DiskMaker, FakeStudio, sample_instances
+
+from remask_campaigns.project_description import own_projects, title_of
+from remask_campaigns.rounds.advance import advance
+from remask_cli.main import main
+from remask_core.errors import Unavailable
+from remask_storage.campaign import Campaign
+from remask_storage.campaign_store import CampaignStore
+
+CAMPAIGN = Campaign("cats", 7, 1000.0, rounds=2)
+LONG = "a campaign with a name of forty letters."
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[CampaignStore]:
+    opened = CampaignStore.open(tmp_path / "campaigns.db")
+    opened.add_campaign(CAMPAIGN, sample_instances(4))
+    yield opened
+    opened.close()
+
+
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
+) -> tuple[int | str | None, str]:
+    """The exit code of a command, and what it wrote to standard error."""
+    monkeypatch.delenv("LABEL_STUDIO_API_KEY", raising=False)
+    monkeypatch.setattr(sys, "argv", ["remask", "campaign", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code, capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command", ["advance", "close", "sync", "status", "gold", "qualify", "grade", "people"]
+)
+def test_an_unknown_campaign_exits_2_before_anybody_is_asked(
+    command: str,
+    store: CampaignStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, error = run(monkeypatch, capsys, command, "dogs", "--state", str(tmp_path))
+
+    assert code == 2
+    assert "no campaign 'dogs'" in error
+    assert "['cats']" in error
+
+
+def test_without_a_token_the_variable_is_named(
+    store: CampaignStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, error = run(monkeypatch, capsys, "sync", "cats", "--state", str(tmp_path))
+
+    assert code == 2
+    assert "set LABEL_STUDIO_API_KEY" in error
+
+
+def test_ctrl_c_says_how_to_go_on(
+    store: CampaignStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    @contextmanager
+    def interrupted(_url: str, _api_key: str) -> Iterator[FakeStudio]:
+        yield FakeStudio()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("remask_label_studio.client.connect", interrupted)
+    code, error = run(monkeypatch, capsys, "sync", "cats", "--state", str(tmp_path))
+
+    assert code == 130
+    assert "give the same command again" in error
+
+
+def test_a_name_that_titles_cannot_hold_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert len(LONG) == 40
+    nowhere = ["--project", "3", "--url", "http://127.0.0.1:9", "--api-key", "k"]
+    arguments = [*nowhere, "--state", str(tmp_path)]
+    code, error = run(monkeypatch, capsys, "create", f"{LONG}.", *arguments)
+    assert (code, "1 to 40 characters" in error) == (2, True)
+
+    code, error = run(monkeypatch, capsys, "create", LONG, *arguments)
+    assert (code, "does not answer" in error) == (1, True)
+
+
+@pytest.mark.parametrize("kind", ["boxes", "round 123", "test · round 1", "gold twice"])
+def test_every_title_fits_into_what_label_studio_takes(kind: str) -> None:
+    title = title_of(LONG, kind)
+
+    assert len(title) <= 50
+    assert title.endswith(f"· {kind}")
+
+
+def test_projects_with_shortened_titles_are_found_again() -> None:
+    from remask_campaigns.project_description import describe
+
+    studio = FakeStudio()
+    campaign = Campaign(LONG, 7, 1000.0)
+    for kind in ("round 1", "round 123"):
+        studio.create_project(
+            title_of(LONG, kind), label_config="", description=describe(campaign, kind)
+        )
+    other = Campaign(f"{LONG[:-1]}!", 7, 1000.0)
+    studio.create_project(
+        title_of(other.name, "round 1"), label_config="", description=describe(other, "round 1")
+    )
+
+    assert [one.described.round for one in own_projects(studio, LONG)] == [1, 123]
+
+
+def test_advance_names_the_reason_when_no_image_can_be_had(store: CampaignStore) -> None:
+    studio = FakeStudio()
+    with pytest.raises(Unavailable, match=r"i0: the image is gone; .*; and 1 more"):
+        advance(store, studio, "cats", DiskMaker(fails=[f"i{n}" for n in range(4)]))
+
+    assert studio.projects == {}
