@@ -1,10 +1,10 @@
-"""A task of Label Studio's JSON export, read into instances; and what is left out, and why."""
+"""A task of Label Studio's JSON export, read into instances, with a reason for each exception."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeGuard, cast, get_args
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -14,9 +14,10 @@ from remask_core.errors import InputError
 from remask_core.geometry import box_of_mask
 from remask_core.types import Box
 from remask_exports.instances import ExportedOutcome, ImageRef, Instance, PlacedClick
-from remask_label_config.bodies import Region, WebhookAnnotation
+from remask_label_config.bodies import WebhookAnnotation
 from remask_label_config.prompts import Mark, Sign, marks_of
 from remask_label_config.region_masks import has_mask, mask_of_region
+from remask_label_config.regions import Region
 from remask_label_config.round_regions import is_frame
 
 __all__ = ["ExportedTask", "Found", "LeftOut", "decode_task", "file_name_of", "instances_of"]
@@ -114,21 +115,21 @@ class Found:
         )
 
     def _clicks(self, marks: Sequence[Mark]) -> Iterator[PlacedClick]:
-        height, width = self.image.shape_hw
         for order, mark in enumerate(marks):
-            value = mark.region.value
-            if mark.box is None and value.x is not None and value.y is not None:
+            if mark.box is None:
+                x, y = mark.to_xy(self.image.shape_hw)
                 yield PlacedClick(
-                    x=min(max(value.x / 100 * width, 0.0), float(width)),
-                    y=min(max(value.y / 100 * height, 0.0), float(height)),
+                    x=x,
+                    y=y,
                     positive=mark.sign is not Sign.NEGATIVE,
                     order=order,
                     round=_round(mark.region),
-                    time_s=mark.echo.t,
+                    time_s=mark.time_s,
                 )
 
 
-_TASK = msgspec.json.Decoder(ExportedTask)
+# Text such as "3.5" becomes a number where a number is needed.
+_TASK = msgspec.json.Decoder(ExportedTask, strict=False)
 _OUTCOMES = get_args(ExportedOutcome)
 
 
@@ -155,8 +156,8 @@ def instances_of(task: ExportedTask) -> Iterator[Found | LeftOut]:
     if not task.annotations:
         yield LeftOut(name, "not-annotated")
         return
-    by_time = sorted(task.annotations, key=lambda one: (one.updated_at or "", one.id))
-    finished = [one for one in by_time if not one.was_cancelled]
+    by_time = sorted(task.annotations, key=lambda found: (found.updated_at or "", found.id))
+    finished = [annotation for annotation in by_time if not annotation.was_cancelled]
     for annotation in by_time:
         if finished and annotation is finished[-1]:
             continue
@@ -180,16 +181,16 @@ def file_name_of(address: str) -> str:
 
 
 def _of_annotation(task: ExportedTask, annotation: WebhookAnnotation) -> Iterator[Found | LeftOut]:
-    regions = annotation.regions()
+    read = annotation.read()
+    regions = read.regions
+    for bad in read.unreadable:
+        yield LeftOut(f"{task.id}/{bad.name}", "unreadable-region", str(bad))
     masks = [region for region in regions if has_mask(region) and not is_frame(region)]
     expected = _campaign_instances(task.data)
-    if not masks and not expected:
+    if not masks and not expected and not read.unreadable:
         yield LeftOut(f"{task.id}/{annotation.id}", "no-mask")
-        return
     named = {region.id: region.labels for region in regions if region.labels}
     images: dict[tuple[int | None, tuple[int, int]], ImageRef] = {}
-    who = annotation.completed_by
-    by = who.get("id") if isinstance(who, dict) else who
     taken: set[str] = set()
     for region in masks:
         name = _name(region)
@@ -205,6 +206,9 @@ def _of_annotation(task: ExportedTask, annotation: WebhookAnnotation) -> Iterato
             yield LeftOut(name, "no-class")
         else:
             own, person = _round(region), _meta(region).get("annotator")
+            for label in labels[1:]:
+                detail = f"the mask is exported as `{labels[0]}` alone"
+                yield LeftOut(f"{name}/{label}", "further-label", detail)
             place = region.item_index, shape_hw
             image = images[place] = images.get(place) or _image(task, *place)
             yield Found(
@@ -214,7 +218,7 @@ def _of_annotation(task: ExportedTask, annotation: WebhookAnnotation) -> Iterato
                 region=region,
                 siblings=regions,
                 round=_as_round(task.data.get("round")) if own is None else own,
-                annotator=next((who for who in (person, by) if _is_int(who)), None),
+                annotator=person if _is_int(person) else annotation.annotator,
             )
     for name, outcome in expected.items():
         if name not in taken:
@@ -253,16 +257,8 @@ def _prompts(regions: Sequence[Region], *, rid: str) -> list[Mark]:
             continue
         for mark in marks:
             if _owner(mark) == rid:
-                known.setdefault(mark.id, _with_sign(mark))
+                known.setdefault(mark.id, mark)
     return sorted(known.values(), key=lambda mark: (mark.echo.step or 0, mark.echo.n or 0))
-
-
-def _with_sign(mark: Mark) -> Mark:
-    """Return `mark` with the sign that older predictions wrote under another name."""
-    sign = _meta(mark.region).get("is_positive")
-    if mark.sign is not Sign.UNKNOWN or not isinstance(sign, bool):
-        return mark
-    return replace(mark, echo=msgspec.structs.replace(mark.echo, pos=sign))
 
 
 def _owner(mark: Mark) -> str | None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from remask_core.geometry import window_of
 from remask_core.types import BoolMask, Box
-from remask_label_config.bodies import Region
+from remask_label_config.regions import Region
 
 __all__ = ["ExportedOutcome", "ImageRef", "Instance", "PlacedClick"]
 

@@ -1,4 +1,4 @@
-"""The bodies that Label Studio posts, typed where it matters and tolerant of the rest.
+"""The bodies of Label Studio's requests, typed where it matters and tolerant of the rest.
 
 Annotations, drafts and predictions stay undecoded until somebody looks into them: on a task with
 many masks they are megabytes, and most clicks need none of them.
@@ -6,12 +6,22 @@ many masks they are megabytes, and most clicks need none of them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from typing import Annotated, Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from remask_core.errors import InputError
+from remask_label_config.regions import (
+    NOTHING,
+    Id,
+    ReadRegions,
+    Region,
+    UnreadableRegion,
+    read_regions,
+    split_error,
+)
 
 __all__ = [
     "AnnotationRef",
@@ -19,82 +29,31 @@ __all__ = [
     "Params",
     "PredictRequest",
     "Ref",
-    "Region",
     "ResultHolder",
     "SetupRequest",
     "Task",
-    "Value",
     "WebhookAnnotation",
     "WebhookRequest",
+    "WebhookTask",
     "decode_predict",
     "decode_setup",
     "decode_webhook",
-    "regions_of",
     "result_holders",
 ]
 
-NOTHING = msgspec.Raw()
-
-Id: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-
-
-class Value(msgspec.Struct, kw_only=True):
-    """A region's `value`: geometry in percent of the image, labels, and masks undecoded."""
-
-    x: float | None = None
-    y: float | None = None
-    width: float | None = None
-    height: float | None = None
-    rotation: float | None = None
-    labels: list[str] | None = None
-    keypointlabels: list[str] | None = None
-    rectanglelabels: list[str] | None = None
-    brushlabels: list[str] | None = None
-    bitmasklabels: list[str] | None = None
-    rle: msgspec.Raw = NOTHING
-    touches: msgspec.Raw = NOTHING
-    image_data_url: str | None = msgspec.field(default=None, name="imageDataURL")
-
-
-class Region(msgspec.Struct, kw_only=True):
-    """One entry of a `result` list."""
-
-    id: str
-    type: str
-    value: Value
-    from_name: str = ""
-    to_name: str = ""
-    original_width: float | None = None
-    original_height: float | None = None
-    image_rotation: float | None = None
-    item_index: Id | None = None
-    is_positive: bool | int | None = None
-    meta: dict[str, Any] | None = None
-    origin: str | None = None
-    score: Any = None
-    parent_id: str | None = msgspec.field(default=None, name="parentID")
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The labels that the region carries, whichever control gave them."""
-        value = self.value
-        return tuple(
-            value.keypointlabels
-            or value.rectanglelabels
-            or value.brushlabels
-            or value.bitmasklabels
-            or value.labels
-            or ()
-        )
+_SAVED = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED")
+# Label Studio sends the plural; its own SDK is written for the singular.
+_DELETED = ("ANNOTATIONS_DELETED", "ANNOTATION_DELETED")
 
 
 class ResultHolder(msgspec.Struct, kw_only=True):
-    """An annotation, draft or prediction, with the regions of it that can be understood."""
+    """An annotation, draft or prediction: its regions that can be understood, and the others."""
 
     id: int | str | None = None
     result: list[Region] = []
     was_cancelled: bool | None = None
     updated_at: str | None = None
+    unreadable: tuple[UnreadableRegion, ...] = ()
 
 
 class _RawHolder(msgspec.Struct, kw_only=True):
@@ -161,6 +120,12 @@ class Ref(msgspec.Struct, kw_only=True):
     id: Id | None = None
 
 
+class WebhookTask(Ref, kw_only=True):
+    """The task that a webhook is about; its data stays undecoded, for most events need none."""
+
+    data: msgspec.Raw = NOTHING
+
+
 class AnnotationRef(msgspec.Struct, kw_only=True):
     """An annotation that was deleted."""
 
@@ -174,7 +139,7 @@ class WebhookAnnotation(msgspec.Struct, kw_only=True):
     task: Id | None = None
     project: Id | None = None
     completed_by: Id | dict[str, Any] | None = None
-    was_cancelled: bool = False
+    was_cancelled: bool | None = None
     lead_time: float | None = None
     created_at: str | None = None
     updated_at: str | None = None
@@ -182,9 +147,21 @@ class WebhookAnnotation(msgspec.Struct, kw_only=True):
     unique_id: str | None = None
     result: msgspec.Raw = NOTHING
 
-    def regions(self) -> list[Region]:
-        """Return the regions that can be understood; others are left out."""
-        return regions_of(self.result)
+    def __post_init__(self) -> None:
+        # Text can name a number that JSON cannot.
+        if self.lead_time is not None and not math.isfinite(self.lead_time):
+            self.lead_time = None
+
+    @property
+    def annotator(self) -> int | None:
+        """Label Studio's id of whoever submitted it."""
+        user = self.completed_by
+        found = user.get("id") if isinstance(user, dict) else user
+        return found if isinstance(found, int) and not isinstance(found, bool) else None
+
+    def read(self) -> ReadRegions:
+        """Return the regions that can be understood, and the others by name."""
+        return read_regions(self.result)
 
 
 class WebhookRequest(msgspec.Struct, kw_only=True):
@@ -196,8 +173,21 @@ class WebhookRequest(msgspec.Struct, kw_only=True):
     action: str
     annotation: WebhookAnnotation | list[WebhookAnnotation] | None = None
     annotations: list[AnnotationRef] = []
-    task: Ref | None = None
+    task: WebhookTask | None = None
     project: Ref | None = None
+
+    @property
+    def is_save(self) -> bool:
+        """Whether annotations were created or changed; `saved` has them."""
+        return self.action in _SAVED
+
+    @property
+    def deleted_ids(self) -> list[int]:
+        """Ids of the annotations that were deleted; empty for other events."""
+        if self.action not in _DELETED:
+            return []
+        gone: list[AnnotationRef | WebhookAnnotation] = [*self.annotations, *self.saved]
+        return [annotation.id for annotation in gone]
 
     @property
     def saved(self) -> list[WebhookAnnotation]:
@@ -207,13 +197,28 @@ class WebhookRequest(msgspec.Struct, kw_only=True):
         return [] if self.annotation is None else [self.annotation]
 
 
+class _LooseContext(msgspec.Struct, kw_only=True):
+    result: msgspec.Raw = NOTHING
+
+
+class _LooseParams(msgspec.Struct, kw_only=True):
+    context: _LooseContext | None = None
+
+
+class _LoosePredictRequest(msgspec.Struct, kw_only=True):
+    tasks: list[Task]
+    label_config: str
+    project: str | int | None = None
+    params: _LooseParams | None = None
+
+
 _Body = TypeVar("_Body")
 _PREDICT = msgspec.json.Decoder(PredictRequest)
+_LOOSE_PREDICT = msgspec.json.Decoder(_LoosePredictRequest)
 _SETUP = msgspec.json.Decoder(SetupRequest)
-_WEBHOOK = msgspec.json.Decoder(WebhookRequest)
+# Text such as "3.5" becomes a number where a number is needed.
+_WEBHOOK = msgspec.json.Decoder(WebhookRequest, strict=False)
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
-_REGION = msgspec.json.Decoder(Region)
-_REGIONS = msgspec.json.Decoder(list[Region])
 _HOLDERS = msgspec.json.Decoder(list[ResultHolder])
 _RAW_HOLDER = msgspec.json.Decoder(_RawHolder)
 
@@ -225,7 +230,27 @@ def decode_predict(body: bytes) -> PredictRequest:
         InputError: It is not JSON, or a field that is needed is missing or of another type; the
             message names the field.
     """
-    return _decode(_PREDICT, body)
+    try:
+        request = _PREDICT.decode(body)
+        context = request.context
+        if context is None or all(region.id for region in context.result):
+            return request
+    except (msgspec.ValidationError, UnicodeDecodeError, RecursionError):
+        pass
+    except msgspec.DecodeError as error:
+        raise _refusal(error) from error
+    loose = _decode(_LOOSE_PREDICT, body)
+    request = PredictRequest(
+        tasks=loose.tasks, label_config=loose.label_config, project=loose.project
+    )
+    if loose.params is not None and loose.params.context is not None:
+        read = read_regions(loose.params.context.result)
+        if read.unreadable:
+            bad = read.unreadable[0]
+            field = f".{bad.field}" if bad.field else ""
+            raise InputError(f"`params.context.result[{bad.place}]{field}`: {bad.why}")
+        request.params = Params(context=Context(result=read.regions))
+    return request
 
 
 def decode_setup(body: bytes) -> SetupRequest:
@@ -239,62 +264,56 @@ def decode_webhook(body: bytes) -> WebhookRequest:
 
 
 def result_holders(raw: msgspec.Raw) -> list[ResultHolder]:
-    """Return a task's annotations, drafts or predictions; what cannot be understood is left out.
+    """Return a task's annotations, drafts or predictions, each with what can be understood of it.
 
-    A task holds whatever its project's other controls and imports have put there: a text answer,
-    a region without an id. Such things are none of our business and no reason to refuse a click.
+    A task holds whatever its project's other controls and imports have put there. Such things are
+    no reason to refuse a click.
     """
     # One pass over what may be megabytes of masks; piece by piece only where that fails.
-    known = _whole(_HOLDERS, raw)
-    if known is not None:
-        return known
-    return [
-        ResultHolder(
-            id=holder.id,
-            result=regions_of(holder.result),
-            was_cancelled=holder.was_cancelled,
-            updated_at=holder.updated_at,
-        )
-        for holder in _understood(_RAW_HOLDER, raw)
-    ]
+    try:
+        holders = _HOLDERS.decode(raw)
+        if all(region.id for holder in holders for region in holder.result):
+            return holders
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    return [_holder(raw_holder) for raw_holder in _raw_holders(raw)]
 
 
-def regions_of(raw: msgspec.Raw) -> list[Region]:
-    """Return the regions of a `result` that can be understood; others are left out."""
-    known = _whole(_REGIONS, raw)
-    return list(_understood(_REGION, raw)) if known is None else known
+def _holder(raw: _RawHolder) -> ResultHolder:
+    read = read_regions(raw.result)
+    return ResultHolder(
+        id=raw.id,
+        result=read.regions,
+        was_cancelled=raw.was_cancelled,
+        updated_at=raw.updated_at,
+        unreadable=read.unreadable,
+    )
+
+
+def _raw_holders(raw: msgspec.Raw) -> Iterator[_RawHolder]:
+    text = bytes(raw)
+    try:
+        entries = _LIST.decode(text) if text.startswith(b"[") else []
+    except (msgspec.DecodeError, RecursionError):
+        return
+    for entry in entries:
+        try:
+            yield _RAW_HOLDER.decode(entry)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            continue
 
 
 def _decode(decoder: msgspec.json.Decoder[_Body], body: bytes) -> _Body:
     try:
         return decoder.decode(body)
-    except msgspec.ValidationError as error:
-        reason, _, path = str(error).partition(" - at `")
-        field = path.rstrip("`").removeprefix("$").removeprefix(".") or "body"
-        raise InputError(f"`{field}`: {reason[0].lower()}{reason[1:]}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"`body` must be JSON: {error}") from error
-    except RecursionError as error:
-        raise InputError("`body` must not nest that deeply") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _refusal(error) from error
 
 
-def _whole(decoder: msgspec.json.Decoder[_Body], raw: msgspec.Raw) -> _Body | None:
-    try:
-        return decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-
-
-def _understood(decoder: msgspec.json.Decoder[_Body], raw: msgspec.Raw) -> Iterator[_Body]:
-    text = bytes(raw)
-    if not text.startswith(b"["):
-        return
-    try:
-        entries = _LIST.decode(text)
-    except (msgspec.DecodeError, RecursionError):
-        return
-    for entry in entries:
-        try:
-            yield decoder.decode(entry)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            continue
+def _refusal(error: Exception) -> InputError:
+    if isinstance(error, msgspec.ValidationError):
+        field, why = split_error(error)
+        return InputError(f"`{field or 'body'}`: {why}")
+    if isinstance(error, RecursionError):
+        return InputError("`body` must not nest that deeply")
+    return InputError(f"`body` must be JSON: {error}")

@@ -1,4 +1,8 @@
-"""Regions that an annotator points with, read as prompts: percent to pixels, signs, echoes.
+"""Clicks and boxes as Label Studio stores them, and the one reading of them in pixels.
+
+`marks_of` finds the clicks and boxes among regions. A `Mark` says where a click is (`to_xy`,
+`to_click`), what it means (`sign`) and when it was given (`time_s`). Live answers, campaigns,
+exports and simulations all read clicks here, so that all of them agree.
 
 An answer carries each prompt back with `meta`; `Echo` is what is written there. The next request
 then brings the whole history along, so nobody has to remember it.
@@ -7,8 +11,8 @@ then brings the whole history along, so nobody has to remember it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, Literal, TypeAlias
 
@@ -16,14 +20,20 @@ import msgspec
 
 from remask_core.errors import InputError
 from remask_core.types import Box, Click
-from remask_label_config.bodies import Region
+from remask_label_config.regions import Region
 
-__all__ = ["Echo", "Mark", "PercentBox", "PriorRef", "Sign", "marks_of"]
+__all__ = ["SIGN", "Echo", "Mark", "PercentBox", "PriorRef", "Sign", "marks_of"]
+
+SIGN = "sign"
+"""Name of the tag of a campaign's page whose labels, + and -, say what a click means."""
 
 _Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 
 _MAX_PERCENT = 1e4
 """Drawing ends at the image's edge; what is far beyond is not a place."""
+
+_EDGE_PX = 0.01
+"""Distance from the far edges of a click on or beyond them: two decimals keep it in the image."""
 
 
 class Sign(Enum):
@@ -32,6 +42,10 @@ class Sign(Enum):
     POSITIVE = True
     NEGATIVE = False
     UNKNOWN = None
+
+
+_POINTING = ("keypoint", "rectangle")
+_SIGN_LABELS = {"+": Sign.POSITIVE, "-": Sign.NEGATIVE}
 
 
 class PercentBox(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,12 +134,14 @@ class Mark:
         labels: Its labels.
         box: Geometry of a drawn rectangle or of the box that an anchor stands for; None: a click.
         echo: What an earlier answer wrote into its `meta`.
+        sign_label: What the label of a campaign's page says it means; UNKNOWN elsewhere.
     """
 
     region: Region
     labels: tuple[str, ...]
     box: PercentBox | None
     echo: Echo
+    sign_label: Sign = Sign.UNKNOWN
 
     @property
     def id(self) -> str:
@@ -139,23 +155,40 @@ class Mark:
 
     @property
     def sign(self) -> Sign:
-        """The click's sign as far as the region itself tells."""
-        if self.echo.pos is not None:
-            return Sign(self.echo.pos)
-        positive = self.region.is_positive
-        return Sign.UNKNOWN if positive is None else Sign(bool(positive))
+        """What a click means, as far as the region itself says.
 
-    def to_click(self, shape_hw: tuple[int, int], *, positive: bool) -> Click:
-        """Return the click on the pixel that was pointed at, the nearest one inside the image."""
+        In this order: the label of a campaign's page, what an earlier answer noted, what the
+        editor sent, and what predictions of older versions wrote into `meta`.
+        """
+        if self.sign_label is not Sign.UNKNOWN:
+            return self.sign_label
+        noted = (self.region.meta or {}).get("is_positive")
+        for positive in (self.echo.pos, self.region.is_positive):
+            if positive is not None:
+                return Sign(bool(positive))
+        return Sign(noted) if isinstance(noted, bool) else Sign.UNKNOWN
+
+    @property
+    def time_s(self) -> float | None:
+        """When the service first received it, Unix seconds; None where nobody noted it."""
+        return self.echo.t
+
+    def to_xy(self, shape_hw: tuple[int, int]) -> tuple[float, float]:
+        """Return the place that was pointed at, in pixels, not rounded to a pixel.
+
+        A place on the image's right or lower edge, or outside the image, becomes the nearest one
+        inside: its whole part is always a column and row of the image.
+        """
         height, width = shape_hw
         value = self.region.value
         assert value.x is not None
         assert value.y is not None
-        return Click(
-            x=_pixel(value.x, width),
-            y=_pixel(value.y, height),
-            positive=positive,
-        )
+        return _inside(value.x, width), _inside(value.y, height)
+
+    def to_click(self, shape_hw: tuple[int, int], *, positive: bool) -> Click:
+        """Return the click on the pixel that was pointed at, the nearest one inside the image."""
+        x, y = self.to_xy(shape_hw)
+        return Click(x=math.floor(x), y=math.floor(y), positive=positive)
 
 
 def marks_of(regions: Iterable[Region]) -> list[Mark]:
@@ -168,24 +201,28 @@ def marks_of(regions: Iterable[Region]) -> list[Mark]:
     Raises:
         InputError: A point or rectangle lacks a coordinate, or it is far out of range.
     """
-    marks: dict[str, Mark] = {}
+    by_id: dict[str, list[Region]] = {}
     for region in regions:
-        known = marks.get(region.id)
-        if known is not None:
-            if not known.labels:
-                marks[region.id] = replace(known, labels=region.labels)
-            continue
-        echo = _echo(region)
-        if region.type.startswith("keypoint"):
-            _check(region, ("x", "y"))
-            box = echo.box
-        elif region.type.startswith("rectangle"):
-            _check(region, ("x", "y", "width", "height"))
-            box = _drawn(region)
-        else:
-            continue
-        marks[region.id] = Mark(region=region, labels=region.labels, box=box, echo=echo)
-    return list(marks.values())
+        by_id.setdefault(region.id, []).append(region)
+    return [mark for same in by_id.values() if (mark := _mark(same)) is not None]
+
+
+def _mark(same: Sequence[Region]) -> Mark | None:
+    """Return the click or box that the entries of one id are; None where they are neither."""
+    region = next((region for region in same if region.type.startswith(_POINTING)), None)
+    if region is None:
+        return None
+    echo = _echo(region)
+    if region.type.startswith("keypoint"):
+        _check(region, ("x", "y"))
+        box = echo.box
+    else:
+        _check(region, ("x", "y", "width", "height"))
+        box = _drawn(region)
+    labels = region.labels or next((other.labels for other in same if other.labels), ())
+    signs = [label for other in same if other.from_name == SIGN for label in other.labels]
+    sign = next((_SIGN_LABELS[label] for label in signs if label in _SIGN_LABELS), Sign.UNKNOWN)
+    return Mark(region=region, labels=labels, box=box, echo=echo, sign_label=sign)
 
 
 def _echo(region: Region) -> Echo:
@@ -201,7 +238,7 @@ def _echo(region: Region) -> Echo:
 def _check(region: Region, needed: tuple[str, ...]) -> None:
     for name in needed:
         percent = getattr(region.value, name)
-        if percent is None or abs(percent) > _MAX_PERCENT:
+        if percent is None or not abs(percent) <= _MAX_PERCENT:
             raise InputError(
                 f"`value.{name}` of region `{region.id}` must be a percentage; got {percent}"
             )
@@ -222,8 +259,9 @@ def _drawn(region: Region) -> PercentBox:
     )
 
 
-def _pixel(percent: float, length: int) -> int:
-    return math.floor(min(max(percent / 100 * length, 0.0), length - 1.0))
+def _inside(percent: float, length: int) -> float:
+    # Percent and back leaves a trace in the last digits, which would reach into the next pixel.
+    return min(max(round(percent / 100 * length, 6), 0.0), length - _EDGE_PX)
 
 
 def _span(ends: list[float], length: int) -> tuple[float, float]:

@@ -13,7 +13,7 @@ import numpy as np
 from remask_core.errors import InputError, ShapeMismatch
 from remask_core.rle_ls import decode_ls_rle, encode_ls_rle_bytes
 from remask_core.types import BoolMask
-from remask_label_config.bodies import Region
+from remask_label_config.regions import Region
 
 __all__ = ["decode_mask_png", "has_mask", "ls_rle_of_region", "mask_of_region", "mask_png_data_url"]
 

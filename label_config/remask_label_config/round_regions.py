@@ -1,4 +1,4 @@
-"""What stands on a campaign's page: masks and boxes that let clicks through, and signed clicks.
+"""Regions of a campaign's page: masks and boxes that let clicks through, and signed clicks.
 
 The editor finds what was clicked by looking for wholly opaque pixels. A mask stored a little
 short of opaque is therefore shown as ever, and a click on it reaches the image below: annotators
@@ -16,8 +16,8 @@ import numpy as np
 
 from remask_core.rle_ls import encode_ls_rle_bytes
 from remask_core.types import BoolMask, Box
-from remask_label_config.bodies import Region
-from remask_label_config.prompts import Mark, Sign, marks_of
+from remask_label_config.prompts import SIGN, Mark, marks_of
+from remask_label_config.regions import Region
 
 __all__ = [
     "CLICK",
@@ -33,7 +33,6 @@ __all__ = [
     "frame_region",
     "is_frame",
     "shown_mask_region",
-    "sign_of",
 ]
 
 IMAGE = "image"
@@ -45,9 +44,6 @@ MASK = "mask"
 CLICK = "click"
 """Name of the tag of clicks."""
 
-SIGN = "sign"
-"""Name of the tag whose labels say what a click means."""
-
 LABEL = "label"
 """Name of the tag of classes on a live page."""
 
@@ -56,8 +52,6 @@ LABELS = "labels"
 
 FRAME_LABEL = "(box)"
 """Label of the frames that show boxes; no class may have this name."""
-
-_SIGNS = {"+": Sign.POSITIVE, "-": Sign.NEGATIVE}
 
 _FRAME_ID = "frame_"
 
@@ -157,14 +151,11 @@ def clicks_among(regions: Iterable[Region]) -> list[Mark]:
     Anchors that stand for boxes are left out, and so is what calls itself a point without being
     one: the editor adds such entries to a mask that is painted while a label is chosen.
     """
-    points = [one for one in regions if one.value.x is not None and one.value.y is not None]
+    points = [
+        region for region in regions if region.value.x is not None and region.value.y is not None
+    ]
     marks = [mark for mark in marks_of(points) if mark.box is None]
     return sorted(marks, key=lambda mark: math.inf if mark.echo.n is None else mark.echo.n)
-
-
-def sign_of(mark: Mark) -> Sign:
-    """Return what a click means by its label, or by what the live service noted with it."""
-    return next((_SIGNS[label] for label in mark.labels if label in _SIGNS), mark.sign)
 
 
 def _brush(mask: BoolMask, region_id: str, label: str, opacity: int) -> _Json:

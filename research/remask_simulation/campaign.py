@@ -20,8 +20,8 @@ from remask_core.errors import InputError, WrongState
 from remask_core.progress import OnProgress, no_progress
 from remask_core.rle_coco import decode_coco_counts
 from remask_core.types import BoolMask
-from remask_label_config.bodies import Region
 from remask_label_config.region_masks import has_mask, mask_of_region
+from remask_label_config.regions import Region
 from remask_label_studio.api import LabelStudioApi
 from remask_simulation.annotators import Annotator, crew, visit
 from remask_storage.campaign import PlacedClick, Round, Truth

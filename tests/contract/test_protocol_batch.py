@@ -80,6 +80,38 @@ def test_boxes_are_found_wherever_they_are(rig: Rig, kind: str) -> None:
     assert len(masks(answer)) == 1
 
 
+@pytest.mark.parametrize("kind", ["annotations", "predictions"])
+@pytest.mark.parametrize("own_id", [None, 7, 0, "", "ok"])
+@pytest.mark.parametrize("odd", [{}, {"x": "25", "rectanglelabels": "Cat"}])
+def test_boxes_as_people_import_them_get_masks(
+    rig: Rig, kind: str, own_id: Any, odd: dict[str, Any]
+) -> None:
+    """Without an id or with a number, with numbers as text and one label as bare text."""
+    region = box("a")
+    region["value"] |= odd
+    if own_id is None:
+        del region["id"]
+    else:
+        region["id"] = own_id
+    asked = body(task(1, **{kind: [region, box("b", x=60.0)]}))
+    (first,), (second,) = rig.post(asked), rig.post(asked)
+
+    ids = [region["id"] for region in masks(first)]
+    assert len(set(ids)) == 2
+    assert [region["id"] for region in masks(second)] == ids
+
+
+def test_a_box_that_cannot_be_read_is_recorded_and_the_others_get_masks(rig: Rig) -> None:
+    strange = box("a") | {"value": {"x": "left", "rectanglelabels": ["Cat"]}}
+    far = box("c", x=1e9)
+    (answer,) = rig.post(body(task(1, predictions=[strange, far, box("b")])))
+
+    assert len(masks(answer)) == 1
+    assert [record.outcome for record in rig.records] == ["failed", "failed", "answered"]
+    assert "`value.x` of region `a`" in rig.records[0].detail
+    assert "`value.x` of region `c`" in rig.records[1].detail
+
+
 def test_the_same_request_names_the_same_regions(rig: Rig) -> None:
     asked = body(task(1, annotations=[box("a")]))
     first = rig.post(asked)

@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_studio import DiskMaker, FakeStudio, sample_instances
@@ -17,6 +18,7 @@ from remask_campaigns.rounds.sync import sync
 from remask_campaigns.rounds.tasks import answer_of
 from remask_service.logs import make_log
 from remask_service.settings import Settings
+from remask_service.web import campaign_webhooks
 from remask_service.web.app import create_app, service_of
 from remask_storage.campaign import Campaign, PlacedClick
 from remask_storage.campaign_store import CampaignStore
@@ -99,6 +101,59 @@ def test_other_projects_are_none_of_a_campaigns_business(kit: Kit) -> None:
 
     assert kit.store.visits("cats") == {}
     assert kit.passed_over() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        (lambda body: body.update(extra=1e999), 202),
+        (lambda body: body["task"].pop("id"), 202),
+        (lambda body: body["task"]["data"]["remask"].update(instances=[]), 202),
+        (lambda body: body["task"]["data"]["remask"].update(shape_hw=[0, 0]), 202),
+        (lambda body: body["task"]["data"]["remask"].update(shape_hw=[2**40, 2**40]), 202),
+        (lambda body: body["task"]["data"].update(extra=1e999), 202),
+        (lambda body: body["task"].update(data=None), 202),
+        (lambda body: body["task"].update(data="\ud800"), 400),
+        (lambda body: body["annotation"].update(id=2**63), 400),
+        (lambda body: body["annotation"].update(lead_time="nan"), 202),
+        (lambda body: body["annotation"].update(updated_at="99999-01-01"), 202),
+        (lambda body: body["annotation"].update(completed_by={"id": 1e300}), 202),
+        (lambda body: body["annotation"].update(completed_by={"id": 2**80}), 202),
+        (lambda body: body["annotation"].update(result=[None, 3, {"type": "brush"}]), 202),
+        (lambda body: body["annotation"].update(result="none"), 202),
+        (lambda body: body.update(annotation=None), 400),
+    ],
+)
+def test_no_body_ends_the_intake(kit: Kit, change: Any, status: int) -> None:
+    """The valid webhook after it takes effect, and the thread is alive."""
+    task = kit.studio.titled("cats · round 1")[0]
+    kit.studio.annotate(task["id"], result=answer_of(task))
+    odd = json.loads(kit.studio.events[0])
+    change(odd)
+    assert kit.post(json.dumps(odd).replace("Infinity", "1e999").encode()) == status
+    kit.studio.annotate(task["id"], result=answer_of(task), user=4)
+
+    assert kit.post(kit.studio.events[-1]) == 202
+    assert 4 in [visit.annotator for visit in kit.store.visits("cats")["i0"]]
+    assert service_of(kit.app).campaign_events.state().alive
+
+
+def test_a_bug_in_the_intake_is_logged_and_counted(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error that nobody foresaw must not end the thread either."""
+    task = kit.studio.titled("cats · round 1")[0]
+    kit.studio.annotate(task["id"], result=answer_of(task))
+    with monkeypatch.context() as patch:
+        patch.setattr(campaign_webhooks, "take_webhook", lambda *_: 1 / 0)
+        kit.post(kit.studio.events[0])
+    assert kit.store.visits("cats") == {}
+    kit.post(kit.studio.events[0])
+
+    assert kit.store.visits("cats")["i0"][0].outcome == "accepted"
+    state = service_of(kit.app).campaign_events.state()
+    assert (state.alive, state.taken, state.refused, state.dropped) == (True, 2, 1, 0)
+    assert "ZeroDivisionError" in kit.lines.getvalue()
 
 
 def test_what_cannot_be_read_is_logged_and_stops_nothing(kit: Kit) -> None:

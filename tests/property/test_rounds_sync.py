@@ -14,6 +14,7 @@ from remask_campaigns.rounds.advance import advance
 from remask_campaigns.rounds.sync import sync
 from remask_campaigns.rounds.tasks import answer_of
 from remask_campaigns.rounds.webhook import take_webhook
+from remask_label_config import decode_webhook
 from remask_storage.campaign import Campaign, PlacedClick
 from remask_storage.campaign_store import CampaignStore
 
@@ -75,7 +76,7 @@ def test_whatever_webhooks_arrive_a_sync_settles_the_store(done: Any, data: Any)
         store.replace_visits("cats", 1, None, [])
         arriving = data.draw(st.lists(st.sampled_from(studio.events), max_size=20))
         for body in arriving:
-            assert take_webhook(store, body)
+            assert take_webhook(store, decode_webhook(body))
         sync(store, studio, "cats")
         seen = store.visits("cats")
         store.close()
@@ -91,8 +92,8 @@ def test_webhooks_that_arrive_in_order_need_no_sync(done: Any) -> None:
         store = open_campaign(Path(folder), studio)
         act(studio, done)
         for body in studio.events:
-            take_webhook(store, body)
-            take_webhook(store, body)
+            take_webhook(store, decode_webhook(body))
+            take_webhook(store, decode_webhook(body))
         told = store.visits("cats")
         sync(store, studio, "cats")
         truth = store.visits("cats")

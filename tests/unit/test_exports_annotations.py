@@ -64,6 +64,50 @@ def test_the_round_of_the_task_counts_where_the_region_names_none() -> None:
     assert found.round == 3
 
 
+def test_masks_without_id_or_with_a_number_are_instances() -> None:
+    """Each keeps its name in every export, whatever else the annotation holds."""
+    first, second, numbered = (mask_region("x", disk(radius=radius)) for radius in (5, 6, 7))
+    del first["id"], second["id"]
+    numbered["id"] = 55
+
+    whole = found_in(task(1, annotation([first, second, numbered])))
+    alone = found_in(task(1, annotation([second])))
+
+    assert all(isinstance(found, Found) for found in whole)
+    assert len({found.name for found in whole}) == 3
+    assert whole[2].name == "1/55"
+    assert alone[0].name == whole[1].name
+
+
+def test_a_region_that_cannot_be_read_is_named_with_its_reason() -> None:
+    odd = mask_region("m2", disk()) | {"original_width": "wide"}
+
+    found, left = found_in(task(1, annotation([mask_region("m1", disk()), odd])))[::-1]
+
+    assert isinstance(found, Found)
+    assert isinstance(left, LeftOut)
+    assert (left.name, left.reason) == ("1/m2", "unreadable-region")
+    assert "original_width" in left.detail
+
+
+def test_further_labels_of_a_mask_are_named() -> None:
+    region = mask_region("m1", disk())
+    region["value"]["brushlabels"] = ["Cat", "Fluffy"]
+
+    left, found = found_in(task(1, annotation([region])))
+
+    assert isinstance(found, Found)
+    assert found.label == "Cat"
+    assert left == LeftOut("1/m1/Fluffy", "further-label", "the mask is exported as `Cat` alone")
+
+
+def test_one_label_may_be_bare_text() -> None:
+    region = mask_region("m1", disk())
+    region["value"]["brushlabels"] = "Cat"
+
+    assert [found.label for found in found_in(task(1, annotation([region])))] == ["Cat"]
+
+
 def test_bitmasks_are_masks_too() -> None:
     (found,) = found_in(task(1, annotation([bitmask_region("m1", disk())])))
 

@@ -10,7 +10,8 @@ import pytest
 
 from remask_core.errors import InputError
 from remask_label_config import decode_predict, decode_setup, decode_webhook
-from remask_label_config.bodies import regions_of, result_holders
+from remask_label_config.bodies import result_holders
+from remask_label_config.regions import read_regions
 
 GOOD: dict[str, Any] = {"tasks": [{"id": 1, "data": {}}], "label_config": "<View/>"}
 
@@ -28,8 +29,8 @@ def with_region(**changes: Any) -> dict[str, Any]:
         ({**GOOD, "tasks": [{"id": 1}]}, "`tasks[0]`: object missing required field `data`"),
         ({**GOOD, "tasks": [{"id": -1, "data": {}}]}, "`tasks[0].id`: expected `int` >= 0"),
         ({**GOOD, "label_config": None}, "`label_config`: expected `str`, got `null`"),
-        (with_region(id=7), "`params.context.result[0].id`: expected `str`, got `int`"),
-        (with_region(value={"x": "1"}), "`params.context.result[0].value.x`: expected"),
+        (with_region(value={"x": "one"}), "`params.context.result[0].value.x`: expected"),
+        (with_region(value={"x": "nan"}), "`params.context.result[0].value.x`: expected"),
         (with_region(is_positive="no"), "`params.context.result[0].is_positive`: expected"),
         (with_region(item_index=-1), "`params.context.result[0].item_index`: expected"),
     ],
@@ -82,7 +83,7 @@ def test_setup_and_webhook_are_read() -> None:
         b' "result": [{"id": "a", "type": "brushlabels", "value": {"rle": [0]}}, {}]}}'
     )
     assert event.annotation is not None
-    assert [region.id for region in event.annotation.regions()] == ["a"]
+    assert [region.id for region in event.annotation.read().regions] == ["a"]
     deleted = decode_webhook(b'{"action": "ANNOTATIONS_DELETED", "annotations": [{"id": 7}]}')
     assert [one.id for one in deleted.annotations] == [7]
     with pytest.raises(InputError, match="`schema`"):
@@ -93,7 +94,7 @@ def test_setup_and_webhook_are_read() -> None:
 
 @pytest.mark.parametrize("raw", [b"", b"null", b"{}", b"[", b"[1, {}, null]"])
 def test_results_that_cannot_be_read_are_left_out(raw: bytes) -> None:
-    assert regions_of(msgspec.Raw(raw)) == []
+    assert read_regions(msgspec.Raw(raw)).regions == []
     assert all(holder.result == [] for holder in result_holders(msgspec.Raw(raw)))
 
 

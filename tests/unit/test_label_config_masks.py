@@ -16,10 +16,10 @@ from remask_core.errors import InputError, ShapeMismatch
 from remask_core.rle_ls import encode_ls_rle, encode_ls_rle_bytes
 from remask_label_config import parse_labelling_config
 from remask_label_config.answer_regions import echo_regions, mask_regions
-from remask_label_config.bodies import Region
 from remask_label_config.pages.live import write_labelling_config
 from remask_label_config.prompts import Echo, marks_of
 from remask_label_config.region_masks import decode_mask_png, has_mask, ls_rle_of_region
+from remask_label_config.regions import Region
 
 MASK = np.array([[True, False, False], [True, True, False]])
 

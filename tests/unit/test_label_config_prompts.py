@@ -9,8 +9,8 @@ import pytest
 
 from remask_core.errors import InputError
 from remask_core.types import Box, Click
-from remask_label_config.bodies import Region
 from remask_label_config.prompts import Mark, PercentBox, Sign, marks_of
+from remask_label_config.regions import Region
 
 SHAPE_HW = (50, 200)
 
@@ -40,6 +40,36 @@ def test_a_click_is_the_pixel_it_lies_on(x: float, y: float, pixel: tuple[int, i
     click = mark(value={"x": x, "y": y}).to_click(SHAPE_HW, positive=True)
 
     assert click == Click(*pixel, positive=True)
+
+
+@pytest.mark.parametrize(
+    ("percent", "place"),
+    [
+        ({"x": 0, "y": 0}, (0.0, 0.0)),
+        ({"x": 100, "y": 100}, (199.99, 49.99)),
+        ({"x": 100.0000001, "y": 100.5}, (199.99, 49.99)),
+        ({"x": 99.9999999, "y": 99.9999}, (199.99, 49.99)),
+        ({"x": -0.0000001, "y": -3}, (0.0, 0.0)),
+        ({"x": 33.3333333333, "y": 12.5}, (66.666667, 6.25)),
+        # 7 pixels of 200 are 3.5 %, which comes back as 7.000000000000001.
+        ({"x": 100 * 7 / 200, "y": 100 * 23 / 50}, (7.0, 23.0)),
+    ],
+)
+def test_a_place_lies_in_the_image(percent: dict[str, float], place: tuple[float, float]) -> None:
+    assert mark(value=percent).to_xy(SHAPE_HW) == place
+
+
+@pytest.mark.parametrize("labels", [["+"], ["-"]])
+def test_a_campaigns_page_says_the_sign_with_a_label(labels: list[str]) -> None:
+    """In whichever order the two entries come; no other tag's label is a sign."""
+    point = region(kind="keypoint", value={"keypointlabels": None}, from_name="click")
+    label = region(kind="labels", value={"keypointlabels": None, "labels": labels})
+    said = msgspec.structs.replace(label, from_name="sign")
+    expected = Sign.POSITIVE if labels == ["+"] else Sign.NEGATIVE
+
+    assert [mark.sign for mark in marks_of([point, said])] == [expected]
+    assert [mark.sign for mark in marks_of([said, point])] == [expected]
+    assert [mark.sign for mark in marks_of([point, label])] == [Sign.UNKNOWN]
 
 
 @pytest.mark.parametrize(
@@ -74,6 +104,8 @@ def test_a_box_in_percent_becomes_pixels(box: PercentBox, expected: Box) -> None
         ({"is_positive": None}, Sign.UNKNOWN),
         ({"meta": {"pos": False}, "is_positive": True}, Sign.NEGATIVE),
         ({"meta": {"pos": "no"}, "is_positive": True}, Sign.POSITIVE),
+        ({"meta": {"is_positive": False}}, Sign.NEGATIVE),
+        ({"meta": {"is_positive": 0}}, Sign.UNKNOWN),
     ],
 )
 def test_a_sign_is_told_or_unknown_and_never_guessed(extra: dict[str, Any], sign: Sign) -> None:

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -15,6 +16,7 @@ from remask_core.errors import InputError
 from remask_core.rle_coco import encode_coco_counts
 from remask_core.rle_ls import encode_ls_rle
 from remask_core.types import BoolMask, Box
+from remask_exports.annotations import Found, decode_task, instances_of
 from remask_storage.campaign import Campaign, CampaignInstance, Mask, PlacedClick, Visit
 
 SHAPE = (60, 80)
@@ -293,6 +295,45 @@ def test_a_click_on_the_far_edge_stays_in_the_image() -> None:
 
     (click,) = visit.clicks
     assert (int(click.x), int(click.y)) == (79, 59)
+
+
+@pytest.mark.parametrize(("x", "y"), [(0, 0), (80, 60), (80.001, 60.4), (-1, -0.001), (79.999, 5)])
+def test_answers_and_exports_read_a_click_alike(x: float, y: float) -> None:
+    """Also on the image's edges and just beyond, and where a place is written as text."""
+    task = _task(CAT)
+    result = answer_of(task, [_click("k1", x, y)])
+    for region in result:
+        if region["id"] == "k1":
+            region["value"] |= {key: str(region["value"][key]) for key in ("x", "y")}
+            region["parentID"] = "cat"
+    answered = _answered(task, result)
+    (click,) = _only(visits_of(BATCH, 1, answered)).clicks
+
+    (exported,) = instances_of(decode_task(msgspec.json.encode(answered)))
+    assert isinstance(exported, Found)
+    (found,) = exported.decode().clicks
+
+    assert (found.x, found.y) == (click.x, click.y)
+    assert 0 <= click.x < 80
+    assert 0 <= click.y < 60
+
+
+def test_an_annotation_with_a_region_that_cannot_be_read_is_refused() -> None:
+    """Rather than that a click or a mask vanishes without a word."""
+    task = _task(CAT)
+    result = answer_of(task, [_click("k1", 20, 20)])
+    result[-1]["value"]["x"] = "left"
+
+    with pytest.raises(InputError, match=r"annotation 5: `value\.x` of region `k1`"):
+        visits_of(BATCH, 1, _answered(task, result))
+
+
+def test_a_task_without_instances_is_refused() -> None:
+    task = _answered(_task(CAT), [])
+    task["data"]["remask"]["instances"] = []
+
+    with pytest.raises(InputError, match=r"`remask\.instances` .* must not be empty"):
+        visits_of(BATCH, 1, task)
 
 
 def test_a_task_nobody_answered_has_no_visits() -> None:

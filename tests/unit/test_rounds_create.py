@@ -48,6 +48,33 @@ def names(one: dict[str, Any]) -> list[str]:
     return [it.source_id for it in found(one) if isinstance(it, CampaignInstance)]
 
 
+@pytest.mark.parametrize("own_id", [None, 7, 0, "ok"])
+def test_boxes_as_people_import_them_are_instances(own_id: Any) -> None:
+    """Without an id or with a number, with numbers as text and one label as bare text."""
+    box = rectangle("b", 10, 15, 30, 40) | {"id": own_id}
+    box["value"] |= {"x": "10", "rectanglelabels": "cat"}
+
+    for one in (task(annotation(box)), task(predictions=[annotation(box)])):
+        (instance,) = found(one)
+        assert isinstance(instance, CampaignInstance)
+        assert instance.box == Box(64, 72, 256, 264)
+        assert instance.label == "cat"
+
+
+def test_a_box_that_cannot_be_read_is_named_with_its_reason() -> None:
+    box = rectangle("b", 10, 15, 30, 40, value={"x": "left"})
+
+    (left,) = found(task(annotation(box)))
+
+    assert isinstance(left, LeftOut)
+    assert (left.name, left.reason) == ("3/b", "unreadable")
+    assert "`value.x` of region `b`" in left.detail
+
+
+def test_a_result_may_be_null() -> None:
+    assert [LeftOut("3", "no-boxes")] == found(task({"id": 1, "result": None}))
+
+
 def test_a_rectangle_becomes_an_instance_in_pixels() -> None:
     expected = CampaignInstance(
         id=instance_id(3, "b"),

@@ -20,9 +20,9 @@ from remask_core.errors import InputError, NotFound
 from remask_core.geometry import box_of_mask
 from remask_core.progress import OnProgress, no_progress
 from remask_core.rle_coco import encode_coco_counts
-from remask_label_config.bodies import Region, regions_of
 from remask_label_config.labelling_config import ImageTag, parse_image_tags
 from remask_label_config.region_masks import has_mask, mask_of_region
+from remask_label_config.regions import Region, read_regions
 from remask_label_studio.api import LabelStudioApi
 from remask_storage.campaign import Campaign, CampaignInstance, Truth, instance_id
 from remask_storage.campaign_store import CampaignStore
@@ -124,7 +124,10 @@ def gold_of_project(
     tags = parse_image_tags(connection.label_config(project))
     gold: list[Gold] = []
     for task in tasks_of(connection, project, on_progress=on_progress):
-        for region in regions_of(msgspec.Raw(msgspec.json.encode(standing_result(task) or []))):
+        read = read_regions(msgspec.Raw(msgspec.json.encode(standing_result(task) or [])))
+        for bad in read.unreadable:
+            left_out(LeftOut(f"{task['id']}/{bad.name}", "unreadable", str(bad)))
+        for region in read.regions:
             if not has_mask(region):
                 continue
             try:

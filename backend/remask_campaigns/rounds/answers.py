@@ -1,4 +1,4 @@
-"""What annotators said: the annotations of a round's task, read as visits to its instances."""
+"""Annotators' answers: the annotations of a round's task, read as visits to its instances."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from remask_campaigns.rounds.tasks import RoundData, ShownInstance, digest_of, r
 from remask_core.errors import InputError
 from remask_core.rle_coco import encode_coco_counts
 from remask_core.types import BoolMask, Click
-from remask_label_config.bodies import Region, WebhookAnnotation
+from remask_label_config.bodies import WebhookAnnotation
 from remask_label_config.prompts import Mark, Sign
 from remask_label_config.region_masks import has_mask, mask_of_region
-from remask_label_config.round_regions import clicks_among, is_frame, sign_of
+from remask_label_config.regions import Region
+from remask_label_config.round_regions import clicks_among, is_frame
 from remask_storage.campaign import Campaign, PlacedClick, Visit, VisitOutcome
 
-__all__ = ["visits_of"]
+__all__ = ["visits_of", "visits_of_annotation"]
 
-_ANNOTATION = msgspec.json.Decoder(WebhookAnnotation)
+_ANNOTATION = msgspec.json.Decoder(WebhookAnnotation, strict=False)
 
 
 def visits_of(campaign: Campaign, number: int, task: Mapping[str, Any]) -> list[Visit]:
@@ -46,13 +47,42 @@ def visits_of(campaign: Campaign, number: int, task: Mapping[str, Any]) -> list[
             it is malformed.
     """
     data = round_data(task["data"])
-    if data.round != number:
-        raise InputError(f"`task` must be of round {number}; it is of round {data.round}")
+    _check_round(data, number)
     return [
         visit
         for annotation in task.get("annotations") or ()
-        for visit in _Reader(campaign, data, int(task["id"]), _annotation(annotation)).visits()
+        for visit in visits_of_annotation(
+            campaign, number, int(task["id"]), data, _annotation(annotation)
+        )
     ]
+
+
+def visits_of_annotation(
+    campaign: Campaign,
+    number: int,
+    task_id: int,
+    data: RoundData,
+    annotation: WebhookAnnotation,
+) -> list[Visit]:
+    """Return what one annotation of a round's task says of each instance; see `visits_of`.
+
+    Args:
+        campaign: The first `clicks_per_round` clicks of a visit count.
+        number: The round, from 1.
+        task_id: Label Studio's number of the task.
+        data: What the task's data says under `remask`.
+        annotation: Of this task.
+
+    Raises:
+        InputError: As for `visits_of`.
+    """
+    _check_round(data, number)
+    return list(_Reader(campaign, data, task_id, annotation).visits())
+
+
+def _check_round(data: RoundData, number: int) -> None:
+    if data.round != number:
+        raise InputError(f"`task` must be of round {number}; it is of round {data.round}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,26 +131,29 @@ class _Reader:
             for shown in self._data.instances:
                 yield self._visit(shown, "skipped")
             return
-        regions = self._annotation.regions()
-        found = self._found(regions)
-        clicks: dict[str, list[PlacedClick]] = {one.shown.id: [] for one in found}
-        for mark in clicks_among(regions):
+        read = self._annotation.read()
+        if read.unreadable:
+            raise InputError(f"annotation {self._annotation.id}: {read.unreadable[0]}")
+        found = self._found(read.regions)
+        clicks: dict[str, list[PlacedClick]] = {instance.shown.id: [] for instance in found}
+        for mark in clicks_among(read.regions):
             owner, click = self._owned(mark, found)
             clicks[owner].append(click)
-        for one in found:
-            yield self._read(one, clicks[one.shown.id][: self._campaign.clicks_per_round])
+        for instance in found:
+            counted = clicks[instance.shown.id][: self._campaign.clicks_per_round]
+            yield self._read(instance, counted)
 
-    def _read(self, one: _Found, clicks: Sequence[PlacedClick]) -> Visit:
-        empty = one.mask is None or not one.mask.any()
-        counts = b"" if one.mask is None else encode_coco_counts(one.mask)
-        changed = not empty and digest_of(counts) != one.shown.shown
-        answered = self._campaign.mode == "live" and bool(clicks) and not one.by_hand
+    def _read(self, found: _Found, clicks: Sequence[PlacedClick]) -> Visit:
+        empty = found.mask is None or not found.mask.any()
+        counts = b"" if found.mask is None else encode_coco_counts(found.mask)
+        changed = not empty and digest_of(counts) != found.shown.shown
+        answered = self._campaign.mode == "live" and bool(clicks) and not found.by_hand
         painted = counts if changed else None
         if changed and not answered:
-            return self._visit(one.shown, "painted", clicks, painted)
+            return self._visit(found.shown, "painted", clicks, painted)
         if clicks:
-            return self._visit(one.shown, "corrected", clicks, painted)
-        return self._visit(one.shown, "skipped" if empty else "accepted")
+            return self._visit(found.shown, "corrected", clicks, painted)
+        return self._visit(found.shown, "skipped" if empty else "accepted")
 
     def _visit(
         self,
@@ -130,14 +163,14 @@ class _Reader:
         painted: bytes | None = None,
     ) -> Visit:
         annotation = self._annotation
-        who, lead_time = annotation.completed_by, annotation.lead_time
+        lead_time = annotation.lead_time
         return Visit(
             instance=shown.id,
             round=self._data.round,
             annotation=annotation.id,
             task=self._task_id,
             outcome=outcome,
-            annotator=who.get("id") if isinstance(who, dict) else who,
+            annotator=annotation.annotator,
             lead_time_s=None if lead_time is None else lead_time / len(self._data.instances),
             updated_at=_unix(annotation.updated_at or annotation.created_at),
             clicks=tuple(clicks),
@@ -153,7 +186,7 @@ class _Reader:
         shown = self._data.instances
         masks: dict[str, BoolMask] = {}
         by_hand: set[str] = set()
-        named = {one.id for one in shown}
+        named = {instance.id for instance in shown}
         for region in regions:
             if not has_mask(region) or is_frame(region):
                 continue
@@ -162,7 +195,9 @@ class _Reader:
             masks[owner] = masks[owner] | mask if owner in masks else mask
             if owner != region.id or region.origin == "prediction-changed":
                 by_hand.add(owner)
-        return [_Found(one, masks.get(one.id), one.id in by_hand) for one in shown]
+        return [
+            _Found(instance, masks.get(instance.id), instance.id in by_hand) for instance in shown
+        ]
 
     def _owned(self, mark: Mark, found: Sequence[_Found]) -> tuple[str, PlacedClick]:
         """Return the instance that a click belongs to, and the click.
@@ -172,50 +207,43 @@ class _Reader:
         several instances those that it would not change are out of the question.
         """
         at = mark.to_click(self._data.shape_hw, positive=True)
-        sign = sign_of(mark)
-        if sign is Sign.UNKNOWN:
-            positive = not any(one.contains(at) for one in found)
+        if mark.sign is Sign.UNKNOWN:
+            positive = not any(instance.contains(at) for instance in found)
         else:
-            positive = sign is Sign.POSITIVE
-        owner = next((one for one in found if one.shown.id == mark.echo.rid), None)
+            positive = mark.sign is Sign.POSITIVE
+        owner = next((instance for instance in found if instance.shown.id == mark.echo.rid), None)
         if owner is None:
-            standing = [one for one in found if one.mask is not None] or found
-            wrong = [one for one in standing if one.contains(at) != positive] or standing
+            present = [instance for instance in found if instance.mask is not None] or found
+            wrong = [
+                instance for instance in present if instance.contains(at) != positive
+            ] or present
             owner = min(
-                wrong, key=lambda one: (one.beside_box(at), one.distance_px(at), one.area_px)
+                wrong,
+                key=lambda instance: (
+                    instance.beside_box(at),
+                    instance.distance_px(at),
+                    instance.area_px,
+                ),
             )
-        x, y = self._place(mark)
-        return owner.shown.id, PlacedClick(mark.id, x, y, positive, at=mark.echo.t)
-
-    def _place(self, mark: Mark) -> tuple[float, float]:
-        height, width = self._data.shape_hw
-        value = mark.region.value
-        assert value.x is not None
-        assert value.y is not None
-        return _within(value.x / 100 * width, width), _within(value.y / 100 * height, height)
+        x, y = mark.to_xy(self._data.shape_hw)
+        return owner.shown.id, PlacedClick(mark.id, x, y, positive, at=mark.time_s)
 
 
 def _annotation(raw: Mapping[str, Any]) -> WebhookAnnotation:
     try:
         return _ANNOTATION.decode(msgspec.json.encode(raw))
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeError, RecursionError) as error:
         raise InputError(f"`annotations` must be as Label Studio gives them: {error}") from error
 
 
 def _boxed(mask: BoolMask, shown: Sequence[ShownInstance]) -> ShownInstance:
     """Return the instance in whose box most of a mask lies; of equals, the first."""
 
-    def inside(one: ShownInstance) -> int:
-        x0, y0, x1, y1 = (max(round(edge), 0) for edge in one.box)
+    def inside(instance: ShownInstance) -> int:
+        x0, y0, x1, y1 = (max(round(edge), 0) for edge in instance.box)
         return int(np.count_nonzero(mask[y0:y1, x0:x1]))
 
     return max(shown, key=inside)
-
-
-def _within(place: float, length: int) -> float:
-    """Return the nearest place in the image, whose far edge belongs to no pixel."""
-    # Percent and back leaves a trace in the last digits, which would reach into the next pixel.
-    return min(max(round(place, 6), 0.0), math.nextafter(length, 0.0))
 
 
 def _unix(text: str | None) -> float:

@@ -19,10 +19,10 @@ from remask_core.progress import OnProgress, no_progress
 from remask_core.rle_coco import decode_coco_counts
 from remask_core.rle_ls import encode_ls_rle_bytes
 from remask_label_config.answer_regions import JsonRegion, echo_regions, mask_regions
-from remask_label_config.bodies import Region, Value
 from remask_label_config.labelling_config import ImageControls, parse_labelling_config
 from remask_label_config.pages.live import write_labelling_config
 from remask_label_config.prompts import Echo, Mark, PercentBox
+from remask_label_config.regions import Region, Value
 from remask_label_studio.api import LabelStudioApi
 from remask_storage.campaign import Campaign, CampaignInstance, Mask, PlacedClick, classes_of
 from remask_storage.campaign_store import CampaignStore

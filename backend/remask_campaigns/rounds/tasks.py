@@ -157,9 +157,14 @@ def round_data(task_data: Mapping[str, Any]) -> RoundData:
         InputError: The task is not one of a campaign's round.
     """
     try:
-        return msgspec.convert(task_data.get("remask"), RoundData)
+        data = msgspec.convert(task_data.get("remask"), RoundData)
     except msgspec.ValidationError as error:
         raise InputError(f"`remask` in the task's data is not a campaign's: {error}") from error
+    if not data.instances:
+        raise InputError("`remask.instances` in the task's data must not be empty")
+    if min(data.shape_hw) < 1:
+        raise InputError(f"`remask.shape_hw` must be positive; got {data.shape_hw}")
+    return data
 
 
 def instances_in(task_data: Mapping[str, Any]) -> list[CampaignInstance]:

@@ -9,9 +9,9 @@ from typing import Any, TypeAlias
 import msgspec
 
 from remask_core.errors import InputError, NotFound
-from remask_label_config.bodies import Region, regions_of
 from remask_label_config.labelling_config import ImageTag
 from remask_label_config.prompts import Mark, marks_of
+from remask_label_config.regions import Region, read_regions
 from remask_storage.campaign import Campaign, CampaignInstance, instance_id
 
 __all__ = ["LeftOut", "ShapeOf", "instances_of", "shape_of_region", "standing_result"]
@@ -60,10 +60,12 @@ def instances_of(
     if result is None:
         yield LeftOut(str(task["id"]), "no-boxes", "it has neither annotation nor prediction")
         return
-    regions = regions_of(msgspec.Raw(msgspec.json.encode(result)))
+    read = read_regions(msgspec.Raw(msgspec.json.encode(result)))
     tags = {tag.name: tag for tag in images}
-    found = 0
-    for mark in _boxes(int(task["id"]), regions):
+    found = len(read.unreadable)
+    for bad in read.unreadable:
+        yield LeftOut(f"{task['id']}/{bad.name}", "unreadable", str(bad))
+    for mark in _boxes(int(task["id"]), read.regions):
         found += 1
         if isinstance(mark, LeftOut):
             yield mark
@@ -80,15 +82,21 @@ def standing_result(task: Mapping[str, Any]) -> list[Any] | None:
     Those of the annotation that was changed last, skipped ones aside, else of the newest
     prediction.
     """
-    annotations = [one for one in task.get("annotations") or () if not one.get("was_cancelled")]
+    annotations = [
+        annotation
+        for annotation in task.get("annotations") or ()
+        if not annotation.get("was_cancelled")
+    ]
     if annotations:
-        newest = max(annotations, key=lambda one: (one.get("updated_at") or "", one["id"]))
-        return list(newest["result"])
+        return _newest_result(annotations, by="updated_at")
     predictions = task.get("predictions") or ()
-    if predictions:
-        newest = max(predictions, key=lambda one: (one.get("created_at") or "", one["id"]))
-        return list(newest["result"])
-    return None
+    return _newest_result(predictions, by="created_at") if predictions else None
+
+
+def _newest_result(holders: Sequence[Mapping[str, Any]], *, by: str) -> list[Any]:
+    newest = max(holders, key=lambda holder: (holder.get(by) or "", holder["id"]))
+    # An import may leave it null.
+    return list(newest["result"] or ())
 
 
 def _boxes(task: int, regions: Sequence[Region]) -> Iterator[Mark | LeftOut]:

@@ -1,9 +1,9 @@
-"""Pre-annotation: nobody waits at a click, and every box of every task becomes a mask."""
+"""Pre-annotation: every box of every task becomes a mask, and no annotator waits for it."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -19,13 +19,14 @@ from remask_label_config.answer_regions import (
     mask_regions,
     region_id,
 )
-from remask_label_config.bodies import PredictRequest, Region, Task, result_holders
+from remask_label_config.bodies import PredictRequest, Task, result_holders
 from remask_label_config.labelling_config import (
     ImageControls,
     LabellingConfig,
     parse_labelling_config,
 )
 from remask_label_config.prompts import Mark, marks_of
+from remask_label_config.regions import Region
 from remask_service.predict.object_history import ObjectHistory, Prompted
 from remask_service.predict.recorder import Asked, Recorder
 from remask_worker.calls import Answer, Call, Engine, Lane, answer_of
@@ -97,14 +98,19 @@ class Batch:
         deadline = arrived + limit_s
         answers = [_UNFINISHED] * len(request.tasks)
         running: deque[_Job] = deque()
+        empty: msgspec.Raw | None = None
         for index, task in enumerate(request.tasks):
             if self._clock() >= deadline:
                 break
-            todo = list(_boxes(task, config))
-            if not todo:
-                answers[index] = msgspec.Raw(msgspec.json.encode(self._empty()))
-                continue
+            found = _task_boxes(task, config)
             asked = Asked(request.project_id, task.id, lane, arrived)
+            for problem in found.problems:
+                self._recorder.record(asked, "failed", error=problem)
+            todo = found.boxes
+            if not todo:
+                empty = empty or msgspec.Raw(msgspec.json.encode(self._empty()))
+                answers[index] = empty
+                continue
             opened = _Open(index=index, task=task, asked=asked, left=len(todo))
             for controls, mark in todo:
                 while len(running) >= self._window:
@@ -210,24 +216,41 @@ def _call(
     )
 
 
-def _boxes(task: Task, config: LabellingConfig) -> Iterator[tuple[ImageControls, Mark]]:
-    """Yield the boxes of a task, each once: annotations first, then drafts, then predictions.
+@dataclass(frozen=True, slots=True)
+class _TaskBoxes:
+    """The boxes of a task, and a problem for each region that cannot be read."""
+
+    boxes: list[tuple[ImageControls, Mark]]
+    problems: list[InputError]
+
+
+_NO_BOXES = _TaskBoxes([], [])
+
+
+def _task_boxes(task: Task, config: LabellingConfig) -> _TaskBoxes:
+    """Return the boxes of a task, each once: annotations first, then drafts, then predictions.
 
     Rectangles, and the anchor points that stand for boxes already answered. Equal boxes of equal
     labels are one box, whoever drew them. A box without a label takes that of a mask tag with a
     single one, and is left out otherwise.
     """
-    seen: set[object] = set()
-    regions: list[Region] = [
+    sources = (task.annotations, task.drafts, task.predictions)
+    if not any(bytes(raw) for raw in sources):
+        return _NO_BOXES
+    holders = [
+        holder for raw in sources for holder in result_holders(raw) if not holder.was_cancelled
+    ]
+    regions = [
         region
-        for raw in (task.annotations, task.drafts, task.predictions)
-        for holder in result_holders(raw)
-        if not holder.was_cancelled
+        for holder in holders
         for region in holder.result
         if region.type.startswith(("rectangle", "keypoint")) or region.type == "labels"
     ]
+    problems = [InputError(str(bad)) for holder in holders for bad in holder.unreadable]
     known = {controls.image.name: controls for controls in config.images}
-    for mark in _readable(regions):
+    seen: set[object] = set()
+    boxes: list[tuple[ImageControls, Mark]] = []
+    for mark in _readable(regions, problems):
         controls = known.get(mark.region.to_name)
         if mark.box is None or controls is None:
             continue
@@ -238,10 +261,12 @@ def _boxes(task: Task, config: LabellingConfig) -> Iterator[tuple[ImageControls,
         place = (mark.region.to_name, mark.region.item_index or 0, labels, mark.box)
         if labels and rid not in seen and place not in seen:
             seen.update((rid, place))
-            yield controls, Mark(mark.region, labels, mark.box, mark.echo)
+            boxes.append((controls, Mark(mark.region, labels, mark.box, mark.echo)))
+    return _TaskBoxes(boxes, problems)
 
 
-def _readable(regions: list[Region]) -> list[Mark]:
+def _readable(regions: list[Region], problems: list[InputError]) -> list[Mark]:
+    """Return the clicks and boxes among `regions`; what is out of range is added to `problems`."""
     marks: list[Mark] = []
     by_id: dict[str, list[Region]] = {}
     for region in regions:
@@ -249,8 +274,8 @@ def _readable(regions: list[Region]) -> list[Mark]:
     for same in by_id.values():
         try:
             marks += marks_of(same)
-        except InputError:
+        except InputError as error:
             # Imported rectangles are not checked by Label Studio; one bad one is no reason
             # to answer none.
-            continue
+            problems.append(error)
     return marks

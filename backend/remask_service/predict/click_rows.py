@@ -1,18 +1,15 @@
-"""What the click log is told: rows from answers, events from webhooks."""
+"""Rows of the click log, made from answers, and its events, made from webhooks."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 from remask_core.errors import InputError, WrongState
-from remask_label_config.bodies import AnnotationRef, WebhookAnnotation, WebhookRequest
+from remask_label_config.bodies import WebhookAnnotation, WebhookRequest
 from remask_service.predict.records import AnswerRecord, PromptRecord
 from remask_storage.click_log import AnnotationEvent, PromptRow
 
 __all__ = ["annotation_events", "prompt_rows"]
-
-_SAVED = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED")
-_DELETED = ("ANNOTATIONS_DELETED", "ANNOTATION_DELETED")
 
 
 def prompt_rows(record: AnswerRecord) -> list[PromptRow]:
@@ -40,14 +37,11 @@ def annotation_events(request: WebhookRequest, *, received_at: float) -> list[An
             "remask does not train on Label Studio's button; export the project and run "
             "`remask train`"
         )
-    if request.action in _SAVED:
+    if request.is_save:
         if request.annotation is None:
             raise InputError(f"`annotation`: required when `action` is {request.action}")
         return [_saved(request, annotation, received_at) for annotation in request.saved]
-    if request.action in _DELETED:
-        gone: list[AnnotationRef | WebhookAnnotation] = [*request.annotations, *request.saved]
-        return [_deleted(annotation.id, received_at) for annotation in gone]
-    return []
+    return [_deleted(annotation_id, received_at) for annotation_id in request.deleted_ids]
 
 
 def _row(record: AnswerRecord, prompt: PromptRecord) -> PromptRow:
@@ -88,18 +82,16 @@ def _saved(
     request: WebhookRequest, annotation: WebhookAnnotation, received_at: float
 ) -> AnnotationEvent:
     project = annotation.project or (request.project and request.project.id)
-    who = annotation.completed_by
-    by = who.get("id") if isinstance(who, dict) else who
     return AnnotationEvent(
         annotation_id=annotation.id,
         project=None if project is None else str(project),
         task=annotation.task or (request.task and request.task.id) or None,
         outcome="skipped" if annotation.was_cancelled else "submitted",
-        completed_by=by if isinstance(by, int) else None,
+        completed_by=annotation.annotator,
         lead_time_s=annotation.lead_time,
         updated_at=_unix(annotation.updated_at, otherwise=received_at),
         received_at=received_at,
-        regions=tuple((region.id, region.type) for region in annotation.regions()),
+        regions=tuple((region.id, region.type) for region in annotation.read().regions),
     )
 
 

@@ -10,10 +10,11 @@ from functools import cached_property
 from hashlib import sha256
 
 from remask_core.errors import InputError, NotFound, RemaskError
-from remask_label_config.bodies import Region, ResultHolder, Task, result_holders
+from remask_label_config.bodies import ResultHolder, Task, result_holders
 from remask_label_config.labelling_config import ImageControls
 from remask_label_config.prompts import Mark, PriorRef, Sign
 from remask_label_config.region_masks import has_mask, ls_rle_of_region
+from remask_label_config.regions import Region
 from remask_service.predict.object_history import Prior
 
 __all__ = ["PriorLost", "TaskContext", "prior_digest"]

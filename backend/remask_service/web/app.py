@@ -78,9 +78,9 @@ def _add_label_studio(app: Flask, service: Service) -> None:
 
     @app.post("/webhook")
     def webhook() -> tuple[Response, int]:
-        body = request.get_data(cache=False)
-        service.click_log.add(annotation_events(decode_webhook(body), received_at=time.time()))
-        service.campaign_events.add(body)
+        event = decode_webhook(request.get_data(cache=False))
+        service.click_log.add(annotation_events(event, received_at=time.time()))
+        service.campaign_events.add(event)
         return jsonify({"status": "accepted"}), 202
 
     @app.get("/versions")
