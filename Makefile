@@ -14,7 +14,7 @@ export PIP_ROOT_USER_ACTION := ignore
 PIP_INSTALL := -m pip install $(shell test -t 2 || echo -qq)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast check bench docs pins screenshots clean
+.PHONY: help setup demo test test-fast check bench docs golden pins screenshots clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ bench: setup ## Measure codec, service and models; results in bench-results
 
 docs: $(VENV)/.ready ## Write the generated pages anew
 	@$(BIN)/python tools/write_docs.py
+
+golden: $(VENV)/.ready ## Write tests/golden anew; needs Shapely (tests/golden/README.md)
+	@$(BIN)/python -m tools.make_golden
 
 pins: $(VENV)/.ready ## Write constraints.txt anew from what .venv holds
 	@$(BIN)/python tools/write_pins.py

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 TESTS = Path(__file__).parent
 SHARED = TESTS.parent.parent / "shared"
+GOLDEN = {"ours": TESTS / "golden", "authors": SHARED / "golden"}
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("remask", deadline=None)
@@ -56,3 +57,16 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"needs the shared data beside the checkout, at {SHARED}")
     return SHARED
+
+
+@pytest.fixture(scope="session", params=GOLDEN)
+def golden_folder(request: pytest.FixtureRequest) -> Path:
+    """A folder of golden vectors: those in the repository, then those beside the checkout.
+
+    tests/golden/README.md says how ours were made. The others come from the papers' own code and
+    are skipped where they are absent.
+    """
+    folder: Path = GOLDEN[request.param]
+    if not folder.is_dir():
+        pytest.skip(f"needs the shared data beside the checkout, at {SHARED}")
+    return folder

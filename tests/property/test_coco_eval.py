@@ -26,8 +26,8 @@ def listed(scores: CocoScores) -> list[float]:
 
 
 @pytest.fixture(scope="module")
-def golden(shared: Path) -> Scored:
-    return read_scored(shared / "golden/coco/gt.json", shared / "golden/coco/dt.json")
+def golden(golden_folder: Path) -> Scored:
+    return read_scored(golden_folder / "coco/gt.json", golden_folder / "coco/dt.json")
 
 
 @pytest.mark.parametrize("class_agnostic", [False, True])
@@ -40,6 +40,16 @@ def test_all_twelve_numbers_equal_the_reference(
     want = reference_scores(golden, kind=kind, class_agnostic=class_agnostic)
     assert ours.kind == kind
     assert want == pytest.approx(listed(ours), abs=1e-6)
+
+
+@pytest.mark.parametrize("way", ["by_class", "class_agnostic"])
+def test_masks_score_what_pycocotools_once_answered(way: str) -> None:
+    """Stored numbers: a change of either library shows."""
+    folder = Path(__file__).parents[1] / "golden" / "coco"
+    stored = json.loads((folder / "scores.json").read_text())[way]
+    scored = read_scored(folder / "gt.json", folder / "dt.json")
+    (ours,) = evaluate_coco(scored, class_agnostic=way == "class_agnostic")
+    assert listed(ours) == pytest.approx(stored, abs=1e-6)
 
 
 def box_mask(draw: Any) -> dict[str, Any]:
@@ -80,12 +90,12 @@ def test_small_sets_full_of_ties_equal_the_reference(scored: Scored, class_agnos
         assert want == pytest.approx(listed(ours), abs=1e-6), kind
 
 
-def test_ids_from_zero_change_nothing(shared: Path, tmp_path: Path, golden: Scored) -> None:
-    document = json.loads((shared / "golden/coco/gt.json").read_text())
+def test_ids_from_zero_change_nothing(golden_folder: Path, tmp_path: Path, golden: Scored) -> None:
+    document = json.loads((golden_folder / "coco/gt.json").read_text())
     for number, annotation in enumerate(document["annotations"]):
         annotation["id"] = number
     (tmp_path / "gt.json").write_text(json.dumps(document))
-    renumbered = read_scored(tmp_path / "gt.json", shared / "golden/coco/dt.json")
+    renumbered = read_scored(tmp_path / "gt.json", golden_folder / "coco/dt.json")
     assert evaluate_coco(golden) == evaluate_coco(renumbered)
 
 
@@ -115,21 +125,21 @@ def test_no_detections_score_nothing(golden: Scored) -> None:
     ],
 )
 def test_bad_truth_is_named(
-    shared: Path, tmp_path: Path, change: dict[str, object], message: str
+    golden_folder: Path, tmp_path: Path, change: dict[str, object], message: str
 ) -> None:
-    document = json.loads((shared / "golden/coco/gt.json").read_text())
+    document = json.loads((golden_folder / "coco/gt.json").read_text())
     document["annotations"][0] |= change
     (tmp_path / "gt.json").write_text(json.dumps(document))
     with pytest.raises(InputError, match=message):
-        read_scored(tmp_path / "gt.json", shared / "golden/coco/dt.json")
+        read_scored(tmp_path / "gt.json", golden_folder / "coco/dt.json")
 
 
-def test_bad_detections_are_named(shared: Path, tmp_path: Path) -> None:
-    document = json.loads((shared / "golden/coco/dt.json").read_text())
+def test_bad_detections_are_named(golden_folder: Path, tmp_path: Path) -> None:
+    document = json.loads((golden_folder / "coco/dt.json").read_text())
     document[3]["segmentation"]["counts"] += "~"
     (tmp_path / "dt.json").write_text(json.dumps(document))
     with pytest.raises(InputError, match=r"dt\.json: detection at position 3: `counts`"):
-        read_scored(shared / "golden/coco/gt.json", tmp_path / "dt.json")
+        read_scored(golden_folder / "coco/gt.json", tmp_path / "dt.json")
     with pytest.raises(NotFound):
         read_scored(tmp_path / "none.json", tmp_path / "dt.json")
 

@@ -11,9 +11,9 @@ from remask_exports.formats.open_images import COLUMNS, clicks_text
 from remask_exports.instances import PlacedClick
 
 
-def test_published_rows_are_written_as_they_were_published(shared: Path) -> None:
+def test_published_rows_are_written_as_they_were_published(golden_folder: Path) -> None:
     """The five rows whose parse is known: columns, and the text of `Clicks` to the character."""
-    folder = shared / "golden" / "openimages"
+    folder = golden_folder / "openimages"
     rows = list(csv.DictReader((folder / "sample_rows.csv").read_text().splitlines()))
     parsed = json.loads((folder / "parsed.json").read_text())["rows"]
 

@@ -26,8 +26,8 @@ ALWAYS = NoiseLevel(1.0, 1 / 3, 5, 3, 10)
 
 
 @pytest.fixture
-def coco(shared: Path) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads((shared / "golden/coco/gt.json").read_text())
+def coco(golden_folder: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((golden_folder / "coco/gt.json").read_text())
     return document
 
 

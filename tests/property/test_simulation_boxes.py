@@ -66,9 +66,9 @@ def test_an_impossible_iou_is_refused() -> None:
         noisy_box(Box(0, 0, 9, 9), shape_hw=FRAME, rng=np.random.default_rng(0), min_iou=0.0)
 
 
-def test_boxes_are_distributed_as_plain_rejection_would_give_them(shared: Path) -> None:
+def test_boxes_are_distributed_as_plain_rejection_would_give_them(golden_folder: Path) -> None:
     """Mean IoU and corner shifts of the golden file, which drew a million boxes the slow way."""
-    cases = json.loads((shared / "golden/benenson/derived.json").read_text())[
+    cases = json.loads((golden_folder / "benenson/derived.json").read_text())[
         "box_noise_rejection(N(0,60) per corner coordinate, keep IoU>=0.7, unclipped)"
     ]
     rng = np.random.default_rng(0)

@@ -154,10 +154,10 @@ def _paint(mask: BoolMask, truth: BoolMask, step: dict[str, int]) -> BoolMask:
 
 
 @pytest.mark.parametrize("sequence", ["seq_static", "seq_oracle_r6"])
-def test_baseline_clicks_are_those_of_ritm(shared: Path, sequence: str) -> None:
+def test_baseline_clicks_are_those_of_ritm(golden_folder: Path, sequence: str) -> None:
     """Every step of the golden sequences, its clicks fed back; equally good pixels count."""
-    cases = json.loads((shared / "golden/ritm/clicks.json").read_text())["cases"]
-    with np.load(shared / "golden/ritm/pairs.npz") as pairs:
+    cases = json.loads((golden_folder / "ritm/clicks.json").read_text())["cases"]
+    with np.load(golden_folder / "ritm/pairs.npz") as pairs:
         for name, case in cases.items():
             truth, mask, valid = _masks(pairs, name)
             taken: list[Click] = []

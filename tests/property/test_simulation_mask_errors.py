@@ -74,9 +74,10 @@ MADE: dict[str, tuple[str, Make, float]] = {
 
 
 @pytest.fixture(scope="module")
-def shapes(shared: Path) -> list[BoolMask]:
-    stored = json.loads((shared / "golden/cocon/shapes600.json").read_text())["shapes"]
-    return [decode_coco_rle(shape["rle"]) for shape in stored[::30]]
+def shapes(golden_folder: Path) -> list[BoolMask]:
+    (path,) = (golden_folder / "cocon").glob("shapes*.json")
+    stored = json.loads(path.read_text())["shapes"]
+    return [decode_coco_rle(shape["rle"]) for shape in stored[:: len(stored) // 20]]
 
 
 @pytest.mark.parametrize("name", MADE)

@@ -121,8 +121,8 @@ def test_radius_and_ratio_must_be_sensible(bad: float) -> None:
         boundary_iou(FULL, FULL, dilation_ratio=bad)
 
 
-def test_golden_pairs_give_golden_values(shared: Path) -> None:
-    folder = shared / "golden" / "metrics"
+def test_golden_pairs_give_golden_values(golden_folder: Path) -> None:
+    folder = golden_folder / "metrics"
     pairs = json.loads((folder / "pairs.json").read_text())["pairs"]
     arrays = np.load(folder / "pairs.npz")
 

@@ -50,8 +50,8 @@ def test_bytes_are_read_like_strings() -> None:
     assert decode_coco_rle({"size": (1, 2), "counts": b"11"}).tolist() == [[False, True]]
 
 
-def test_golden_annotations_have_their_areas(shared: Path) -> None:
-    annotations = json.loads((shared / "golden" / "coco" / "gt.json").read_text())["annotations"]
+def test_golden_annotations_have_their_areas(golden_folder: Path) -> None:
+    annotations = json.loads((golden_folder / "coco" / "gt.json").read_text())["annotations"]
     rles = [a for a in annotations if isinstance(a["segmentation"], dict)]
 
     assert rles

@@ -24,8 +24,8 @@ def stream(n_values: int, *blocks: str, header: str = HEADER) -> bytes:
     return int(bits, 2).to_bytes(len(bits) // 8, "big")
 
 
-def golden_cases(shared: Path) -> list[tuple[str, BoolMask, dict[str, list[int]]]]:
-    folder = shared / "golden" / "labelstudio"
+def golden_cases(golden_folder: Path) -> list[tuple[str, BoolMask, dict[str, list[int]]]]:
+    folder = golden_folder / "labelstudio"
     notes = json.loads((folder / "brush_rle.json").read_text())
     arrays = np.load(folder / "brush_rle.npz")
     cases = []
@@ -58,24 +58,24 @@ def test_full_last_byte_gets_a_zero_byte_behind_it() -> None:
     assert encode_ls_rle(np.zeros((8, 8), bool)) == [0, 0, 1, 0, 57, 27, 254, 255, 0, 0]
 
 
-def test_golden_masks_encode_to_golden_bytes(shared: Path) -> None:
-    cases = golden_cases(shared)
+def test_golden_masks_encode_to_golden_bytes(golden_folder: Path) -> None:
+    cases = golden_cases(golden_folder)
 
     assert len(cases) >= 9
     for name, mask, streams in cases:
         assert encode_ls_rle(mask) == streams["255"], name
 
 
-def test_golden_bytes_decode_to_golden_masks(shared: Path) -> None:
-    for name, mask, streams in golden_cases(shared):
+def test_golden_bytes_decode_to_golden_masks(golden_folder: Path) -> None:
+    for name, mask, streams in golden_cases(golden_folder):
         decoded = decode_ls_rle(streams["255"], shape_hw=mask.shape)
 
         assert decoded.dtype == np.bool_, name
         assert np.array_equal(decoded, mask), name
 
 
-def test_alpha_below_128_is_not_mask(shared: Path) -> None:
-    for name, mask, streams in golden_cases(shared):
+def test_alpha_below_128_is_not_mask(golden_folder: Path) -> None:
+    for name, mask, streams in golden_cases(golden_folder):
         assert not decode_ls_rle(streams["1"], shape_hw=mask.shape).any(), name
 
 
