@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from remask_cli import campaign, config, demo, export, log, models, rank, report, serve
+from remask_cli import campaign, config, demo, doctor, export, log, models, rank, report, serve
 from remask_core.errors import InputError, NotFound, RemaskError
 from remask_core.extras import missing_extra
 
@@ -50,7 +50,7 @@ def _assemble() -> typer.Typer:
     ) -> None:
         pass
 
-    for command in (serve, demo, report):
+    for command in (serve, doctor, demo, report):
         command.register(app)
     nouns = {
         "config": config.app,

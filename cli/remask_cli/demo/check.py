@@ -10,12 +10,12 @@ import numpy as np
 
 from remask_cli.demo.photos import Photo
 from remask_cli.demo.project import DemoProject
-from remask_cli.demo.prompts import box_prompt, click_prompt
 from remask_core.errors import Unavailable
 from remask_core.geometry import distance_inside, window_of
 from remask_core.rle_ls import decode_ls_rle
 from remask_core.types import BoolMask, Box, Click
 from remask_label_config import parse_labelling_config
+from remask_label_config.editor_prompts import box_prompt, click_prompt
 
 __all__ = ["Checked", "check_project"]
 

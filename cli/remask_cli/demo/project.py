@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 
 from remask_cli.demo.photos import FOLDER, Photo, classes, live_photos
-from remask_cli.demo.prompts import box_prompt
 from remask_core.errors import Unavailable
 from remask_label_config import parse_labelling_config
+from remask_label_config.editor_prompts import box_prompt
 from remask_label_config.pages.live import write_labelling_config
 from remask_label_studio.api import BackendAddress, ImportedPrediction
 from remask_label_studio.client import Connection
