@@ -24,6 +24,7 @@ from remask_label_config.regions import (
 )
 
 __all__ = [
+    "MAX_TASKS",
     "AnnotationRef",
     "Context",
     "Params",
@@ -40,6 +41,12 @@ __all__ = [
     "decode_webhook",
     "result_holders",
 ]
+
+MAX_TASKS = 100_000
+"""Tasks of one request. Label Studio sends all that are selected; a minute suffices for some
+thousands of them."""
+
+_LEAST_TASK_BYTES = len('{"data":{}},')
 
 _SAVED = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED")
 # Label Studio sends the plural; its own SDK is written for the singular.
@@ -212,7 +219,12 @@ class _LoosePredictRequest(msgspec.Struct, kw_only=True):
     params: _LooseParams | None = None
 
 
+class _TaskCount(msgspec.Struct, kw_only=True):
+    tasks: list[msgspec.Raw] = []
+
+
 _Body = TypeVar("_Body")
+_TASK_COUNT = msgspec.json.Decoder(_TaskCount)
 _PREDICT = msgspec.json.Decoder(PredictRequest)
 _LOOSE_PREDICT = msgspec.json.Decoder(_LoosePredictRequest)
 _SETUP = msgspec.json.Decoder(SetupRequest)
@@ -228,8 +240,9 @@ def decode_predict(body: bytes) -> PredictRequest:
 
     Raises:
         InputError: It is not JSON, or a field that is needed is missing or of another type; the
-            message names the field.
+            message names the field. Or it has more tasks than `MAX_TASKS`.
     """
+    _check_task_count(body)
     try:
         request = _PREDICT.decode(body)
         context = request.context
@@ -251,6 +264,21 @@ def decode_predict(body: bytes) -> PredictRequest:
             raise InputError(f"`params.context.result[{bad.place}]{field}`: {bad.why}")
         request.params = Params(context=Context(result=read.regions))
     return request
+
+
+def _check_task_count(body: bytes) -> None:
+    """Refuse too many tasks before they are decoded: decoding stops every other thread."""
+    if len(body) < MAX_TASKS * _LEAST_TASK_BYTES:
+        return
+    try:
+        count = len(_TASK_COUNT.decode(body).tasks)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # What is wrong with it is said by the decoder of the whole.
+        return
+    if count > MAX_TASKS:
+        raise InputError(
+            f"`tasks` must have at most {MAX_TASKS:,} entries; got {count:,}: select fewer tasks"
+        )
 
 
 def decode_setup(body: bytes) -> SetupRequest:

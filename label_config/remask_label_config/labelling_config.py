@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal, TypeAlias
 from xml.etree import ElementTree
 
@@ -22,6 +23,9 @@ __all__ = [
 ]
 
 MAX_XML_CHARS = 1_000_000
+
+_MAX_NAMED = 20
+"""Labels that advice names one by one."""
 
 Kind: TypeAlias = Literal["brush", "bitmask", "keypoint", "rectangle", "labels"]
 
@@ -162,24 +166,24 @@ def parse_labelling_config(xml: str) -> LabellingConfig:
         ConfigProblem: It is not XML, too long, or lacks a tag or attribute that is needed.
     """
     root = _parse_xml(xml)
-    parsed = _images(root)
+    images = _images(root)
     advice: list[str] = []
+    controls = _controls(root, [image.name for image in images], advice)
+    labels = _LabelComparison()
     found: list[ImageControls] = []
-    lacking: list[str] = []
-    for image in parsed:
-        controls = _controls(root, image.name, advice)
-        mask = next((c for c in controls if c.kind in ("brush", "bitmask")), None)
-        if mask is None:
-            lacking.append(image.name)
-        else:
-            found.append(_wire(image, mask, controls))
+    for image in images:
+        here = controls[image.name]
+        mask = next((control for control in here if control.kind in ("brush", "bitmask")), None)
+        if mask is not None:
+            found.append(_wire(image, mask, here, labels))
     if not found:
+        name = images[0].name
         raise ConfigProblem(
-            f"labelling config has no <BrushLabels> or <BitmaskLabels> for image `{lacking[0]}`: "
-            f'add <BrushLabels name="brush" toName="{lacking[0]}"> with a <Label value="…"/> '
+            f"labelling config has no <BrushLabels> or <BitmaskLabels> for image `{name}`: "
+            f'add <BrushLabels name="brush" toName="{name}"> with a <Label value="…"/> '
             "for each class"
         )
-    return LabellingConfig(images=tuple(found), advice=tuple(advice + _advice(found)))
+    return LabellingConfig(images=tuple(found), advice=(*advice, *_advice(found, labels)))
 
 
 def parse_image_tags(xml: str) -> list[ImageTag]:
@@ -223,44 +227,97 @@ def _images(root: ElementTree.Element) -> list[ImageTag]:
     return images
 
 
-def _controls(root: ElementTree.Element, image: str, advice: list[str]) -> list[Control]:
-    controls: list[Control] = []
-    for element in root.iter():
-        if element.tag not in _CONTROLS:
-            continue
-        kind, labelled = _CONTROLS[element.tag]
-        name, targets = element.get("name"), element.get("toName")
-        if not name or not targets:
-            missing = "toName" if name else "name"
-            raise ConfigProblem(
-                f"<{element.tag}> has no {missing}: "
-                f'add {missing}="{image if name else element.tag.lower()}"'
-            )
-        if image not in [target.strip() for target in targets.split(",")]:
+def _controls(
+    root: ElementTree.Element, images: list[str], advice: list[str]
+) -> dict[str, list[Control]]:
+    """Return the controls on each image, in one pass over the document."""
+    found: dict[str, list[Control]] = {name: [] for name in images}
+    tags: list[tuple[ElementTree.Element, list[str]]] = []
+    # A label belongs to the nearest control around it. The stack instead of a recursion, because
+    # nothing bounds how deep a document nests.
+    stack: list[tuple[ElementTree.Element, list[str]]] = [(root, [])]
+    while stack:
+        element, around = stack.pop()
+        if element.tag in _CONTROLS:
+            around = []
+            tags.append((element, around))
+        elif element.tag == "Label" and (label := element.get("alias") or element.get("value")):
+            around.append(label)
+        stack.extend((child, around) for child in reversed(element))
+    for element, labels in tags:
+        control, targets = _control(element, labels, images[0])
+        names = dict.fromkeys(target.strip() for target in targets)
+        on = [found[name] for name in names if name in found]
+        if not on:
             continue
         if element.get("smartOnly") == "true":
             advice.append(
-                f'<{element.tag} name="{name}"> has smartOnly="true", which leaves no tool chosen '
-                'after a click on a label: remove it and keep smart="true"'
+                f'<{element.tag} name="{control.name}"> has smartOnly="true", which leaves no tool '
+                'chosen after a click on a label: remove it and keep smart="true"'
             )
-        if kind in ("keypoint", "rectangle") and element.get("smart") == "false":
+        if control.kind in ("keypoint", "rectangle") and element.get("smart") == "false":
             continue
-        labels = tuple(
-            label
-            for child in element.iter("Label")
-            if (label := child.get("alias") or child.get("value"))
-        )
-        if labelled and not labels and not element.get("value"):
+        if control.labelled and not control.labels and not element.get("value"):
             raise ConfigProblem(
-                f'<{element.tag} name="{name}"> has no labels: '
+                f'<{element.tag} name="{control.name}"> has no labels: '
                 'add a <Label value="…"/> for each class'
             )
-        controls.append(Control(kind=kind, name=name, labels=labels, labelled=labelled))
-    return controls
+        for controls in on:
+            controls.append(control)
+    return found
 
 
-def _wire(image: ImageTag, mask: Control, controls: list[Control]) -> ImageControls:
-    names = next((c for c in controls if c.kind == "labels"), None)
+def _control(
+    element: ElementTree.Element, labels: list[str], image: str
+) -> tuple[Control, list[str]]:
+    """Return a control tag, and the names that it points at."""
+    kind, labelled = _CONTROLS[element.tag]
+    name, targets = element.get("name"), element.get("toName")
+    if not name or not targets:
+        missing = "toName" if name else "name"
+        raise ConfigProblem(
+            f"<{element.tag}> has no {missing}: "
+            f'add {missing}="{image if name else element.tag.lower()}"'
+        )
+    control = Control(kind=kind, name=name, labels=tuple(labels), labelled=labelled)
+    return control, targets.split(",")
+
+
+class _LabelComparison:
+    """Labels that a control has and a mask tag has not.
+
+    Many images may share long lists of labels. Each pair of tags is compared once, at the cost of
+    the shorter list.
+    """
+
+    def __init__(self) -> None:
+        self._sets: dict[int, frozenset[str]] = {}
+        self._unknown: dict[tuple[int, int], tuple[list[str], int]] = {}
+
+    def unknown(self, control: Control, mask: Control) -> tuple[list[str], int]:
+        """Return the first few labels of `control` that `mask` does not take, and their number."""
+        pair = (id(control), id(mask))
+        if pair not in self._unknown:
+            offered, known = self._set(control), self._set(mask)
+            count = len(offered) - len(offered & known) if known else 0
+            unknown = (label for label in control.labels if label not in known)
+            self._unknown[pair] = list(islice(unknown, min(count, _MAX_NAMED))), count
+        return self._unknown[pair]
+
+    def is_disjoint(self, control: Control, mask: Control) -> bool:
+        """Whether both have labels, and none in common."""
+        return bool(control.labels) and self.unknown(control, mask)[1] == len(self._set(control))
+
+    def _set(self, control: Control) -> frozenset[str]:
+        if id(control) not in self._sets:
+            self._sets[id(control)] = frozenset(control.labels)
+        return self._sets[id(control)]
+
+
+def _wire(
+    image: ImageTag, mask: Control, controls: list[Control], labels: _LabelComparison
+) -> ImageControls:
+    names = next((control for control in controls if control.kind == "labels"), None)
     if names is None and not mask.labelled:
         raise ConfigProblem(
             f'<{mask.kind.title()} name="{mask.name}"> has no labels: '
@@ -268,14 +325,12 @@ def _wire(image: ImageTag, mask: Control, controls: list[Control]) -> ImageContr
         )
     prompting: dict[str, Control | None] = {}
     for kind in ("keypoint", "rectangle"):
-        control = next((c for c in controls if c.kind == kind), None)
-        if control is not None and control.labels and mask.labels:
-            strange = [label for label in control.labels if label not in mask.labels]
-            if len(strange) == len(control.labels):
-                raise ConfigProblem(
-                    f"labels of `{control.name}` and of the mask tag `{mask.name}` differ: "
-                    f'add <Label value="{strange[0]}"/> to `{mask.name}`'
-                )
+        control = next((control for control in controls if control.kind == kind), None)
+        if control is not None and labels.is_disjoint(control, mask):
+            raise ConfigProblem(
+                f"labels of `{control.name}` and of the mask tag `{mask.name}` differ: "
+                f'add <Label value="{control.labels[0]}"/> to `{mask.name}`'
+            )
         prompting[kind] = control
     if not any(prompting.values()):
         raise ConfigProblem(
@@ -293,7 +348,7 @@ def _wire(image: ImageTag, mask: Control, controls: list[Control]) -> ImageContr
     )
 
 
-def _advice(found: list[ImageControls]) -> list[str]:
+def _advice(found: list[ImageControls], labels: _LabelComparison) -> list[str]:
     advice: list[str] = []
     for controls in found:
         if controls.keypoints is None:
@@ -307,14 +362,20 @@ def _advice(found: list[ImageControls]) -> list[str]:
                 "an object cannot be started with a box"
             )
         for control in (controls.keypoints, controls.rectangles):
-            if control is not None and controls.mask.labels:
-                advice.extend(
-                    f'`{control.name}` has label "{label}" and `{controls.mask.name}` has not: '
-                    "prompts with it get no mask"
-                    for label in control.labels
-                    if label not in controls.mask.labels
+            if control is None:
+                continue
+            unknown, count = labels.unknown(control, controls.mask)
+            advice.extend(
+                f'`{control.name}` has label "{label}" and `{controls.mask.name}` has not: '
+                "prompts with it get no mask"
+                for label in unknown
+            )
+            if count > len(unknown):
+                advice.append(
+                    f"`{control.name}` has {count - len(unknown):,} more labels that "
+                    f"`{controls.mask.name}` has not"
                 )
-    return advice
+    return list(dict.fromkeys(advice))
 
 
 def _brief(value: object) -> str:

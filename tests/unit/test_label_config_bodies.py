@@ -10,7 +10,7 @@ import pytest
 
 from remask_core.errors import InputError
 from remask_label_config import decode_predict, decode_setup, decode_webhook
-from remask_label_config.bodies import result_holders
+from remask_label_config.bodies import MAX_TASKS, result_holders
 from remask_label_config.regions import read_regions
 
 GOOD: dict[str, Any] = {"tasks": [{"id": 1, "data": {}}], "label_config": "<View/>"}
@@ -59,6 +59,28 @@ def test_a_wrong_field_is_named(body: dict[str, Any], message: str) -> None:
 def test_hostile_bytes_are_refused_in_words(body: bytes) -> None:
     with pytest.raises(InputError, match="`"):
         decode_predict(body)
+
+
+@pytest.mark.parametrize("count", [MAX_TASKS, MAX_TASKS + 1])
+def test_too_many_tasks_are_refused(count: int) -> None:
+    tasks = b",".join([b'{"data":{}}'] * count)
+    body = b'{"tasks":[' + tasks + b'],"label_config":"<View/>"}'
+
+    if count == MAX_TASKS:
+        assert len(decode_predict(body).tasks) == count
+    else:
+        with pytest.raises(InputError, match="at most 100,000 entries; got 100,001"):
+            decode_predict(body)
+
+
+def test_ids_and_numbers_of_a_context_may_be_as_people_import_them() -> None:
+    strange = with_region(id=7, value={"x": "20", "y": 2, "keypointlabels": "Cat"})
+
+    context = decode_predict(json.dumps(strange).encode()).context
+
+    assert context is not None
+    (region,) = context.result
+    assert (region.id, region.value.x, region.labels) == ("7", 20.0, ("Cat",))
 
 
 def test_unknown_keys_do_no_harm() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from remask_core.errors import NotFound
-from remask_label_config import ConfigProblem, parse_labelling_config
+from remask_label_config import ConfigProblem, labelling_config, parse_labelling_config
 from remask_label_config.pages.live import write_labelling_config
 
 IMAGE = '<Image name="image" value="$image"/>'
@@ -140,3 +142,47 @@ def test_what_is_written_is_understood() -> None:
 
     assert config.on("image").mask.type == "bitmasklabels"
     assert config.advice == ()
+
+
+def test_a_label_belongs_to_the_nearest_control() -> None:
+    nested = MASK.replace("<Label", f"<View>{POINT}</View><Label")
+
+    controls = parse_labelling_config(view(IMAGE, nested)).on("image")
+
+    assert controls.mask.labels == ("Cat",)
+    assert controls.keypoints is not None
+    assert controls.keypoints.labels == ("Cat",)
+
+
+def test_advice_names_the_first_of_many_unknown_labels() -> None:
+    labels = "".join(f'<Label value="c{number}"/>' for number in range(100))
+    point = POINT.replace("</KeyPointLabels>", f"{labels}</KeyPointLabels>")
+
+    advice = parse_labelling_config(view(IMAGE, MASK, point, BOX)).advice
+
+    assert len(advice) == 21
+    assert advice[-1] == "`kp` has 80 more labels that `brush` has not"
+
+
+@pytest.mark.parametrize("size", [500, 2000])
+def test_the_work_grows_no_faster_than_the_document(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Images, controls and labels are each looked at once: counted, not timed."""
+    names = [f"i{number}" for number in range(size)]
+    images = "".join(f'<Image name="{name}" value="$a"/>' for name in names)
+    masks = "".join(MASK.replace("image", name) for name in names)
+    labels = "".join(f'<Label value="c{number}"/>' for number in range(size))
+    point = f'<KeyPointLabels name="kp" toName="{",".join(names)}"><Label value="Cat"/>{labels}'
+    nested = "<View>" * size + "</View>" * size
+    looked = itertools.count()
+    monkeypatch.setattr(
+        labelling_config,
+        "_control",
+        lambda *args, made=labelling_config._control: (next(looked), made(*args))[1],
+    )
+
+    config = parse_labelling_config(view(images, masks, f"{point}</KeyPointLabels>", nested))
+
+    assert len(config.images) == size
+    assert next(looked) == size + 1
