@@ -13,6 +13,8 @@ from structlog.typing import FilteringBoundLogger
 
 from remask_images.image_source import Images, open_images
 from remask_label_config.bodies import PredictRequest
+from remask_service.activity import Activity
+from remask_service.checkup import Checkup
 from remask_service.logs import log_answer
 from remask_service.predict.click_rows import prompt_rows
 from remask_service.predict.predictor import Predictor, PredictResponse
@@ -59,8 +61,10 @@ class Service:
         self._images: Images = open_images(settings, client=self._client, log=log)
         self._store = Database.open(settings.state_place)
         self.click_log = ClickLog(self._store, on_trouble=self._note_trouble)
-        campaigns = CampaignStore.open(settings.campaign_place)
-        self.campaign_events = CampaignEvents(campaigns, log=log)
+        self.campaigns = CampaignStore.open(settings.campaign_place)
+        self.campaign_events = CampaignEvents(self.campaigns, log=log)
+        self.activity = Activity(clock=time.time)
+        self.checkup = Checkup(settings, log=log)
         self.metrics = Metrics(
             health=self.engine.health, click_log=self.click_log.state, images=self._images.state
         )
@@ -76,8 +80,9 @@ class Service:
         self._closed = False
 
     def start(self) -> None:
-        """Start loading the model, rather than at the first click."""
+        """Start loading the model, rather than at the first click, and look at the chain."""
         self.engine.health()
+        self.checkup.start()
 
     def predict(self, request: PredictRequest) -> PredictResponse:
         """Return the predictor's answer.
@@ -88,7 +93,7 @@ class Service:
         """
         if request.context is not None:
             return self._predictor.predict(request)
-        with self._patiently():
+        with self._patiently(), self.activity.batch(request.project_id, len(request.tasks)):
             return self._predictor.predict(request)
 
     def model_version(self) -> str:
@@ -100,6 +105,7 @@ class Service:
         if self._closed:
             return
         self._closed = True
+        self.checkup.close()
         self.engine.close()
         self.click_log.close()
         self.campaign_events.close()
@@ -121,6 +127,7 @@ class Service:
     def _note_answer(self, record: AnswerRecord) -> None:
         log_answer(self.log, record)
         self.metrics.count_answer(record)
+        self.activity.note(record)
         self.click_log.add(prompt_rows(record))
 
     def _note_trouble(self, sentence: str) -> None:

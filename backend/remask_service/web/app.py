@@ -7,7 +7,7 @@ import secrets
 import time
 
 import msgspec
-from flask import Flask, Response, g, jsonify, render_template, request
+from flask import Flask, Response, g, jsonify, request
 from structlog.typing import FilteringBoundLogger
 from werkzeug.exceptions import HTTPException
 
@@ -21,6 +21,7 @@ from remask_service.service import Service
 from remask_service.settings import Settings
 from remask_service.web.auth import guard
 from remask_service.web.failures import failure_response, status_of
+from remask_service.web.status_page import status_page
 from remask_worker.calls import Engine
 
 __all__ = ["create_app", "service_of"]
@@ -118,12 +119,7 @@ def _add_operations(app: Flask, service: Service) -> None:
 
     @app.get("/")
     def index() -> str:
-        return render_template(
-            "index.html",
-            health=service.engine.health(),
-            settings=service.settings,
-            address=request.host_url.rstrip("/"),
-        )
+        return status_page(service, address=request.host_url.rstrip("/"))
 
 
 def _add_manners(app: Flask, service: Service) -> None:
@@ -158,6 +154,7 @@ def _add_manners(app: Flask, service: Service) -> None:
     @app.errorhandler(RemaskError)
     def known(error: RemaskError) -> Response:
         g.failure = {"error": error.code, "detail": str(error)}
+        service.activity.note_error(error.code, str(error))
         return failure_response(
             status_of(error),
             code=error.code,
