@@ -116,12 +116,25 @@ def broken_links(root: Path, files: Iterable[Path]) -> Iterator[str]:
     for path in files:
         if path.suffix != ".md":
             continue
-        prose = re.sub(r"```.*?```", "", (root / path).read_text(), flags=re.DOTALL)
-        for address in LINK.findall(prose):
-            target = address.partition("#")[0]
-            absolute = re.match(r"[a-z]+:", address) is not None
-            if target and not absolute and not (root / path.parent / target).exists():
+        for address in LINK.findall(_without_code((root / path).read_text())):
+            target, _, heading = address.partition("#")
+            if re.match(r"[a-z]+:", address):
+                continue
+            page = root / path.parent / target if target else root / path
+            if not page.exists():
                 yield f"{path}: the link {address} leads nowhere"
+            elif heading and page.suffix == ".md" and heading not in anchors(page.read_text()):
+                yield f"{path}: the link {address} names no heading of that page"
+
+
+def anchors(markdown: str) -> set[str]:
+    """Return what links may name behind `#`: the headings of a page, as GitHub writes them."""
+    headings = re.findall(r"^#+ (.+?)\s*$", _without_code(markdown), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def _without_code(markdown: str) -> str:
+    return re.sub(r"```.*?```", "", markdown, flags=re.DOTALL)
 
 
 def decisions_out_of_order(files: Iterable[Path]) -> Iterator[str]:

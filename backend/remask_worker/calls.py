@@ -207,7 +207,7 @@ class PoisonCall(InputError):
 
 
 class Engine(Protocol):
-    """Whatever answers calls: a thread in tests, the supervised child, a Ray deployment."""
+    """Whatever answers calls: a thread in tests, or the supervised child process."""
 
     def submit(self, call: Call) -> Future[Answer]:
         """Return at once with a future.

@@ -9,7 +9,7 @@ those of an RGBA picture, row by row, so each pixel of a mask is stored four tim
 Source: the rle-pack library that Label Studio's front end uses, and
 `label_studio_sdk.converter.brush` 2.1.2, whose encoder is matched byte for byte.
 Differs: the SDK reads and writes bit by bit in Python; here whole arrays are packed and parsed
-(docs/decisions/0010-brush-rle-in-numpy.md). The decoder is stricter: see `decode_ls_rle`.
+(docs/decisions/0010-a-brush-rle-codec-in-numpy.md). The decoder is stricter: see `decode_ls_rle`.
 """
 
 from __future__ import annotations

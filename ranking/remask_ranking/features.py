@@ -82,7 +82,7 @@ def in_crop(found: Features, box: Box) -> Features:
     """Return features whose distances are in pixels of a crop, so that size does not matter.
 
     Five pixels off is much for a face in a crowd and nothing for a bus in front
-    (docs/decisions/0133-distances-are-those-of-a-crop.md).
+    (docs/decisions/0111-ranking-features.md).
 
     Args:
         found: Of `features`.

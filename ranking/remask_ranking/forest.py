@@ -2,7 +2,7 @@
 
 The forest is grown by scikit-learn and then kept as plain arrays, which a few lines of numpy walk
 down. Whoever only ranks needs no scikit-learn, and a stored model is numbers, not code
-(docs/decisions/0110-a-forest-is-arrays.md).
+(docs/decisions/0110-forests-are-stored-as-arrays.md).
 """
 
 from __future__ import annotations

@@ -78,11 +78,22 @@ def test_addresses_that_only_look_like_such_paths_are_not(check_house, tmp_path,
 
 def test_links_that_lead_nowhere_are_found(check_house, tmp_path, write) -> None:
     write("docs/there.md", "")
-    text = "[a](there.md) [b](there.md#part) [c](https://example.org) [d](#here) [e](gone.md)"
+    text = "[a](there.md) [b](there.md) [c](https://example.org) [e](gone.md)"
     page = write("docs/page.md", text + "\n```\n[f](in-code.md)\n```\n")
 
     assert list(check_house.broken_links(tmp_path, [page])) == [
         "docs/page.md: the link gone.md leads nowhere"
+    ]
+
+
+def test_links_to_headings_that_are_not_there_are_found(check_house, tmp_path, write) -> None:
+    write("docs/there.md", "# A page: `x` and Y\n\n```\n# a comment\n```\n## Part 2\n")
+    text = "[a](there.md#a-page-x-and-y) [b](there.md#part-2) [c](there.md#a-comment) [d](#none)"
+    page = write("docs/page.md", f"# Title\n{text}\n")
+
+    assert list(check_house.broken_links(tmp_path, [page])) == [
+        "docs/page.md: the link there.md#a-comment names no heading of that page",
+        "docs/page.md: the link #none names no heading of that page",
     ]
 
 

@@ -80,7 +80,7 @@ class Network(Protocol):
 
         Args:
             image: (2, 3, S, S) float32 in [-1, 1], S a multiple of 32: a crop and its mirror image.
-            prompts: (2, 6, S/2, S/2) float32 in [0, 1]; see `convnet_prompts`.
+            prompts: (2, 6, S/2, S/2) float32 in [0, 1]; see `prompt_planes`.
 
         Returns:
             (2, 1, S/2, S/2) and (2,) float32.

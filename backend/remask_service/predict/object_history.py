@@ -1,7 +1,7 @@
 """Objects as their histories: what was prompted, in which order, and on top of which mask.
 
 A history is rebuilt from every request, from the prompts that earlier answers carried back; it is
-never remembered here (docs/decisions/0050-the-editor-carries-the-history.md).
+never remembered here (docs/decisions/0050-the-annotation-carries-the-history.md).
 """
 
 from __future__ import annotations

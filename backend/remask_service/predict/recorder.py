@@ -110,7 +110,7 @@ class Arrivals:
         """Return a mark with its sign and time; place and step are for its history to set.
 
         A sign that nothing tells any more is taken as positive: see
-        docs/decisions/0052-an-unknown-sign-is-positive.md.
+        docs/decisions/0052-a-click-of-unknown-sign-is-positive.md.
         """
         key = (asked.task_id, mark.id)
         seen = self._seen.get(key)
