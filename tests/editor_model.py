@@ -1,7 +1,8 @@
 """A model of Label Studio's editor, as far as prompts and answers go, and a rig around Predictor.
 
 It follows what was observed with Label Studio 1.23.2: which regions a request carries, what
-accepting an answer replaces and deletes, what undo and reload bring back.
+accepting an answer replaces and deletes, what undo and reload bring back. `CONFIG` is the page
+that the SAM examples use, with labels of their own on every tool; `LIVE_CONFIG` is ours.
 """
 
 from __future__ import annotations
@@ -30,7 +31,15 @@ from remask_worker.thread_engine import ThreadEngine
 
 SHAPE_HW = (120, 160)
 RED = 3  # a toy disk has radius 5 + 3
-CONFIG = write_labelling_config(["Cat", "Dog"])
+_LABELS = '<Label value="Cat"/><Label value="Dog"/>'
+CONFIG = f"""<View>
+  <Image name="image" value="$image"/>
+  <RectangleLabels name="box" toName="image" smart="true">{_LABELS}</RectangleLabels>
+  <KeyPointLabels name="click" toName="image" smart="true">{_LABELS}</KeyPointLabels>
+  <BrushLabels name="mask" toName="image" smart="false">{_LABELS}</BrushLabels>
+</View>"""
+LIVE_CONFIG = write_labelling_config(["Cat", "Dog"])
+ONE_CLASS_CONFIG = write_labelling_config(["Cat"])
 
 
 def toy_image(shape_hw: tuple[int, int] = SHAPE_HW, *, red: int = RED) -> RgbImage:

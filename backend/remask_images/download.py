@@ -12,7 +12,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from remask_core.errors import BadImage, NotFound, RemaskError, Unavailable
+from remask_core.errors import AccessRefused, BadImage, NotFound, RemaskError, Unavailable
 from remask_images.addresses import HostRules, shown
 from remask_label_studio.tokens import Credentials
 
@@ -181,7 +181,7 @@ def _refusal(status: int, url: str) -> Exception:
     if status in (404, 410):
         return NotFound(f"there is no image at {shown(url)} ({status})")
     if status in (401, 403):
-        return Unavailable(
+        return AccessRefused(
             f"reading {shown(url)} was refused ({status}); if it is Label Studio's, check "
             "LABEL_STUDIO_API_KEY, and that its user may see the project",
             retry_after_s=30.0,

@@ -82,7 +82,7 @@ class SimulatedEditor:
             y=int(self.rng.integers(int(box.y0), int(box.y1))),
             positive=False,
         )
-        echoed = [one for one in answered if one["type"] == "keypointlabels"]
+        echoed = [region for region in answered if region["type"] == "keypoint"]
         prompt = Prompt(box=box, clicks=(click,))
         second, _ = self._ask("click on a box", [*echoed, self._point(click)], prompt)
         return [first, second]
@@ -135,9 +135,8 @@ class SimulatedEditor:
             "width": 100 * box.width / width,
             "height": 100 * box.height / height,
             "rotation": 0,
-            "rectanglelabels": [_CLASS],
         }
-        return box, self._region("rectanglelabels", "box", value)
+        return box, self._region("rectangle", "box", value)
 
     def _point(self, click: Click) -> dict[str, Any]:
         height, width = self.shape_hw
@@ -145,10 +144,8 @@ class SimulatedEditor:
             "x": 100 * (click.x + 0.5) / width,
             "y": 100 * (click.y + 0.5) / height,
             "width": 0.23,
-            "labels": [_CLASS],
-            "keypointlabels": [_CLASS],
         }
-        region = self._region("keypointlabels", "click", value)
+        region = self._region("keypoint", "click", value)
         return {**region, "is_positive": click.positive}
 
     def _region(self, kind: str, name: str, value: dict[str, Any]) -> dict[str, Any]:

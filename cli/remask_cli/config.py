@@ -58,6 +58,30 @@ def write(
 
 
 @app.command()
+def extend(
+    file: Annotated[Path, typer.Argument(help="File with the labelling configuration.")],
+    out: Annotated[
+        Path | None, typer.Option(help="File to write; without it the XML is printed.")
+    ] = None,
+) -> None:
+    """Add the parts of the live page to a labelling configuration of your own; the rest stays.
+
+    One list of classes whose class stays chosen, the wands, dots in the colour of their sign, and
+    sentences that say what is missing or failed.
+
+    Example: `remask config extend existing.xml --out live.xml`
+    """
+    from remask_label_config.pages.extend import extend_labelling_config
+
+    xml = extend_labelling_config(_read(file))
+    if out is None:
+        typer.echo(xml, nl=False)
+    else:
+        _write(out, xml)
+        typer.echo(f"wrote {out}")
+
+
+@app.command()
 def check(
     file: Annotated[Path, typer.Argument(help="File with the labelling configuration.")],
     json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,

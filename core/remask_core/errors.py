@@ -71,3 +71,9 @@ class Unavailable(RemaskError):
     def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class AccessRefused(Unavailable):
+    """Somebody refuses the credentials that were shown; the same call may succeed with others."""
+
+    code = "access-refused"

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from remask_core.errors import InputError
 from remask_core.types import BoolMask, check_mask
 
-__all__ = ["decode_ls_rle", "encode_ls_rle", "encode_ls_rle_bytes"]
+__all__ = ["decode_ls_rle", "encode_ls_alpha_bytes", "encode_ls_rle", "encode_ls_rle_bytes"]
 
 _Ints: TypeAlias = npt.NDArray[np.int64]
 _Words: TypeAlias = npt.NDArray[np.uint64]
@@ -73,23 +73,38 @@ def encode_ls_rle_bytes(mask: BoolMask, *, opacity: int = 255) -> bytes:
     check_mask(mask, name="mask")
     if not 128 <= opacity <= 255:
         raise InputError(f"`opacity` must be from 128 to 255; got {opacity}")
-    if 4 * mask.size > _MAX_VALUES:
-        raise InputError(f"`mask` must have fewer than 2**30 pixels; got {mask.size}")
+    return encode_ls_alpha_bytes(mask.view(np.uint8) * np.uint8(opacity))
+
+
+def encode_ls_alpha_bytes(alpha: npt.NDArray[np.uint8]) -> bytes:
+    """Return the stream of a mask whose pixels are shown with the opacities in `alpha`.
+
+    Args:
+        alpha: (H, W) uint8. Every reader takes pixels of 128 and more for the mask.
+
+    Raises:
+        InputError: Not a two-dimensional uint8 array, or 2**30 pixels and more.
+    """
+    if alpha.ndim != 2 or alpha.dtype != np.uint8:
+        raise InputError(
+            f"`alpha` must be a two-dimensional uint8 array; got {alpha.dtype} of {alpha.shape}"
+        )
+    if 4 * alpha.size > _MAX_VALUES:
+        raise InputError(f"`mask` must have fewer than 2**30 pixels; got {alpha.size}")
     header = _VALUE_BITS - 1
     for width in _WIDTHS:
         header = header << 4 | (width - 1)
-    blocks, bits = _run_blocks(mask.ravel(), opacity)
-    return _pack(np.append([4 * mask.size, header], blocks), np.append([32, 21], bits))
+    blocks, bits = _run_blocks(alpha.ravel())
+    return _pack(np.append([4 * alpha.size, header], blocks), np.append([32, 21], bits))
 
 
-def _run_blocks(flat: BoolMask, opacity: int) -> tuple[_Ints, _Ints]:
+def _run_blocks(flat: npt.NDArray[np.uint8]) -> tuple[_Ints, _Ints]:
     """Return the run blocks of `flat`, as numbers, and the bits that each of them takes."""
     if not flat.size:
         return np.empty(0, np.int64), np.empty(0, np.int64)
     ends = np.append(np.flatnonzero(flat[1:] != flat[:-1]), flat.size - 1)
     pixels: _Ints = np.diff(ends, prepend=-1)
-    value: _Ints = np.zeros(pixels.size, np.int64)
-    value[0 if flat[0] else 1 :: 2] = opacity
+    value: _Ints = flat[ends].astype(np.int64)
     # Up to 8, 16 and 256 values, which are 2, 4 and 64 pixels; a run never has fewer than 4 values.
     kind = np.array([0, 0, 0, 1, 1, *[2] * 60, 3])[np.minimum(pixels, 65)]
     if int(pixels.max()) > _RUN_PIXELS:

@@ -1,4 +1,4 @@
-"""Answers in Label Studio's words: mask regions, and prompts carried back with their `meta`."""
+"""Answers in Label Studio's words: masks, the prompts that made them, sentences for the page."""
 
 from __future__ import annotations
 
@@ -8,13 +8,31 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from remask_label_config.labelling_config import Control, ImageControls
+from remask_core.rle_ls import decode_ls_rle
+from remask_label_config.labelling_config import STATE, Control, ImageControls
 from remask_label_config.prompts import Echo, Mark
-from remask_label_config.region_masks import mask_png_data_url
+from remask_label_config.region_masks import mask_png_data_url, outlined_ls_rle
 
-__all__ = ["JsonRegion", "anchor_id", "echo_regions", "encoding_for", "mask_regions", "region_id"]
+__all__ = [
+    "NOTICE_OK",
+    "JsonRegion",
+    "anchor_id",
+    "echo_regions",
+    "encoding_for",
+    "mask_regions",
+    "notice_region",
+    "region_id",
+]
 
 JsonRegion: TypeAlias = dict[str, Any]
+
+NOTICE_OK = "ok"
+"""The choice that takes a sentence off the page again."""
+
+NOTICE_FAILED = "failed"
+"""The choice of a page that has only one sentence for everything that fails."""
+
+_NOTICE_ID = "remask_state"
 
 _ANCHOR_WIDTH_PERCENT = 0.3
 
@@ -63,6 +81,7 @@ def mask_regions(
     """
     value: JsonRegion
     if controls.mask.kind == "brush":
+        mask = outlined_ls_rle(decode_ls_rle(mask, shape_hw=shape_hw))
         # Lists of a million ints are slow to walk twice, so the JSON is made once, here.
         value = {"format": "rle", "rle": msgspec.Raw(msgspec.json.encode(list(mask)))}
     else:
@@ -73,34 +92,78 @@ def mask_regions(
 
 
 def echo_regions(
-    controls: ImageControls, mark: Mark, echo: Echo, *, shape_hw: tuple[int, int]
+    controls: ImageControls,
+    mark: Mark,
+    echo: Echo,
+    *,
+    shape_hw: tuple[int, int],
+    labels: Sequence[str] | None = None,
 ) -> list[JsonRegion]:
     """Return a prompt as a point that stays under its mask, with `echo` in its `meta`.
 
     A click comes back under its own id. A box comes back as an anchor point at its top-left
-    corner, because the editor never sends boxes and points together. Without a key point tag
-    there is nothing to carry prompts back with, and the list is empty.
+    corner, because the editor never sends boxes and points together. A page with dots of its own
+    shows a click in the colour of its sign, and its dots cannot be dragged. Without any key point
+    tag there is nothing to carry prompts back with, and the list is empty.
+
+    Args:
+        controls: The image's tags.
+        mark: The prompt.
+        echo: What its `meta` shall say.
+        shape_hw: Height and width of the image in pixels.
+        labels: Of the object, as it is shown now; None: those of the prompt.
     """
-    keypoints = controls.keypoints
-    if keypoints is None or not all(keypoints.takes(label) for label in mark.labels):
+    labels = mark.labels if labels is None else labels
+    shown = _dot_control(controls, echo)
+    if shown is None or not all(shown.takes(label) for label in labels):
         return []
     value = mark.region.value
     place: JsonRegion = {"x": value.x, "y": value.y, "width": value.width or _ANCHOR_WIDTH_PERCENT}
-    name, own_id = mark.region.from_name, mark.id
+    own_id = mark.id
     if mark.drawn_box:
         assert mark.box is not None
         place = {"x": mark.box.x, "y": mark.box.y, "width": _ANCHOR_WIDTH_PERCENT}
-        name, own_id = keypoints.name, anchor_id(mark.id)
+        own_id = anchor_id(mark.id)
     frame = _frame(own_id, controls, shape_hw, mark.region.item_index)
     frame["image_rotation"] = mark.region.image_rotation or 0
-    extra = {
+    extra: JsonRegion = {
         "meta": {**(mark.region.meta or {}), **msgspec.to_builtins(echo)},
         "parentID": echo.rid,
         "origin": mark.region.origin or "manual",
     }
-    regions = _with_labels(controls, keypoints, frame, place, mark.labels, extra)
-    regions[0]["from_name"] = name or keypoints.name
+    if controls.dots is not None:
+        extra["readonly"] = True
+    regions = _with_labels(controls, shown, frame, place, labels, extra)
+    if controls.dots is None and not mark.drawn_box and mark.region.from_name:
+        regions[0]["from_name"] = mark.region.from_name
     return regions
+
+
+def notice_region(controls: ImageControls, notice: str) -> list[JsonRegion]:
+    """Return the entry that has the page show a sentence, empty where the page has none for it.
+
+    Args:
+        controls: The image's tags.
+        notice: Which sentence: a choice of the page's `state` tag.
+    """
+    shown = notice if notice in controls.notices else NOTICE_FAILED
+    if shown not in controls.notices:
+        return []
+    return [
+        {
+            "id": _NOTICE_ID,
+            "from_name": STATE,
+            "to_name": controls.image.name,
+            "type": "choices",
+            "value": {"choices": [shown]},
+        }
+    ]
+
+
+def _dot_control(controls: ImageControls, echo: Echo) -> Control | None:
+    if controls.dots is None:
+        return controls.keypoints
+    return controls.dots.minus if echo.pos is False else controls.dots.plus
 
 
 def _frame(
@@ -131,7 +194,7 @@ def _with_labels(
     if control.labelled:
         return [{**drawn, "value": {**value, control.type: list(labels)}}]
     regions = [{**drawn, "value": value}]
-    if controls.labels is not None:
+    if controls.labels is not None and labels:
         names = {"from_name": controls.labels.name, "type": "labels"}
         regions.append({**frame, **names, "value": {**value, "labels": list(labels)}})
     return regions

@@ -56,5 +56,6 @@ def _region(
         "original_width": shape_hw[1],
         "original_height": shape_hw[0],
         "image_rotation": 0,
-        "value": value | {control.type: [label]},
+        # A tag without labels of its own sends those of the list beside it.
+        "value": value | {control.type if control.labelled else "labels": [label]},
     }

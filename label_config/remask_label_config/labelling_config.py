@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Literal, TypeAlias
 from xml.etree import ElementTree
@@ -15,6 +15,7 @@ __all__ = [
     "MAX_XML_CHARS",
     "ConfigProblem",
     "Control",
+    "Dots",
     "ImageControls",
     "ImageTag",
     "LabellingConfig",
@@ -27,7 +28,7 @@ MAX_XML_CHARS = 1_000_000
 _MAX_NAMED = 20
 """Labels that advice names one by one."""
 
-Kind: TypeAlias = Literal["brush", "bitmask", "keypoint", "rectangle", "labels"]
+Kind: TypeAlias = Literal["brush", "bitmask", "keypoint", "rectangle", "labels", "ellipse"]
 
 # Tag -> what it draws, and whether it holds its own labels.
 _CONTROLS: dict[str, tuple[Kind, bool]] = {
@@ -41,6 +42,20 @@ _CONTROLS: dict[str, tuple[Kind, bool]] = {
     "Rectangle": ("rectangle", False),
     "Labels": ("labels", True),
 }
+
+# Tags that may show answered clicks. `<EllipseLabels>` gives a point the colour of its sign and
+# keeps its class; the editor takes any region with a place and a width for a point.
+_DOT_CONTROLS: dict[str, tuple[Kind, bool]] = {
+    "EllipseLabels": ("ellipse", True),
+    "KeyPoint": ("keypoint", False),
+    "KeyPointLabels": ("keypoint", True),
+}
+
+DOT_PLUS, DOT_MINUS = "dot_plus", "dot_minus"
+"""Names of the controls that show answered clicks, one for each sign."""
+
+STATE = "state"
+"""Name of the hidden `<Choices>` by which an answer shows a sentence on the page."""
 
 
 class ConfigProblem(InputError):
@@ -120,14 +135,45 @@ class Control:
 
 
 @dataclass(frozen=True, slots=True)
+class Dots:
+    """The controls `dot_plus` and `dot_minus`, under which answered clicks are shown."""
+
+    plus: Control
+    minus: Control
+
+
+@dataclass(frozen=True, slots=True)
 class ImageControls:
-    """An image and the controls that matter here; `labels` names what other controls draw."""
+    """An image and the controls that matter here; `labels` names what other controls draw.
+
+    Attributes:
+        image: The `<Image>` tag.
+        mask: Where masks are stored.
+        keypoints: What clicks are drawn with.
+        rectangles: What boxes are drawn with.
+        labels: The `<Labels>` tag.
+        dots: Where answered clicks are shown; None where they stay under `keypoints`.
+        notices: The sentences that the page can show, by the choices of its `state` tag; empty
+            where it has none.
+    """
 
     image: ImageTag
     mask: Control
     keypoints: Control | None
     rectangles: Control | None
     labels: Control | None
+    dots: Dots | None = None
+    notices: tuple[str, ...] = ()
+
+    @property
+    def only_class(self) -> str | None:
+        """The class of every object where the page has a single one."""
+        named = self.mask if self.mask.labelled else self.labels
+        return named.labels[0] if named is not None and len(named.labels) == 1 else None
+
+    def takes(self, label: str) -> bool:
+        """Whether a mask may be of the class `label`."""
+        return (self.labels if self.labels and not self.mask.labelled else self.mask).takes(label)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +221,9 @@ def parse_labelling_config(xml: str) -> LabellingConfig:
         here = controls[image.name]
         mask = next((control for control in here if control.kind in ("brush", "bitmask")), None)
         if mask is not None:
-            found.append(_wire(image, mask, here, labels))
+            wired = _wire(image, mask, here, labels)
+            dots, notices = _dots(root, image.name), _notices(root, image.name)
+            found.append(replace(wired, dots=dots, notices=notices))
     if not found:
         name = images[0].name
         raise ConfigProblem(
@@ -250,7 +298,8 @@ def _controls(
         on = [found[name] for name in names if name in found]
         if not on:
             continue
-        if element.get("smartOnly") == "true":
+        # The plain tags keep their wand with it; those with labels of their own lose every tool.
+        if control.labelled and element.get("smartOnly") == "true":
             advice.append(
                 f'<{element.tag} name="{control.name}"> has smartOnly="true", which leaves no tool '
                 'chosen after a click on a label: remove it and keep smart="true"'
@@ -281,6 +330,39 @@ def _control(
         )
     control = Control(kind=kind, name=name, labels=tuple(labels), labelled=labelled)
     return control, targets.split(",")
+
+
+def _targets(element: ElementTree.Element) -> list[str]:
+    return [target.strip() for target in (element.get("toName") or "").split(",")]
+
+
+def _labels_in(element: ElementTree.Element) -> tuple[str, ...]:
+    return tuple(
+        label
+        for child in element.iter("Label")
+        if (label := child.get("alias") or child.get("value"))
+    )
+
+
+def _dots(root: ElementTree.Element, image: str) -> Dots | None:
+    found: dict[str, Control] = {}
+    for element in root.iter():
+        name = element.get("name")
+        if name in (DOT_PLUS, DOT_MINUS) and element.tag in _DOT_CONTROLS:
+            kind, labelled = _DOT_CONTROLS[element.tag]
+            if image in _targets(element):
+                found[name] = Control(kind, name, _labels_in(element), labelled)
+    if len(found) < 2:
+        return None
+    return Dots(plus=found[DOT_PLUS], minus=found[DOT_MINUS])
+
+
+def _notices(root: ElementTree.Element, image: str) -> tuple[str, ...]:
+    for element in root.iter("Choices"):
+        if element.get("name") == STATE and image in _targets(element):
+            values = (child.get("alias") or child.get("value") for child in element.iter("Choice"))
+            return tuple(value for value in values if value)
+    return ()
 
 
 class _LabelComparison:
@@ -337,7 +419,7 @@ def _wire(
             f"labelling config has nothing to point with on image `{image.name}`: add "
             f'<KeyPointLabels name="point" toName="{image.name}" smart="true"> and '
             f'<RectangleLabels name="box" toName="{image.name}" smart="true"> '
-            "with the labels of the mask tag"
+            "with the labels of the mask tag, or run `remask config extend`"
         )
     return ImageControls(
         image=image,

@@ -20,6 +20,7 @@ import msgspec
 
 from remask_core.errors import InputError
 from remask_core.types import Box, Click
+from remask_label_config.labelling_config import DOT_MINUS, DOT_PLUS
 from remask_label_config.regions import Region
 
 __all__ = ["SIGN", "Echo", "Mark", "PercentBox", "PriorRef", "Sign", "marks_of"]
@@ -166,6 +167,8 @@ class Mark:
         for positive in (self.echo.pos, self.region.is_positive):
             if positive is not None:
                 return Sign(bool(positive))
+        if self.region.from_name in (DOT_PLUS, DOT_MINUS):
+            return Sign(self.region.from_name == DOT_PLUS)
         return Sign(noted) if isinstance(noted, bool) else Sign.UNKNOWN
 
     @property
@@ -209,11 +212,11 @@ def marks_of(regions: Iterable[Region]) -> list[Mark]:
 
 def _mark(same: Sequence[Region]) -> Mark | None:
     """Return the click or box that the entries of one id are; None where they are neither."""
-    region = next((region for region in same if region.type.startswith(_POINTING)), None)
+    region = next((region for region in same if _is_pointing(region)), None)
     if region is None:
         return None
     echo = _echo(region)
-    if region.type.startswith("keypoint"):
+    if not region.type.startswith("rectangle"):
         _check(region, ("x", "y"))
         box = echo.box
     else:
@@ -223,6 +226,20 @@ def _mark(same: Sequence[Region]) -> Mark | None:
     signs = [label for other in same if other.from_name == SIGN for label in other.labels]
     sign = next((_SIGN_LABELS[label] for label in signs if label in _SIGN_LABELS), Sign.UNKNOWN)
     return Mark(region=region, labels=labels, box=box, echo=echo, sign_label=sign)
+
+
+def _is_pointing(region: Region) -> bool:
+    """Whether an entry is a click or a box.
+
+    A mask that was accepted while a class of points was chosen has a second entry that calls
+    itself a point. What calls itself an ellipse and carries an echo is a click in the colour of
+    its sign.
+    """
+    if bytes(region.value.rle) or region.value.image_data_url:
+        return False
+    if region.type.startswith("ellipse"):
+        return bool((region.meta or {}).get("rid"))
+    return region.type.startswith(_POINTING)
 
 
 def _echo(region: Region) -> Echo:

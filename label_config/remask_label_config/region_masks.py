@@ -11,11 +11,27 @@ import msgspec
 import numpy as np
 
 from remask_core.errors import InputError, ShapeMismatch
-from remask_core.rle_ls import decode_ls_rle, encode_ls_rle_bytes
+from remask_core.rle_ls import decode_ls_rle, encode_ls_alpha_bytes, encode_ls_rle_bytes
 from remask_core.types import BoolMask
 from remask_label_config.regions import Region
 
-__all__ = ["decode_mask_png", "has_mask", "ls_rle_of_region", "mask_of_region", "mask_png_data_url"]
+__all__ = [
+    "decode_mask_png",
+    "has_mask",
+    "ls_rle_of_region",
+    "mask_of_region",
+    "mask_png_data_url",
+    "outlined_ls_rle",
+]
+
+INSIDE_ALPHA = 140
+"""Of 255: shows the object below its mask, lets clicks through, and counts as mask."""
+
+RIM_ALPHA = 254
+"""Of 255: the outline. Wholly opaque pixels would catch the annotator's clicks."""
+
+RIM_PX = 2
+"""Width of the outline in pixels of the image."""
 
 _OPAQUE = 128
 _PNG_HEAD = b"\x89PNG\r\n\x1a\n"
@@ -58,6 +74,22 @@ def _rle(region: Region) -> bytes:
         return bytes(_RLE.decode(region.value.rle))
     except (msgspec.DecodeError, ValueError) as error:
         raise InputError(f"`value.rle` of region `{region.id}` must be a list of bytes") from error
+
+
+def outlined_ls_rle(mask: BoolMask) -> bytes:
+    """Return the brush RLE that shows `mask`, (H, W) bool, with an outline.
+
+    The alpha channel makes the outline: the mask's outermost pixels are near opaque and the rest
+    lets the object be seen. All of them count as mask for every reader, who asks for 128. What
+    the image's edge cuts off is outlined, too.
+    """
+    if not mask.any():
+        return encode_ls_rle_bytes(mask)
+    kernel = np.ones((2 * RIM_PX + 1, 2 * RIM_PX + 1), np.uint8)
+    inside = cv2.erode(mask.view(np.uint8), kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    alpha = mask.view(np.uint8) * np.uint8(RIM_ALPHA)
+    alpha[inside.view(np.bool_)] = INSIDE_ALPHA
+    return encode_ls_alpha_bytes(alpha)
 
 
 def mask_png_data_url(png: bytes) -> str:

@@ -29,7 +29,14 @@ NOTHING = msgspec.Raw()
 
 Id: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
-_LABEL_KEYS = ("keypointlabels", "rectanglelabels", "brushlabels", "bitmasklabels", "labels")
+_LABEL_KEYS = (
+    "keypointlabels",
+    "rectanglelabels",
+    "brushlabels",
+    "bitmasklabels",
+    "ellipselabels",
+    "labels",
+)
 _NUMBERS = ("original_width", "original_height", "image_rotation")
 _VALUE_NUMBERS = ("x", "y", "width", "height", "rotation")
 _KINDS = ("keypoint", "rectangle", "brush", "bitmask")
@@ -48,6 +55,8 @@ class Value(msgspec.Struct, kw_only=True):
     rectanglelabels: list[str] | None = None
     brushlabels: list[str] | None = None
     bitmasklabels: list[str] | None = None
+    ellipselabels: list[str] | None = None
+    choices: list[str] | None = None
     rle: msgspec.Raw = NOTHING
     touches: msgspec.Raw = NOTHING
     image_data_url: str | None = msgspec.field(default=None, name="imageDataURL")
@@ -69,6 +78,7 @@ class Region(msgspec.Struct, kw_only=True):
     meta: dict[str, Any] | None = None
     origin: str | None = None
     score: Any = None
+    readonly: Any = None
     parent_id: str | None = msgspec.field(default=None, name="parentID")
 
     @property
@@ -80,6 +90,7 @@ class Region(msgspec.Struct, kw_only=True):
             or value.rectanglelabels
             or value.brushlabels
             or value.bitmasklabels
+            or value.ellipselabels
             or value.labels
             or ()
         )

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import httpx
 
-from remask_core.errors import Unavailable
+from remask_core.errors import AccessRefused, Unavailable
 
 __all__ = ["Credentials"]
 
@@ -74,7 +74,7 @@ class Credentials:
                 f"Label Studio does not answer at {self._refresh_url}: {type(error).__name__}"
             ) from error
         if answer.status_code in (400, 401, 403):
-            raise Unavailable(
+            raise AccessRefused(
                 f"Label Studio refused the personal access token ({answer.status_code}): make a "
                 "new one under Account & Settings and set LABEL_STUDIO_API_KEY",
                 retry_after_s=30.0,

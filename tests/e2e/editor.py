@@ -259,16 +259,19 @@ class Editor:
         self._caused(f"!annotation.regions.some(r => r.cleanId === '{region_id}')")
 
     def _choose(self, tool: Tool, label: str) -> None:
-        """Take the wand of a tool, then the label: the other order takes the plain tool."""
+        """Take the wand of a tool, then the class: with labels of its own the other order fails."""
         kind = {"box": "RectangleTool", "click": "KeyPointTool"}[tool]
         tag = {"box": "rectanglelabels", "click": "keypointlabels"}[tool]
         chosen = self.page.evaluate(
             f"""([kind, tag, label]) => {{ {_HEAD}
               for (const manager of window.ToolManager.allInstances()) {{
                 const wand = manager.allTools().find(t => t.dynamic && t.toolName === kind);
-                if (wand) manager.selectTool(wand, true);
+                if (wand && !wand.selected) manager.selectTool(wand, true);
               }}
-              const control = [...annotation.names.values()].find(c => c.type === tag);
+              const controls = [...annotation.names.values()];
+              const control = controls.find(c => c.type === 'labels')
+                ?? controls.find(c => c.type === tag);
+              if (!control) return true;
               const chip = control.children.find(c => c._value === label || c.value === label);
               if (!chip.selected) chip.onLabelInteract();
               return chip.selected;

@@ -41,12 +41,22 @@ def mask_of(region: dict[str, Any]) -> BoolMask:
 
 
 def masks_in(result: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [region for region in result if region["type"] in ("brushlabels", "bitmasklabels")]
+    kinds = ("brush", "brushlabels", "bitmask", "bitmasklabels")
+    return [region for region in result if region["type"] in kinds]
+
+
+def class_of(result: Sequence[dict[str, Any]], region_id: str) -> str:
+    """The class of a region, whichever of its entries holds it."""
+    values = [region["value"] for region in result if region["id"] == region_id]
+    keys = ("brushlabels", "bitmasklabels", "labels")
+    (label,) = {value[key][0] for value in values for key in keys if key in value}
+    return str(label)
 
 
 def prompts_of(result: Sequence[dict[str, Any]], mask_id: str) -> list[dict[str, Any]]:
     """The prompts stored under a mask, in the order in which they were given."""
-    kept = [region for region in result if region["type"] == "keypointlabels"]
+    kinds = ("keypoint", "keypointlabels", "ellipselabels")
+    kept = [region for region in result if region["type"] in kinds]
     return sorted(
         (region for region in kept if region["meta"]["rid"] == mask_id),
         key=lambda region: region["meta"]["n"],

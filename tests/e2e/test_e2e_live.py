@@ -14,6 +14,7 @@ from e2e.results import (
     assert_near,
     assert_true,
     box_of,
+    class_of,
     mask_of,
     masks_in,
     pixel,
@@ -52,7 +53,7 @@ def test_a_box_becomes_a_mask_and_clicks_mend_it(editor, open_work, toy_backend,
     result = work.only_result()
     (mask,) = masks_in(result)
     assert mask["id"] == after_box.id
-    assert mask["value"]["brushlabels"] == ["cat"]
+    assert class_of(result, mask["id"]) == "cat"
     assert 0 <= mask["score"] <= 1
     box, first, second = prompts_of(result, mask["id"])
     assert [prompt["meta"]["n"] for prompt in (box, first, second)] == [0, 1, 2]
@@ -187,7 +188,7 @@ def test_objects_of_two_labels_do_not_meet(editor, open_work, toy_backend, pictu
     editor.submit()
 
     result = work.only_result()
-    masks = {mask["value"]["brushlabels"][0]: mask for mask in masks_in(result)}
+    masks = {class_of(result, mask["id"]): mask for mask in masks_in(result)}
     assert {"cat", "dog"} == set(masks)
     for mask in masks.values():
         assert len(prompts_of(result, mask["id"])) == 2
@@ -203,13 +204,15 @@ def test_a_predicted_mask_is_mended_in_place(editor, open_work, toy_backend, pic
         "id": "predicted1",
         "from_name": "mask",
         "to_name": "image",
-        "type": "brushlabels",
+        "type": "brush",
         "original_width": 640,
         "original_height": 480,
         "image_rotation": 0,
-        "value": {"format": "rle", "rle": encode_ls_rle(prior), "brushlabels": ["cat"]},
+        "value": {"format": "rle", "rle": encode_ls_rle(prior)},
     }
-    work = open_work([name], toy_backend, predicted=lambda task_id: [region])
+    named = {**region, "from_name": "class", "type": "labels"}
+    named["value"] = {**region["value"], "labels": ["cat"]}
+    work = open_work([name], toy_backend, predicted=lambda task_id: [region, named])
     editor.open_stream(work.project_id)
     editor.switch(auto_accept=True)
     assert [mask.id for mask in editor.masks()] == ["predicted1"]
@@ -262,7 +265,7 @@ def test_bitmask_configs_work_as_well(editor, open_work, toy_backend, picture, a
 
     result = work.only_result()
     (mask,) = masks_in(result)
-    assert mask["type"] == "bitmasklabels"
+    assert mask["type"] == "bitmask"
     assert len(prompts_of(result, mask["id"])) == 2
     assert_true(image, result, mask)
 

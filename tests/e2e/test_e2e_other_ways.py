@@ -98,7 +98,7 @@ def test_submitting_with_pending_prompts_does_no_harm(
     editor.submit()
 
     (first,), (second,) = work.annotations()
-    assert [region["type"] for region in first["result"]] == ["keypointlabels"]
+    assert [region["type"] for region in first["result"]] == ["keypoint", "labels"]
     assert_true(image, second["result"], masks_in(second["result"])[0])
 
 

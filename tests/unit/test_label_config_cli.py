@@ -13,6 +13,11 @@ from remask_core.errors import InputError
 from remask_label_config.pages.live import write_labelling_config
 
 RUN = CliRunner()
+TEAM_CONFIG = """<View><Image name="image" value="$image"/>
+<RectangleLabels name="box" toName="image" smart="true"><Label value="cat"/><Label value="dog"/>
+</RectangleLabels>
+<BrushLabels name="mask" toName="image"><Label value="cat"/><Label value="dog"/></BrushLabels>
+</View>"""
 
 
 def test_write_prints_the_xml() -> None:
@@ -37,6 +42,19 @@ def test_write_and_check_a_file(tmp_path: Path) -> None:
     assert found["images"][0]["mask"]["labels"] == ["cat"]
 
 
+def test_extend_writes_a_page_that_check_accepts(tmp_path: Path) -> None:
+    mine, out = tmp_path / "mine.xml", tmp_path / "live.xml"
+    mine.write_text(TEAM_CONFIG)
+
+    extended = RUN.invoke(app, ["extend", str(mine), "--out", str(out)])
+    printed = RUN.invoke(app, ["extend", str(mine)]).stdout
+    checked = RUN.invoke(app, ["check", str(out)])
+
+    assert extended.exit_code == checked.exit_code == 0
+    assert printed == out.read_text()
+    assert "prompts from `remask_box` and `click`" in checked.stdout
+
+
 def test_check_says_what_is_missing(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.xml"
     wrong.write_text('<View><Image name="image" value="$image"/></View>')
@@ -50,6 +68,6 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         RUN.invoke(app, ["check", str(tmp_path / "nowhere.xml")], catch_exceptions=False)
 
 
-@pytest.mark.parametrize("command", ["write", "check"])
+@pytest.mark.parametrize("command", ["write", "extend", "check"])
 def test_help_has_an_example(command: str) -> None:
     assert "Example" in RUN.invoke(app, [command, "--help"]).stdout

@@ -140,7 +140,7 @@ def test_an_address_may_be_put_together() -> None:
 def test_what_is_written_is_understood() -> None:
     config = parse_labelling_config(write_labelling_config(["cat", "dog"], kind="bitmask"))
 
-    assert config.on("image").mask.type == "bitmasklabels"
+    assert config.on("image").mask.type == "bitmask"
     assert config.advice == ()
 
 

@@ -254,9 +254,9 @@ def _task_boxes(task: Task, config: LabellingConfig) -> _TaskBoxes:
         controls = known.get(mark.region.to_name)
         if mark.box is None or controls is None:
             continue
-        labels = tuple(label for label in mark.labels if controls.mask.takes(label))
-        if not mark.labels and len(controls.mask.labels) == 1:
-            labels = controls.mask.labels
+        labels = tuple(label for label in mark.labels if controls.takes(label))
+        if not mark.labels and controls.only_class is not None:
+            labels = (controls.only_class,)
         rid = mark.echo.rid or region_id(task.id, mark.id)
         place = (mark.region.to_name, mark.region.item_index or 0, labels, mark.box)
         if labels and rid not in seen and place not in seen:

@@ -1,4 +1,4 @@
-"""Asking the engine: several calls at once, each waited for no longer than it may take."""
+"""The service's side of the engine: several calls at once, and a memory of recent answers."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ class EngineClient:
         for call in calls:
             known = self.recalled(call)
             waiting.append(self._engine.submit(call) if known is None else known)
-        told: list[Answer | RemaskError] = []
-        for call, one in zip(calls, waiting, strict=True):
-            if isinstance(one, Answer):
-                told.append(one)
+        outcomes: list[Answer | RemaskError] = []
+        for call, pending in zip(calls, waiting, strict=True):
+            if isinstance(pending, Answer):
+                outcomes.append(pending)
                 continue
             try:
-                answer = wait_for(one, timeout_s=call.deadline - self._clock())
+                answer = wait_for(pending, timeout_s=call.deadline - self._clock())
             except RemaskError as error:
-                told.append(error)
+                outcomes.append(error)
             else:
                 self._answers.put(call_key(call), answer)
-                told.append(answer)
-        return told
+                outcomes.append(answer)
+        return outcomes
 
     def footprint(self, call: Call, answer: Answer) -> Footprint:
         """Return where the mask of an answer to `call` lies."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from remask_core.errors import InputError, RemaskError, ShapeMismatch
+from remask_core.types import Box
 from remask_images.image_source import ImageSource
 from remask_images.image_store import StoredImage
 from remask_label_config.answer_regions import (
@@ -21,14 +22,18 @@ from remask_label_config.bodies import PredictRequest, Task
 from remask_label_config.labelling_config import ImageControls, parse_labelling_config
 from remask_label_config.prompts import Mark, Sign, marks_of
 from remask_service.predict.engine_client import EngineClient
-from remask_service.predict.object_history import ObjectHistory, Prompted, echoed_histories
-from remask_service.predict.ownership import OwnerCandidate, owner_of
+from remask_service.predict.known_objects import KnownObject, KnownObjects
+from remask_service.predict.notices import Notices
+from remask_service.predict.object_history import ObjectHistory, Prompted
 from remask_service.predict.recorder import Arrivals, Asked, Recorder
 from remask_service.predict.records import AnswerOutcome
 from remask_service.predict.task_context import TaskContext
 from remask_worker.calls import Answer, Call, Lane, PriorMask
 
 __all__ = ["Live", "TaskAnswer"]
+
+_REDRAWN_IOU = 0.5
+"""A later box that overlaps an earlier one this much was drawn in its place."""
 
 
 class TaskAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -48,10 +53,13 @@ class _Scene:
     marks: tuple[Mark, ...]
     image: StoredImage
     around: TaskContext
+    objects: KnownObjects
 
     @property
     def labels(self) -> tuple[str, ...]:
-        return self.marks[-1].labels
+        """The class of the last prompt; where the page has a single one, that."""
+        only = self.controls.only_class
+        return self.marks[-1].labels or (() if only is None else (only,))
 
     @property
     def item_index(self) -> int | None:
@@ -80,12 +88,13 @@ class Live:
         self._recorder = recorder
         self._click_s = click_s
         self._arrivals = Arrivals()
+        self._notices = Notices()
 
     def answer(self, request: PredictRequest, task: Task) -> TaskAnswer:
         """Return the mask of what was drawn last, and its prompts with their `meta`.
 
-        When the image or the worker fails, the annotator keeps the mask there was and the record
-        says so.
+        When the image or the worker fails, the annotator keeps the mask there was, the page shows
+        a sentence if it can, and the record says so.
 
         Raises:
             InputError: The labelling configuration or a prompt cannot be understood.
@@ -104,148 +113,169 @@ class Live:
             controls = parse_labelling_config(request.label_config).on(last.region.to_name)
             _check_labels(last, controls)
         except RemaskError as error:
-            self._tell_unplaced(asked, alike, error)
+            self._record_unplaced(asked, alike, error)
             raise
         try:
             image = self._image(task, controls, last)
         except RemaskError as error:
-            self._tell_unplaced(asked, alike, error)
-            return TaskAnswer(result=[])
-        around = TaskContext(task, controls, shape_hw=image.shape_hw)
-        scene = _Scene(asked, controls, alike, image, around)
+            self._record_unplaced(asked, alike, error)
+            return TaskAnswer(result=self._notices.failed(controls, task.id, error))
+        scene = self._scene(asked, controls, alike, image, task)
         return self._boxes(scene) if last.drawn_box else self._clicks(scene)
 
+    def _scene(
+        self,
+        asked: Asked,
+        controls: ImageControls,
+        marks: tuple[Mark, ...],
+        image: StoredImage,
+        task: Task,
+    ) -> _Scene:
+        around = TaskContext(task, controls, shape_hw=image.shape_hw)
+        objects = KnownObjects(
+            around,
+            labels=marks[-1].labels,
+            item_index=marks[-1].region.item_index,
+            task_id=asked.task_id,
+            shape_hw=image.shape_hw,
+            prompted=lambda mark: self._arrivals.prompted(mark, around.sign_of(mark), asked),
+            call_for=lambda history: self._call(asked, controls, image, history),
+            engine_client=self._engine_client,
+        )
+        return _Scene(asked, controls, marks, image, around, objects)
+
     def _boxes(self, scene: _Scene) -> TaskAnswer:
-        """Every box that waits for its mask is an object of its own."""
+        """Answer every box that waits for its mask; each is an object of its own."""
+        if not scene.labels:
+            return self._ask_for_class(scene)
         last = scene.marks[-1]
-        waiting = [mark for mark in scene.marks if mark is last or self._waits(mark, scene)]
-        histories = [
+        waiting = [
+            mark
+            for mark in scene.marks
+            if mark is last or (scene.objects.is_pending_box(mark) and not _is_redrawn(mark, scene))
+        ]
+        new = [
             ObjectHistory(rid=region_id(scene.asked.task_id, mark.id)).grown(
                 [self._prompted(mark, scene)]
             )
             for mark in waiting
         ]
-        told = self._engine_client.request([self._call(scene, history) for history in histories])
-        answers: list[TaskAnswer] = []
-        for history, one in zip(histories, told, strict=True):
-            if isinstance(one, Answer):
-                answers.append(self._compose(scene, history, one))
-                self._tell(scene, history, "answered", answer=one)
-            else:
-                self._tell(scene, history, "failed", error=one)
-        return _together(answers)
-
-    def _waits(self, mark: Mark, scene: _Scene) -> bool:
-        """Whether an earlier box still waits to be accepted, so that its suggestion must stay.
-
-        The editor sends boxes that were never meant as prompts, too: imported ones, and those of
-        a submitted annotation. A box whose mask stands in the draft was accepted, and may have
-        been mended since.
-        """
-        imported = (mark.region.origin or "manual") != "manual"
-        around = scene.around
-        return not (
-            imported
-            or mark.id in around.predicted_ids
-            or mark.id in around.annotated_ids
-            or around.in_draft(region_id(scene.asked.task_id, mark.id))
-        )
+        return self._answer_objects(scene, [KnownObject(history, scene.labels) for history in new])
 
     def _clicks(self, scene: _Scene) -> TaskAnswer:
-        """All clicks that no answer has carried yet belong to one object."""
-        carried = [m for m in scene.marks if m.echo.rid and not scene.around.is_orphan(m)]
+        """Answer the clicks that no answer has carried yet.
+
+        They are one pile, which belongs to the object of its first click. A click that is known to
+        have failed is not part of the pile: its annotator has gone on to something else.
+        """
         fresh = [
             self._prompted(mark, scene)
             for mark in scene.marks
             if mark.echo.rid is None and _is_prompt(mark, scene)
         ]
-        history: ObjectHistory | None = None
         try:
-            histories = echoed_histories(
-                carried,
-                prompted=lambda mark: self._prompted(mark, scene),
-                prior_of=scene.around.prior,
-            )
+            known = scene.objects.carried(scene.marks)
             if fresh:
-                owner = self._owner(scene, histories, fresh[0])
-                history = owner or ObjectHistory(
-                    rid=region_id(scene.asked.task_id, fresh[0].mark.id)
-                )
-                history = history.grown(fresh)
+                asked_for = self._grown(scene, known, fresh)
             else:
-                history = next((h for h in histories if h.rid == scene.marks[-1].echo.rid), None)
+                repeated = scene.marks[-1].echo.rid
+                asked_for = [each for each in known if each.history.rid == repeated]
         except RemaskError as error:
-            self._tell(scene, ObjectHistory(rid="").grown(fresh), "kept_previous", error=error)
-            return TaskAnswer(result=[])
-        if history is None or not history.steps(scene.shape_hw):
-            self._tell(scene, history or ObjectHistory(rid=""), "empty")
-            return TaskAnswer(result=[])
-        (told,) = self._engine_client.request([self._call(scene, history)])
-        if isinstance(told, Answer):
-            self._tell(scene, history, "answered", answer=told)
-            return self._compose(scene, history, told)
-        return self._keep_previous(scene, history, fresh, told)
-
-    def _owner(
-        self, scene: _Scene, histories: Sequence[ObjectHistory], prompt: Prompted
-    ) -> ObjectHistory | None:
-        """Return the object that a click belongs to, predicted masks included; None: a new one."""
-        click = prompt.mark.to_click(scene.shape_hw, positive=prompt.positive)
-        known = [one for one in histories if one.steps(scene.shape_hw)]
-        candidate = self._standing(scene, known)
-        if not any(one.footprint.contains(click) for one in candidate):
-            taken = {history.rid for history in histories}
-            for rid, prior in scene.around.predicted(scene.labels, scene.item_index):
-                if rid not in taken:
-                    known.append(ObjectHistory(rid=rid, prior=prior))
-                    footprint = self._engine_client.prior_footprint(
-                        prior.ls_rle, digest=prior.ref.digest, shape_hw=scene.shape_hw
-                    )
-                    candidate.append(
-                        OwnerCandidate(rid=rid, footprint=footprint, box=None, touched=0.0)
-                    )
-        owner = owner_of(click, candidate, shape_hw=scene.shape_hw)
-        return None if owner is None else next(one for one in known if one.rid == owner.rid)
-
-    def _standing(self, scene: _Scene, histories: Sequence[ObjectHistory]) -> list[OwnerCandidate]:
-        """Return where the masks of known objects lie; one that is not remembered is made again.
-
-        Raises:
-            RemaskError: A mask could not be made.
-        """
-        calls = [self._call(scene, one) for one in histories]
-        candidate: list[OwnerCandidate] = []
-        for one, call, told in zip(
-            histories, calls, self._engine_client.request(calls), strict=True
-        ):
-            if not isinstance(told, Answer):
-                raise told
-            candidate.append(
-                OwnerCandidate(
-                    rid=one.rid,
-                    footprint=self._engine_client.footprint(call, told),
-                    box=one.box(scene.shape_hw),
-                    touched=one.touched,
-                )
+            lost = ObjectHistory(rid="").grown(fresh)
+            self._record(scene, lost, "kept_previous", error=error)
+            return TaskAnswer(
+                result=self._notices.failed(scene.controls, scene.asked.task_id, error)
             )
-        return candidate
+        if any(not each.labels for each in asked_for):
+            return self._ask_for_class(scene)
+        begun = [each for each in asked_for if each.history.steps(scene.shape_hw)]
+        if not begun:
+            history = asked_for[-1].history if asked_for else ObjectHistory(rid="")
+            self._record(scene, history, "empty")
+            return TaskAnswer(result=[])
+        return self._answer_objects(scene, begun, pile=len(fresh))
 
-    def _keep_previous(
-        self, scene: _Scene, history: ObjectHistory, fresh: Sequence[Prompted], error: RemaskError
+    def _grown(
+        self, scene: _Scene, known: Sequence[KnownObject], fresh: Sequence[Prompted]
+    ) -> list[KnownObject]:
+        """Return the objects that the clicks in `fresh` belong to, with them at their end."""
+        objects = {each.history.rid: each for each in known}
+        touched: dict[str, None] = {}
+        for pile in self._piles(scene, fresh):
+            owner = scene.objects.owner(pile[0], list(objects.values()))
+            if owner is None:
+                rid = region_id(scene.asked.task_id, pile[0].mark.id)
+                owner = KnownObject(ObjectHistory(rid=rid), scene.labels)
+            grown = owner.history.grown(pile)
+            objects[grown.rid] = KnownObject(grown, owner.labels)
+            touched[grown.rid] = None
+        return [objects[rid] for rid in touched]
+
+    def _piles(self, scene: _Scene, fresh: Sequence[Prompted]) -> list[list[Prompted]]:
+        failed = [
+            prompt
+            for prompt in fresh[:-1]
+            if self._arrivals.has_failed(prompt.mark, scene.asked) and prompt.positive
+        ]
+        pile = [prompt for prompt in fresh if prompt not in failed]
+        return [pile, *([prompt] for prompt in failed)]
+
+    def _answer_objects(
+        self, scene: _Scene, objects: Sequence[KnownObject], *, pile: int = 1
     ) -> TaskAnswer:
-        """Leave the annotator the mask there was before the last click.
+        """Ask for the masks of `objects` at once, and return what there is of them.
+
+        Args:
+            scene: The request.
+            objects: With their new prompts.
+            pile: How many prompts of the request no answer has carried yet.
+        """
+        calls = [self._call_for(scene, each.history) for each in objects]
+        outcomes = self._engine_client.request(calls)
+        answers: list[TaskAnswer] = []
+        problem: RemaskError | None = None
+        for each, outcome in zip(objects, outcomes, strict=True):
+            if isinstance(outcome, Answer):
+                answers.append(self._compose(scene, each, outcome))
+                self._arrivals.answered(each.history.prompts, scene.asked)
+                self._record(scene, each.history, "answered", answer=outcome)
+            else:
+                problem = outcome
+                self._arrivals.failed(each.history.prompts, scene.asked)
+                previous = self._previous(scene, each, outcome, pile)
+                answers += [] if previous is None else [previous]
+        answer = _together(answers)
+        task_id = scene.asked.task_id
+        if problem is not None:
+            answer.result.extend(self._notices.failed(scene.controls, task_id, problem))
+        else:
+            drafted = scene.around.drafted_notice if scene.controls.notices else None
+            answer.result.extend(self._notices.answered(scene.controls, task_id, drafted=drafted))
+        return answer
+
+    def _previous(
+        self, scene: _Scene, each: KnownObject, error: RemaskError, pile: int
+    ) -> TaskAnswer | None:
+        """Return the mask there was before the last click, where the editor would lose it.
 
         An accepted mask stays on the screen when the answer is empty. A suggestion does not: the
         editor clears it with every answer, so it is given again while it is remembered.
         """
-        earlier = history.shortened()
-        stands = bool(earlier.steps(scene.shape_hw)) or history.prior is not None
-        self._tell(scene, history, "kept_previous" if stands else "failed", error=error)
-        if len(fresh) > 1 and earlier.steps(scene.shape_hw):
-            answer = self._engine_client.recalled(self._call(scene, earlier))
+        earlier = each.history.shortened()
+        is_begun = bool(earlier.steps(scene.shape_hw))
+        stands = is_begun or each.history.prior is not None
+        self._record(scene, each.history, "kept_previous" if stands else "failed", error=error)
+        if pile > 1 and is_begun:
+            answer = self._engine_client.recalled(self._call_for(scene, earlier))
             if answer is not None:
-                return self._compose(scene, earlier, answer)
-        return TaskAnswer(result=[])
+                return self._compose(scene, KnownObject(earlier, each.labels), answer)
+        return None
+
+    def _ask_for_class(self, scene: _Scene) -> TaskAnswer:
+        """Answer a prompt of no class, which could be of several, with a sentence on the page."""
+        fresh = [self._prompted(mark, scene) for mark in scene.marks if mark.echo.rid is None]
+        self._record(scene, ObjectHistory(rid="").grown(fresh), "empty")
+        return TaskAnswer(result=self._notices.show(scene.controls, scene.asked.task_id, "class"))
 
     def _image(self, task: Task, controls: ImageControls, last: Mark) -> StoredImage:
         index = last.region.item_index or 0
@@ -258,27 +288,33 @@ class Live:
             )
         return image
 
-    def _call(self, scene: _Scene, history: ObjectHistory) -> Call:
+    def _call_for(self, scene: _Scene, history: ObjectHistory) -> Call:
+        return self._call(scene.asked, scene.controls, scene.image, history)
+
+    def _call(
+        self, asked: Asked, controls: ImageControls, image: StoredImage, history: ObjectHistory
+    ) -> Call:
         return Call(
-            image_id=scene.image.image_id,
-            image_path=str(scene.image.path),
-            steps=history.steps(scene.shape_hw),
+            image_id=image.image_id,
+            image_path=str(image.path),
+            steps=history.steps(image.shape_hw),
             prior=None if history.prior is None else PriorMask("ls_rle", history.prior.ls_rle),
             lane=Lane.CLICK,
-            deadline=scene.asked.arrived + self._click_s,
-            encoding=encoding_for(scene.controls),
+            deadline=asked.arrived + self._click_s,
+            encoding=encoding_for(controls),
         )
 
     def _prompted(self, mark: Mark, scene: _Scene) -> Prompted:
         return self._arrivals.prompted(mark, scene.around.sign_of(mark), scene.asked)
 
-    def _compose(self, scene: _Scene, history: ObjectHistory, answer: Answer) -> TaskAnswer:
+    def _compose(self, scene: _Scene, each: KnownObject, answer: Answer) -> TaskAnswer:
+        history = each.history
         clicks = sum(prompt.mark.box is None for prompt in history.prompts)
         regions = mask_regions(
             scene.controls,
             answer.mask,
             rid=history.rid,
-            labels=scene.labels,
+            labels=each.labels,
             shape_hw=answer.shape_hw,
             score=answer.score,
             meta={"n_clicks": clicks, "model_version": answer.model_version},
@@ -286,10 +322,12 @@ class Live:
         )
         for prompt in history.prompts:
             echo = history.echo(prompt)
-            regions += echo_regions(scene.controls, prompt.mark, echo, shape_hw=answer.shape_hw)
+            regions += echo_regions(
+                scene.controls, prompt.mark, echo, labels=each.labels, shape_hw=answer.shape_hw
+            )
         return TaskAnswer(result=regions, score=answer.score, model_version=answer.model_version)
 
-    def _tell(
+    def _record(
         self,
         scene: _Scene,
         history: ObjectHistory,
@@ -308,13 +346,14 @@ class Live:
             error=error,
         )
 
-    def _tell_unplaced(self, asked: Asked, marks: Sequence[Mark], error: RemaskError) -> None:
+    def _record_unplaced(self, asked: Asked, marks: Sequence[Mark], error: RemaskError) -> None:
         """Keep the prompts of a request that failed before anything was known of the image."""
         fresh = [
             self._arrivals.prompted(mark, mark.sign, asked)
             for mark in marks
             if mark.echo.rid is None
         ]
+        self._arrivals.failed(fresh, asked)
         self._recorder.record(
             asked,
             "kept_previous" if len(fresh) < len(marks) else "failed",
@@ -344,14 +383,37 @@ def _is_prompt(mark: Mark, scene: _Scene) -> bool:
     return not (imported and scene.around.sign_of(mark) is Sign.UNKNOWN)
 
 
+def _is_redrawn(mark: Mark, scene: _Scene) -> bool:
+    """Whether a later box of the request was drawn in place of this one.
+
+    During an outage a box stays on the screen without a mask, and its annotator draws it again.
+    """
+    assert mark.box is not None
+    box = mark.box.to_box(scene.shape_hw)
+    place = scene.marks.index(mark)
+    return any(
+        _box_iou(box, later.box.to_box(scene.shape_hw)) >= _REDRAWN_IOU
+        for later in scene.marks[place + 1 :]
+        if later.box is not None
+    )
+
+
+def _box_iou(box: Box, other: Box) -> float:
+    width = min(box.x1, other.x1) - max(box.x0, other.x0)
+    height = min(box.y1, other.y1) - max(box.y0, other.y0)
+    common = max(0.0, width) * max(0.0, height)
+    return common / (box.width * box.height + other.width * other.height - common)
+
+
 def _check_labels(mark: Mark, controls: ImageControls) -> None:
-    if not mark.labels:
-        raise InputError(f"region `{mark.id}` must have a label; it has none")
+    """Refuse a label that no mask may have; a prompt of no class at all is another matter."""
     for label in mark.labels:
-        if not controls.mask.takes(label):
+        if not controls.takes(label):
+            named = controls.mask if controls.mask.labels else controls.labels
+            assert named is not None
             raise InputError(
                 f"label `{label}` of region `{mark.id}` must be one of the mask tag "
-                f"`{controls.mask.name}`: {', '.join(controls.mask.labels)}"
+                f"`{named.name}`: {', '.join(named.labels)}"
             )
 
 

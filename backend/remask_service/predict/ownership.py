@@ -105,16 +105,19 @@ def owner_of(
         objects: Those the click may belong to. None of them: the answer is None.
         shape_hw: Of the image, in pixels.
     """
-    containing = [one for one in objects if one.footprint.contains(click)]
+    containing = [candidate for candidate in objects if candidate.footprint.contains(click)]
     if containing:
-        return max(containing, key=lambda one: (one.touched, -one.footprint.area_px))
+        return max(
+            containing,
+            key=lambda candidate: (candidate.touched, -candidate.footprint.area_px),
+        )
     least = REACH_OF_IMAGE * math.hypot(*shape_hw)
     reachable: list[tuple[float, float, int]] = []
-    for index, one in enumerate(objects):
-        distance = one.footprint.distance_px(click)
-        reach = max(least, REACH_OF_OBJECT * one.footprint.size_px)
-        if distance <= reach or _within(click, one.box) or not click.positive:
-            reachable.append((distance, -one.touched, index))
+    for index, candidate in enumerate(objects):
+        distance = candidate.footprint.distance_px(click)
+        reach = max(least, REACH_OF_OBJECT * candidate.footprint.size_px)
+        if distance <= reach or _within(click, candidate.box) or not click.positive:
+            reachable.append((distance, -candidate.touched, index))
     return objects[min(reachable)[2]] if reachable else None
 
 

@@ -1,4 +1,4 @@
-"""What Label Studio asks becomes calls of the worker, and their answers what it is told."""
+"""The predictor: requests of Label Studio become calls of the worker, their answers regions."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Predictor:
             images: Turns addresses in task data into files.
             clock: Unix time in seconds.
             new_id: Gives each record its id.
-            on_answer: Told of everything that was asked; must not block and must not raise.
+            on_answer: Called with the record of everything that was asked; must not block or raise.
             limits: See `Limits`.
             wait: Lets a batch wait, for so many seconds, while the worker is full.
         """
@@ -98,7 +98,7 @@ class Predictor:
         )
 
     def predict(self, request: PredictRequest) -> PredictResponse:
-        """Return what Label Studio is to be answered.
+        """Return the answer to Label Studio.
 
         With a context an annotator waits: the first task is answered, and failures of the worker
         or the image leave the mask there was. Without one, every task gets its entry: see

@@ -1,9 +1,9 @@
-"""Telling what was asked and what became of it, and when each prompt first came."""
+"""The records of answers, and when each prompt first came."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 from remask_core.errors import RemaskError
 from remask_core.lru import ByteLru
@@ -95,6 +95,7 @@ class Recorder:
 class _Seen:
     arrived: float
     sign: Sign
+    failed: bool = False
 
 
 class Arrivals:
@@ -118,14 +119,35 @@ class Arrivals:
         if sign is Sign.UNKNOWN and seen is not None:
             sign = seen.sign
         if seen is None or seen.sign is not sign:
-            self._seen.put(key, _Seen(first, sign))
-        told = sign is not Sign.UNKNOWN and mark.echo.sign is None
+            failed = seen is not None and seen.failed
+            self._seen.put(key, _Seen(first, sign, failed))
+        is_known = sign is not Sign.UNKNOWN and mark.echo.sign is None
         return Prompted(
             mark=mark,
             n=0,
             step=0,
             arrived=first if mark.echo.t is None else mark.echo.t,
             positive=sign is not Sign.NEGATIVE,
-            sign_known=told or mark.box is not None,
+            sign_known=is_known or mark.box is not None,
             fresh=seen is None and mark.echo.rid is None,
         )
+
+    def failed(self, prompts: Iterable[Prompted], asked: Asked) -> None:
+        """Note that the prompts which came just now could not be answered."""
+        self._note([prompt for prompt in prompts if prompt.fresh], asked, True)
+
+    def answered(self, prompts: Iterable[Prompted], asked: Asked) -> None:
+        """Note that prompts have got their answer."""
+        self._note([prompt for prompt in prompts if prompt.mark.echo.rid is None], asked, False)
+
+    def has_failed(self, mark: Mark, asked: Asked) -> bool:
+        """Whether a prompt is known to have got no answer; False where nothing is known."""
+        seen = self._seen.get((asked.task_id, mark.id))
+        return seen is not None and seen.failed
+
+    def _note(self, prompts: Iterable[Prompted], asked: Asked, failed: bool) -> None:
+        for prompt in prompts:
+            key = (asked.task_id, prompt.mark.id)
+            seen = self._seen.get(key)
+            if seen is not None and seen.failed is not failed:
+                self._seen.put(key, replace(seen, failed=failed))

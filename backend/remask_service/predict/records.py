@@ -1,4 +1,4 @@
-"""What is told of every answer, for the request log and the click log."""
+"""The record of an answer, for the request log and the click log."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from flask import Response, jsonify
 
 from remask_campaigns.rounds.instance_state import Unanswered
 from remask_core.errors import (
+    AccessRefused,
     BadImage,
     ClickOutsideImage,
     InputError,
@@ -52,6 +53,7 @@ STATUS: Mapping[type[RemaskError], int] = MappingProxyType(
         WrongState: 409,
         Unanswered: 409,
         Unavailable: 503,
+        AccessRefused: 503,
         Overloaded: 503,
         WorkerDied: 503,
         ModelFailed: 503,

@@ -52,7 +52,8 @@ def check_project(session: httpx.Client, project: DemoProject) -> Checked:
         click, target.label, prompt_id="check-click", controls=controls, shape_hw=photo.shape_hw
     )
     # The editor sends the prompts of the same kind that it keeps, as the answer gave them back.
-    kept = [region for region in answer if region["type"] == prompt["type"]]
+    points = {region["id"] for region in answer if "rid" in region.get("meta", {})}
+    kept = [region for region in answer if region["id"] in points]
     mended_id, mended = _mask(
         _ask(session, project, task_id, [*kept, prompt]), photo, after="the click"
     )
@@ -80,7 +81,7 @@ def _ask(
 
 
 def _mask(answer: list[dict[str, Any]], photo: Photo, *, after: str) -> tuple[str, BoolMask]:
-    brushes = [region for region in answer if region["type"] == "brushlabels"]
+    brushes = [region for region in answer if region["type"] in ("brush", "brushlabels")]
     if len(brushes) != 1:
         raise Unavailable(f"{after} was answered with {len(brushes)} masks")
     brush = brushes[0]

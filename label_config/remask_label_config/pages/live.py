@@ -1,4 +1,4 @@
-"""Ready-made labelling configurations for working live."""
+"""The live page: boxes and clicks that the model answers with masks."""
 
 from __future__ import annotations
 
@@ -9,33 +9,86 @@ from typing import Literal
 from xml.sax.saxutils import escape
 
 from remask_core.errors import InputError
+from remask_label_config.labelling_config import DOT_MINUS, DOT_PLUS, STATE
 
-__all__ = ["check_classes", "class_colours", "labels_tag", "write_labelling_config"]
+__all__ = [
+    "CLASS_KEYS",
+    "LIVE_STYLE",
+    "LIVE_STYLE_OF_CLASSES",
+    "NOTICES",
+    "NO_KEY",
+    "check_classes",
+    "class_colours",
+    "class_list",
+    "dot_tags",
+    "labels_tag",
+    "notes",
+    "prompt_tools",
+    "state_tag",
+    "write_labelling_config",
+]
 
 _GOLDEN_TURN = 0.61803398875
 """Steps of this part of the colour circle never come close to an earlier one for long."""
 
-# A header is the tag that shows plain text; by itself it is large and bold.
-_PROSE = "font-size: 14px; font-weight: 400; line-height: 1.4; margin: 0 0 0.6em"
+CLASS_KEYS = "1234567890acdfgijlnqstxyz"
+"""Keys of the classes, in order: those that Label Studio's own map leaves free."""
 
-_HOW_TO_BRUSH = (
-    "Switch on Auto-Annotation and Auto-Accept below the image, and show the toolbar's wand.",
-    "New object: choose the wand of the box tool, then its class under Box, and draw a box.",
-    "Mend a mask: choose the wand of the point tool, then the class under Click, and click on what "
-    "is missing.",
-    "Take away: hold Alt while you click on what is too much, on the mask too.",
-    "Ctrl+Z takes back one click.",
+NO_KEY = "f19"
+"""A key that keyboards lack. The editor gives labels without a key the next free one, and so
+takes keys away from its own tools."""
+
+NOTICES = {
+    "failed": "The model could not answer: click again.",
+    "busy": "The model is busy: click again in a moment.",
+    "starting": "The model is starting again: click again in a moment.",
+    "image": "The picture cannot be read, so the model cannot answer: skip it and say so.",
+    "token": "Label Studio refuses the model's token: tell whoever runs the project.",
+    "class": "No class chosen: press its key, then click again.",
+}
+"""The sentence on the page for each choice of its `state` tag."""
+
+_PLUS, _MINUS = "#00b400", "#ff1a1a"
+
+# What the editor itself shows is told by its class names, which are not documented: each of the
+# lines has a browser test, and one that no longer fits shows nothing.
+_ACCEPTING = "body:has([data-testid=bottombar-auto-accept-toggle]:checked)"
+_WAND = ":has(.lsf-tool_active.lsf-tool_smart)"
+LIVE_STYLE = (
+    ".rm-top{display:flex;flex-wrap:wrap;align-items:center;gap:4px 16px;min-height:34px;"
+    "margin-bottom:6px}"
+    ".rm-top .lsf-labels{margin:0}.rm-top .lsf-label{margin:0 4px 0 0}"
+    ".rm-note{display:none}"
+    ".rm-note,.rm-bad{background:#c8102e;padding:4px 10px;border-radius:4px}"
+    ".rm-note *,.rm-bad *{margin:0 !important;color:#fff !important;font-size:14px;"
+    "font-weight:600;line-height:1.3}"
+    ".rm-key *,.rm-wait *{margin:0 !important;font-size:13px;font-weight:400;color:#777}"
+    ".rm-off{display:none}"
+    ".rm-wait{visibility:hidden}body:has(.requesting) .rm-wait{visibility:visible}"
+    "body:has([data-testid=bottombar-auto-annotation-toggle]:not(:checked)) .rm-n1{display:block}"
+    "body:has([data-testid=bottombar-auto-annotation-toggle]:checked)"
+    ":has([data-testid=bottombar-auto-accept-toggle]:not(:checked)) .rm-n2{display:block}"
+    f"{_ACCEPTING}:not({_WAND}) .rm-n3{{display:block}}"
+    f"{_ACCEPTING}{_WAND}:has(:is(.lsf-tree__node_type_keypointregion,"
+    ".lsf-tree__node_type_rectangleregion) .lsf-tree-indent:empty):not(:has(.requesting)) "
+    ".rm-n5{display:block}"
+)
+LIVE_STYLE_OF_CLASSES = (
+    f"{_ACCEPTING}{_WAND}:not(:has(.rm-classes .lsf-label_selected)) .rm-n4{{display:block}}"
+    "body:not(:has(.rm-classes .lsf-label_selected)) .rm-n5{display:none !important}"
+    f"{_ACCEPTING}:has(.rm-dots .lsf-label_selected) .rm-n6{{display:block}}"
 )
 
-_HOW_TO_BITMASK = (
-    "Switch on Auto-Annotation below the image, leave Auto-Accept off, and show the toolbar's "
-    "wand.",
-    "New object: choose the wand of the point tool, then the class under Click, and click on the "
-    "object until the mask is right. Hold Alt to take away.",
-    "Or choose the wand of the box tool, then its class under Box, and draw a box.",
-    "Accept with the tick below the image.",
-    "Mend an accepted mask: hide it with the eye in the list of regions, then click as before.",
+_HOW_TO = (
+    "Once: switch on Auto-Annotation and Auto-Accept Suggestions, below the picture.",
+    "New object: press R and draw a box around it, or press K and click on it.",
+    "Mend: press K; a click adds what is missing, Alt+click takes away what is too much.",
+    "Wrong part? Double click, or Ctrl+click on the dot: the model's next reading of the place.",
+    "Ctrl+Z takes back one step, Ctrl+Enter submits.",
 )
+"""The five lines that stand on the page and in the guide, word for word."""
+
+_KEYS = "R box · K click adds, Alt+click takes away · Ctrl+Z back · Ctrl+Enter submit"
 
 
 def write_labelling_config(
@@ -44,45 +97,171 @@ def write_labelling_config(
     kind: Literal["brush", "bitmask"] = "brush",
     policy: str | None = None,
 ) -> str:
-    """Return the XML of a labelling configuration for boxes, clicks and masks of `classes`.
+    """Return the XML of the live page: one list of classes, boxes, clicks and masks.
+
+    With a single class there is no list, so that no class can be lost. The tools, the classes and
+    the sentences are those that `docs/labelling.md` describes.
 
     Args:
-        classes: Names of the classes, in the order they are shown. The first nine get hot keys:
-            the digit for a box, Shift and the digit for clicks.
+        classes: Names of the classes, in the order they are shown. The first 25 get a key: digits,
+            then letters that Label Studio leaves free.
         kind: What masks are stored as. `brush` can be mended by clicking on the mask; `bitmask`
             stays quick with many large masks (docs/labelling.md).
-        policy: What to draw and what not, shown beside the image line by line; None leaves only
+        policy: What to draw and what not, shown below the picture line by line; None leaves only
             the short instructions.
 
     Raises:
         InputError: No class, one twice, or a name that Label Studio cannot hold.
     """
     check_classes(classes)
-    mask_tag = "BrushLabels" if kind == "brush" else "BitmaskLabels"
-    how_to = _HOW_TO_BRUSH if kind == "brush" else _HOW_TO_BITMASK
+    several = len(classes) > 1
     lines = [
-        '<View style="display: flex; align-items: flex-start; gap: 12px">',
-        '  <View style="flex: 1 1 auto; min-width: 0">',
-        '    <Image name="image" value="$image" zoom="true" zoomControl="true" '
-        'rotateControl="true" brightnessControl="true" contrastControl="true"/>',
+        "<View>",
+        f"  <Style>{LIVE_STYLE}{LIVE_STYLE_OF_CLASSES if several else ''}</Style>",
+        '  <View className="rm-top">',
+        *(class_list(classes) if several else []),
+        *notes(several=several),
         "  </View>",
-        # Beside the image: a label is chosen before each prompt, and below a tall image the
-        # annotator would scroll for each.
-        '  <View style="flex: 0 0 17em; position: sticky; top: 0">',
-        '    <Header value="Box" size="5"/>',
-        *labels_tag("RectangleLabels", "box", classes, hotkey="{}", smart=True),
-        '    <Header value="Click" size="5"/>',
-        *labels_tag("KeyPointLabels", "click", classes, hotkey="shift+{}", smart=True, dark=True),
-        '    <Header value="Mask" size="5"/>',
-        *labels_tag(mask_tag, "mask", classes),
-        "    <Collapse>",
-        *_panel("How to", how_to),
+        '  <Image name="image" value="$image" zoom="true" zoomControl="true" '
+        'rotateControl="true" brightnessControl="true" contrastControl="true" '
+        'maxHeight="calc(100vh - 172px)"/>',
+        *prompt_tools("image"),
+        *_masks(classes, kind, several=several),
+        "  <Collapse>",
+        *_panel("How to", _HOW_TO),
         *_panel("Policy", [line for line in (policy or "").splitlines() if line.strip()]),
-        "    </Collapse>",
-        "  </View>",
+        "  </Collapse>",
         "</View>",
     ]
     return "\n".join(lines) + "\n"
+
+
+def notes(*, several: bool) -> list[str]:
+    """Return the lines that tell the annotator what is missing or what went wrong."""
+    texts = {
+        "rm-n1": "Switch on Auto-Annotation, below the picture.",
+        "rm-n2": "Switch on Auto-Accept Suggestions, below the picture.",
+        "rm-n3": "Press K to click or R to draw boxes with the model.",
+        "rm-n5": "The model has not answered: click again.",
+    }
+    if several:
+        texts |= {
+            "rm-n6": "A dot is selected: press K.",
+            "rm-n4": "No class chosen: press its key.",
+        }
+    lines = [
+        f'    <View visibleWhen="choice-selected" whenTagName="{STATE}" whenChoiceValue="{choice}">'
+        f'<View className="rm-bad"><Header value={_quoted(text)} size="6"/></View></View>'
+        for choice, text in NOTICES.items()
+        if several or choice != "class"
+    ]
+    lines += [
+        f'    <View className="rm-note {name}"><Header value={_quoted(text)} size="6"/></View>'
+        for name, text in texts.items()
+    ]
+    return [
+        *lines,
+        '    <View className="rm-wait"><Header value="…" size="6"/></View>',
+        f'    <View className="rm-key"><Header value={_quoted(_KEYS)} size="6"/></View>',
+    ]
+
+
+def prompt_tools(image: str, *, box: str = "box", click: str = "click") -> list[str]:
+    """Return the tags of the two wands, which ask the model.
+
+    Args:
+        image: Name of the image's tag.
+        box: Name of the tag of boxes.
+        click: Name of the tag of clicks.
+    """
+    # Only the wands are offered: the plain tools beside them would draw without the model.
+    return [
+        f'  <Rectangle name="{box}" toName="{image}" smart="true" smartOnly="true" '
+        'strokeWidth="2"/>',
+        f'  <KeyPoint name="{click}" toName="{image}" smart="true" smartOnly="true" '
+        'strokeWidth="4"/>',
+    ]
+
+
+def state_tag(image: str) -> str:
+    """Return the hidden tag by which an answer shows a sentence."""
+    choices = "".join(
+        f'<Choice value="{choice}" hotkey="{NO_KEY}"/>' for choice in (*NOTICES, "ok")
+    )
+    return f'    <Choices name="{STATE}" toName="{image}" choice="single">{choices}</Choices>'
+
+
+def dot_tags(image: str, classes: Sequence[str]) -> list[str]:
+    """Return the hidden tags that show answered clicks, green for plus and red for minus.
+
+    Args:
+        image: Name of the image's tag.
+        classes: Of the page's list; empty where it has none.
+    """
+    lines: list[str] = []
+    for name, colour in ((DOT_PLUS, _PLUS), (DOT_MINUS, _MINUS)):
+        if not classes:
+            lines.append(
+                f'    <KeyPoint name="{name}" toName="{image}" smart="false" smartOnly="true" '
+                f'fillColor="{colour}" strokeColor="{colour}" fillOpacity="1" strokeWidth="2"/>'
+            )
+            continue
+        lines += [
+            '    <View className="rm-dots">',
+            f'    <EllipseLabels name="{name}" toName="{image}" smart="false" opacity="1" '
+            'strokeWidth="2">',
+            *(
+                f'      <Label value={_quoted(label)} background="{colour}" hotkey="{NO_KEY}"/>'
+                for label in classes
+            ),
+            "    </EllipseLabels>",
+            "    </View>",
+        ]
+    return lines
+
+
+def class_list(
+    classes: Sequence[str], *, image: str = "image", name: str = "class", keys: str = CLASS_KEYS
+) -> list[str]:
+    """Return the one list of classes, the first of them chosen.
+
+    Args:
+        classes: In order.
+        image: Name of the image's tag.
+        name: Of the list's tag.
+        keys: One for each class, as far as they go.
+    """
+    lines = [
+        '    <View className="rm-classes">',
+        f'    <Labels name="{name}" toName="{image}" smart="false" opacity="0.6">',
+    ]
+    for index, colour in enumerate(class_colours(len(classes))):
+        key = keys[index] if index < len(keys) else NO_KEY
+        chosen = ' selected="true"' if index == 0 else ""
+        lines.append(
+            f'      <Label value={_quoted(classes[index])} background="{colour}" '
+            f'hotkey="{key}"{chosen}/>'
+        )
+    return [*lines, "    </Labels>", "    </View>"]
+
+
+def _masks(
+    classes: Sequence[str], kind: Literal["brush", "bitmask"], *, several: bool
+) -> list[str]:
+    tag = "Brush" if kind == "brush" else "Bitmask"
+    hidden = [state_tag("image"), *dot_tags("image", classes if several else [])]
+    if several:
+        # The list above names what it draws, so that a class is changed in one place.
+        shown = [f'  <{tag} name="mask" toName="image" smart="false"/>']
+    else:
+        shown = []
+        colour = class_colours(1)[0]
+        hidden += [
+            f'    <{tag}Labels name="mask" toName="image" smart="false" opacity="0.6">',
+            f'      <Label value={_quoted(classes[0])} background="{colour}" hotkey="{NO_KEY}"/>',
+            f"    </{tag}Labels>",
+        ]
+    return [*shown, '  <View className="rm-off">', *hidden, "  </View>"]
 
 
 def class_colours(count: int, *, dark: bool = False) -> list[str]:
@@ -101,6 +280,10 @@ def class_colours(count: int, *, dark: bool = False) -> list[str]:
         red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
         colours.append(f"#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}")
     return colours
+
+
+# A header is the tag that shows plain text; by itself it is large and bold.
+_PROSE = "font-size: 14px; font-weight: 400; line-height: 1.4; margin: 0 0 0.6em"
 
 
 def _panel(title: str, texts: Sequence[str]) -> list[str]:
