@@ -11,12 +11,13 @@ from contextlib import contextmanager
 import httpx
 from structlog.typing import FilteringBoundLogger
 
+from remask_core.errors import RemaskError
 from remask_images.image_source import Images, open_images
-from remask_label_config.bodies import PredictRequest
+from remask_label_config.bodies import PredictRequest, WebhookRequest
 from remask_service.activity import Activity
 from remask_service.checkup import Checkup
 from remask_service.logs import log_answer
-from remask_service.predict.click_rows import prompt_rows
+from remask_service.predict.click_rows import annotation_events, prompt_rows
 from remask_service.predict.predictor import Predictor, PredictResponse
 from remask_service.predict.records import AnswerRecord
 from remask_service.settings import Settings
@@ -95,6 +96,16 @@ class Service:
             return self._predictor.predict(request)
         with self._patiently(), self.activity.batch(request.project_id, len(request.tasks)):
             return self._predictor.predict(request)
+
+    def note_webhook(self, event: WebhookRequest) -> None:
+        """Take up what Label Studio tells of annotations: click log and campaigns."""
+        self.click_log.add(annotation_events(event, received_at=time.time()))
+        self.campaign_events.add(event)
+
+    def note_failure(self, error: RemaskError) -> None:
+        """Show a request that could not be answered at all, in the log and on the status page."""
+        self.log.warning("request failed", error=error.code, detail=str(error))
+        self.activity.note_error(error.code, str(error))
 
     def model_version(self) -> str:
         """Return the worker's model version, or the model's name until the worker has told it."""

@@ -15,7 +15,6 @@ from remask_core.errors import RemaskError, Unavailable
 from remask_label_config.bodies import decode_predict, decode_setup, decode_webhook
 from remask_label_config.labelling_config import parse_labelling_config
 from remask_service.logs import make_log
-from remask_service.predict.click_rows import annotation_events
 from remask_service.predict.predictor import Predictor
 from remask_service.service import Service
 from remask_service.settings import Settings
@@ -79,9 +78,7 @@ def _add_label_studio(app: Flask, service: Service) -> None:
 
     @app.post("/webhook")
     def webhook() -> tuple[Response, int]:
-        event = decode_webhook(request.get_data(cache=False))
-        service.click_log.add(annotation_events(event, received_at=time.time()))
-        service.campaign_events.add(event)
+        service.note_webhook(decode_webhook(request.get_data(cache=False)))
         return jsonify({"status": "accepted"}), 202
 
     @app.get("/versions")
