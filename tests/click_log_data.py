@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from remask_storage.click_log import AnnotationEvent, PromptRow
+from remask_storage.click_rows import AnnotationEvent, PromptRow
 
 CLICK = PromptRow(
     project="2",

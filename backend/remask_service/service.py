@@ -61,7 +61,9 @@ class Service:
         )
         self._images: Images = open_images(settings, client=self._client, log=log)
         self._store = Database.open(settings.state_place)
-        self.click_log = ClickLog(self._store, on_trouble=self._note_trouble)
+        self.click_log = ClickLog(
+            self._store, aside=settings.click_log_aside, on_trouble=self._note_trouble
+        )
         self.campaigns = CampaignStore.open(settings.campaign_place)
         self.campaign_events = CampaignEvents(self.campaigns, log=log)
         self.activity = Activity(clock=time.time)

@@ -245,6 +245,11 @@ class Settings:
         return self.state_url or str(self.state_dir / "sessions.db")
 
     @property
+    def click_log_aside(self) -> Path:
+        """File for rows of the click log that its database could not take."""
+        return self.state_dir / "click-log-aside.jsonl"
+
+    @property
     def campaign_place(self) -> str:
         """The campaigns' database, a URL or a path; a file of its own, for both are written to."""
         return self.state_url or str(self.state_dir / "campaigns.db")

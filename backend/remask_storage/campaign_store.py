@@ -56,7 +56,11 @@ class CampaignStore:
         Raises:
             InputError: As `Database.open`.
         """
-        store = Database.open(place, metadata=metadata)
+        store = Database.open(
+            place,
+            metadata=metadata,
+            remedy="move the file away and give `remask campaign restore NAME`",
+        )
         with store.writing() as connection:
             add_later_columns(connection)
         return cls(store)

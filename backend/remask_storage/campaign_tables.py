@@ -10,14 +10,14 @@ from sqlalchemy import (
     Column,
     Connection,
     Float,
-    Integer,
     LargeBinary,
     MetaData,
-    String,
     Table,
     inspect,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+
+from remask_storage.database import Text
 
 __all__ = [
     "add_later_columns",
@@ -36,7 +36,7 @@ __all__ = [
 metadata = MetaData()
 
 
-def _key(name: str, kind: Any = String) -> Column[Any]:
+def _key(name: str, kind: Any = Text) -> Column[Any]:
     return Column(name, kind, primary_key=True, autoincrement=False)
 
 
@@ -47,17 +47,17 @@ instances_table = Table(
     metadata,
     _key("campaign"),
     _key("id"),
-    Column("position", Integer, nullable=False),
-    Column("image", String, nullable=False),
-    Column("height", Integer, nullable=False),
-    Column("width", Integer, nullable=False),
-    Column("label", String, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("image", Text, nullable=False),
+    Column("height", BigInteger, nullable=False),
+    Column("width", BigInteger, nullable=False),
+    Column("label", Text, nullable=False),
     Column("x0", Float, nullable=False),
     Column("y0", Float, nullable=False),
     Column("x1", Float, nullable=False),
     Column("y1", Float, nullable=False),
     Column("source_task", BigInteger, nullable=False),
-    Column("source_id", String, nullable=False),
+    Column("source_id", Text, nullable=False),
     Column("whole", LargeBinary),
 )
 
@@ -65,10 +65,10 @@ rounds_table = Table(
     "rounds",
     metadata,
     _key("campaign"),
-    _key("number", Integer),
-    Column("state", String, nullable=False),
+    _key("number", BigInteger),
+    Column("state", Text, nullable=False),
     Column("project", BigInteger, index=True),
-    Column("model_version", String),
+    Column("model_version", Text),
     Column("opened_at", Float),
     Column("closed_at", Float),
 )
@@ -78,10 +78,10 @@ visits_table = Table(
     metadata,
     _key("campaign"),
     _key("instance"),
-    _key("round", Integer),
+    _key("round", BigInteger),
     _key("annotation", BigInteger),
     Column("task", BigInteger, nullable=False),
-    Column("outcome", String, nullable=False),
+    Column("outcome", Text, nullable=False),
     Column("annotator", BigInteger),
     Column("lead_time_s", Float),
     Column("updated_at", Float, nullable=False),
@@ -93,10 +93,10 @@ clicks_table = Table(
     metadata,
     _key("campaign"),
     _key("instance"),
-    _key("round", Integer),
+    _key("round", BigInteger),
     _key("annotation", BigInteger),
-    _key("position", Integer),
-    Column("id", String, nullable=False),
+    _key("position", BigInteger),
+    Column("id", Text, nullable=False),
     Column("x", Float, nullable=False),
     Column("y", Float, nullable=False),
     Column("positive", Boolean, nullable=False),
@@ -108,11 +108,11 @@ masks_table = Table(
     metadata,
     _key("campaign"),
     _key("instance"),
-    _key("round", Integer),
+    _key("round", BigInteger),
     Column("counts", LargeBinary, nullable=False),
     Column("score", Float),
-    Column("model_version", String, nullable=False),
-    Column("history", String, nullable=False),
+    Column("model_version", Text, nullable=False),
+    Column("history", Text, nullable=False),
 )
 
 truths_table = Table(
@@ -122,7 +122,7 @@ truths_table = Table(
     _key("instance"),
     _key("source"),
     Column("counts", LargeBinary, nullable=False),
-    Column("label", String),
+    Column("label", Text),
 )
 
 people_table = Table(
@@ -130,7 +130,7 @@ people_table = Table(
     metadata,
     _key("campaign"),
     _key("annotator", BigInteger),
-    Column("name", String, nullable=False),
+    Column("name", Text, nullable=False),
     Column("qualified", Boolean),
 )
 

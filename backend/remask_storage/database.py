@@ -1,4 +1,4 @@
-"""Where sessions are kept: SQLite by default, PostgreSQL by URL, one schema for both.
+"""The database of a service: SQLite by default, PostgreSQL by URL, one schema for both.
 
 Label Studio owns tasks and annotations. This store owns what it does not keep: every click with
 its time and what the model answered, and which annotation it ended up in.
@@ -6,59 +6,111 @@ its time and what the model answered, and which annotation it ended up in.
 
 from __future__ import annotations
 
+import re
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
     Connection,
+    Dialect,
     Engine,
     Float,
-    Integer,
     MetaData,
     String,
     Table,
+    TypeDecorator,
     create_engine,
     event,
+    inspect,
     make_url,
 )
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    NoSuchModuleError,
+    OperationalError,
+    SQLAlchemyError,
+)
 
-from remask_core.errors import InputError
+from remask_core.errors import InputError, Unavailable
 
-__all__ = ["Database", "annotation_table", "prompt_table", "region_table"]
+__all__ = [
+    "Database",
+    "DatabaseDamaged",
+    "DatabaseUnavailable",
+    "Text",
+    "annotation_table",
+    "find_damage",
+    "metadata",
+    "prompt_table",
+    "region_table",
+]
 
 BUSY_TIMEOUT_MS = 10_000
 """How long a writer waits for another process's transaction; ours take a few milliseconds."""
+
+_DAMAGE = ("malformed", "not a database", "invalid page in block", "could not read block")
+"""What SQLite and PostgreSQL say of files that cannot be read any more."""
+
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database cannot be reached, or not be written, for the moment."""
+
+    code = "database-unavailable"
+
+
+class DatabaseDamaged(Unavailable):
+    """The database's files cannot be read any more; trying again does not help."""
+
+    code = "database-damaged"
+
+
+class Text(TypeDecorator[str]):
+    """Text that every database takes: what UTF-8 or PostgreSQL cannot hold becomes U+FFFD."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Return the text without NUL and lone surrogates."""
+        return None if value is None else _UNSTORABLE.sub("\ufffd", value)
+
 
 metadata = MetaData()
 
 prompt_table = Table(
     "prompts",
     metadata,
-    Column("project", String, primary_key=True),
+    Column("project", Text, primary_key=True),
     Column("task", BigInteger, primary_key=True, autoincrement=False),
-    Column("prompt_id", String, primary_key=True),
-    Column("kind", String, nullable=False),
+    Column("prompt_id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
     Column("positive", Boolean),
     Column("x", Float),
     Column("y", Float),
     Column("x1", Float),
     Column("y1", Float),
-    Column("label", String),
-    Column("item_index", Integer),
-    Column("position", Integer, nullable=False),
-    Column("step", Integer, nullable=False),
-    Column("lane", String, nullable=False),
+    Column("label", Text),
+    Column("item_index", BigInteger),
+    Column("position", BigInteger, nullable=False),
+    Column("step", BigInteger, nullable=False),
+    Column("lane", Text, nullable=False),
     Column("arrived_at", Float, nullable=False),
-    Column("region_id", String, index=True),
-    Column("outcome", String, nullable=False),
-    Column("error_code", String),
-    Column("model_version", String),
+    Column("region_id", Text, index=True),
+    Column("outcome", Text, nullable=False),
+    Column("error_code", Text),
+    Column("model_version", Text),
     Column("score", Float),
     Column("latency_ms", Float, nullable=False),
     Column("model_ms", Float),
@@ -68,9 +120,9 @@ annotation_table = Table(
     "annotations",
     metadata,
     Column("annotation_id", BigInteger, primary_key=True, autoincrement=False),
-    Column("project", String),
+    Column("project", Text),
     Column("task", BigInteger),
-    Column("outcome", String, nullable=False),
+    Column("outcome", Text, nullable=False),
     Column("completed_by", BigInteger),
     Column("lead_time_s", Float),
     Column("updated_at", Float, nullable=False),
@@ -81,25 +133,42 @@ region_table = Table(
     "annotation_regions",
     metadata,
     Column("annotation_id", BigInteger, primary_key=True, autoincrement=False),
-    Column("region_id", String, primary_key=True, index=True),
-    Column("kind", String, nullable=False),
+    Column("region_id", Text, primary_key=True, index=True),
+    Column("kind", Text, nullable=False),
 )
 
 
 class Database:
-    """A database with the schema of this module."""
+    """A database with the schema of this module, or with another's.
 
-    def __init__(self, engine: Engine, *, place: str) -> None:
+    Attributes:
+        engine: SQLAlchemy's.
+        place: Path or URL, without a password.
+    """
+
+    def __init__(
+        self, engine: Engine, *, place: str, metadata: MetaData = metadata, remedy: str = ""
+    ) -> None:
         self.engine = engine
         self.place = place
+        self._metadata = metadata
+        self._remedy = remedy
+        self._file = _identity(place) if engine.dialect.name == "sqlite" else None
 
     @classmethod
-    def open(cls, place: str | Path, *, metadata: MetaData = metadata) -> Database:
-        """Return the store at `place`, made if it is not there.
+    def open(
+        cls,
+        place: str | Path,
+        *,
+        metadata: MetaData = metadata,
+        remedy: str = "`remask log repair` saves what can be read",
+    ) -> Database:
+        """Return the database at `place`, made if it is not there.
 
         Args:
             place: Path of an SQLite file, or a URL as `postgresql+psycopg://user@host/remask`.
             metadata: Its tables; the click log's if none are named.
+            remedy: What to do about a damaged file, for messages.
 
         Raises:
             InputError: The URL is not one, its driver is not installed, or the database cannot
@@ -120,26 +189,122 @@ class Database:
         try:
             with engine.begin() as connection:
                 metadata.create_all(connection)
+                _widen_integers(connection, metadata)
         except SQLAlchemyError as error:
             engine.dispose()
-            raise InputError(f"`state` at {shown} cannot be opened for writing: {error}") from error
-        return cls(engine, place=shown)
+            advice = f"; {remedy}" if _is_damage(error) else ""
+            raise InputError(
+                f"`state` at {shown} cannot be opened for writing: {_reason(error)}{advice}"
+            ) from error
+        return cls(engine, place=shown, metadata=metadata, remedy=remedy)
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """Yield a connection inside one transaction: all of the block is stored, or nothing."""
-        with self.engine.begin() as connection:
+        """Give a connection inside one transaction: all of the block is stored, or nothing.
+
+        Raises:
+            DatabaseUnavailable: The database cannot be reached or written now.
+            DatabaseDamaged: Its files cannot be read any more.
+        """
+        with self._translated(), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Yield a connection that takes no write lock."""
-        with self.engine.connect() as connection:
+        """Give a connection that takes no write lock; errors as `writing`."""
+        with self._translated(), self.engine.connect() as connection:
             yield connection.execution_options(remask_reads=True)
+
+    def begin_anew_if_removed(self) -> None:
+        """Make the file and its tables again, where somebody has removed or replaced the file.
+
+        SQLite would go on writing to what no longer has a name, without a word.
+        """
+        if self._file is None or _identity(self.place) == self._file:
+            return
+        self.engine.dispose()
+        with self.writing() as connection:
+            self._metadata.create_all(connection)
+        self._file = _identity(self.place)
+
+    def check_file(self) -> None:
+        """Look through the file of an SQLite database, by a connection without a cache.
+
+        Raises:
+            DatabaseDamaged: It cannot be read any more.
+        """
+        problem = None if self._file is None else find_damage(Path(self.place))
+        if problem is not None:
+            raise self._damaged(problem)
 
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+    def _damaged(self, reason: str) -> DatabaseDamaged:
+        return DatabaseDamaged(
+            f"the database {self.place} is damaged ({reason.strip()}): {self._remedy}"
+        )
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Turn what the database cannot help into one sentence; what we did wrong stays a bug."""
+        try:
+            yield
+        except DBAPIError as error:
+            if _is_damage(error):
+                raise self._damaged(_reason(error)) from error
+            if isinstance(error, (OperationalError, InterfaceError)):
+                raise DatabaseUnavailable(
+                    f"the database {self.place} cannot be used now: {_reason(error)}"
+                ) from error
+            raise
+
+
+def find_damage(path: Path) -> str | None:
+    """Return what is wrong with an SQLite file; None if nothing is, or it cannot be read now."""
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as direct:
+            problem = str(direct.execute("PRAGMA quick_check(1)").fetchone()[0])
+    except sqlite3.OperationalError:
+        # Busy or out of reach: the next write tells.
+        return None
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    return None if problem == "ok" else problem
+
+
+def _identity(place: str) -> tuple[int, int] | None:
+    """Return what tells one file from another at the same path; None where there is none."""
+    try:
+        found = Path(place).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _is_damage(error: SQLAlchemyError) -> bool:
+    return any(words in str(getattr(error, "orig", error)) for words in _DAMAGE)
+
+
+def _reason(error: SQLAlchemyError) -> str:
+    """Return what the database said, on one line."""
+    return " ".join(str(getattr(error, "orig", None) or error).split())
+
+
+def _widen_integers(connection: Connection, metadata: MetaData) -> None:
+    """Give the columns of an older PostgreSQL database the 64 bits that SQLite always had."""
+    if connection.dialect.name != "postgresql":
+        return
+    inspector = inspect(connection)
+    for table in metadata.sorted_tables:
+        wide = {column.name for column in table.columns if isinstance(column.type, BigInteger)}
+        for column in inspector.get_columns(table.name):
+            if column["name"] in wide and not isinstance(column["type"], BigInteger):
+                name = connection.dialect.identifier_preparer.quote(column["name"])
+                connection.exec_driver_sql(
+                    f"ALTER TABLE {table.name} ALTER COLUMN {name} TYPE BIGINT"
+                )
 
 
 def _make_sqlite_safe(engine: Engine) -> None:

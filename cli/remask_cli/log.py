@@ -10,6 +10,7 @@ import typer
 from remask_core.errors import InputError
 from remask_service.state import open_campaigns, settings_with
 from remask_terminal.options import Json, State
+from remask_terminal.printing import print_json
 
 __all__ = ["app"]
 
@@ -76,3 +77,29 @@ def export(
         typer.echo(msgspec.json.encode({"out": str(out), "rows": count}))
     else:
         typer.echo(f"{out}: {count} rows")
+
+
+@app.command(epilog="Example: `remask log repair`")
+def repair(state: State = None, as_json: Json = False) -> None:
+    """Make a damaged click log sound again, and take in the rows that were set aside meanwhile.
+
+    Stop `remask serve` first. Every row that can still be read is kept, and the damaged file beside
+    it. A click log in PostgreSQL is PostgreSQL's to repair; rows set aside are taken in all the
+    same.
+    """
+    from remask_storage.repair import repair_click_log
+
+    settings = settings_with(state)
+    done = repair_click_log(settings.state_place, aside=settings.click_log_aside)
+    if as_json:
+        print_json(done)
+        return
+    if done.damaged is None:
+        typer.echo("The click log is not damaged")
+    else:
+        kept = ", ".join(f"{count} {table}" for table, count in done.rows.items())
+        typer.echo(f"Kept: {kept}. The damaged file is {done.damaged}")
+    if done.taken_in or done.refused:
+        typer.echo(f"Taken in: {done.taken_in} rows that were set aside")
+    if done.refused:
+        typer.echo(f"Refused by the database: {done.refused} of them", err=True)

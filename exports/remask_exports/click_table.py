@@ -21,7 +21,7 @@ from remask_exports.tables import columns_of, write_table
 from remask_masks.error_regions import ErrorRegion, error_regions
 from remask_storage.campaign import CampaignInstance, Mask, PlacedClick, Truth
 from remask_storage.campaign_store import CampaignStore
-from remask_storage.click_log import JoinedPrompt, PromptRow, joined_prompts
+from remask_storage.click_rows import JoinedPrompt, PromptRow, joined_prompts
 from remask_storage.database import Database
 
 __all__ = ["ClickRow", "click_rows", "write_clicks", "write_live_prompts"]

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 from remask_cli.log import app
 from remask_core.errors import InputError
 from remask_exports.click_table import write_live_prompts
-from remask_storage.click_log import AnnotationEvent, ClickLog
+from remask_storage.click_log import ClickLog
+from remask_storage.click_rows import AnnotationEvent
 from remask_storage.database import Database
 
 

@@ -13,7 +13,7 @@ from remask_core.errors import InputError, WrongState
 from remask_label_config.bodies import WebhookRequest, decode_webhook
 from remask_service.predict.click_rows import annotation_events, prompt_rows
 from remask_service.predict.records import AnswerRecord, PromptRecord
-from remask_storage.click_log import AnnotationEvent
+from remask_storage.click_rows import AnnotationEvent
 
 NOW = 1795198700.5
 

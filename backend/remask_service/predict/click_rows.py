@@ -7,7 +7,7 @@ from datetime import datetime
 from remask_core.errors import InputError, WrongState
 from remask_label_config.bodies import WebhookAnnotation, WebhookRequest
 from remask_service.predict.records import AnswerRecord, PromptRecord
-from remask_storage.click_log import AnnotationEvent, PromptRow
+from remask_storage.click_rows import AnnotationEvent, PromptRow
 
 __all__ = ["annotation_events", "prompt_rows"]
 

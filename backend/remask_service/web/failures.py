@@ -25,6 +25,7 @@ from remask_core.errors import (
 from remask_images.addresses import AddressRefused
 from remask_label_config.labelling_config import ConfigProblem
 from remask_service.predict.task_context import PriorLost
+from remask_storage.database import DatabaseDamaged, DatabaseUnavailable
 from remask_worker.calls import (
     Expired,
     ModelFailed,
@@ -54,6 +55,8 @@ STATUS: Mapping[type[RemaskError], int] = MappingProxyType(
         Unanswered: 409,
         Unavailable: 503,
         AccessRefused: 503,
+        DatabaseUnavailable: 503,
+        DatabaseDamaged: 503,
         Overloaded: 503,
         WorkerDied: 503,
         ModelFailed: 503,

@@ -93,6 +93,11 @@ class _Snapshots(Collector):
             ("remask_embedding_bytes", "Bytes that they take", float(health.embedding_bytes)),
             ("remask_click_log_waiting", "Rows not yet on disk", float(log.waiting)),
             ("remask_click_log_failing", "Whether writing fails now", float(bool(log.trouble))),
+            (
+                "remask_click_log_aside",
+                "Rows set aside in a file",
+                float(log.aside),
+            ),
             ("remask_images", "Image files in the cache", float(images.files)),
             ("remask_image_bytes", "Bytes that they take", float(images.nbytes)),
         ):
