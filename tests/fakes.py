@@ -96,6 +96,12 @@ def load_toy() -> ToySegmenter:
     return ToySegmenter()
 
 
+def load_toy_slowly() -> ToySegmenter:
+    """Wait until somebody opens and closes the named pipe `TOY_LOAD_PIPE`, then load the toy."""
+    Path(os.environ["TOY_LOAD_PIPE"]).read_bytes()
+    return ToySegmenter()
+
+
 class ScriptedSegmenter(ToySegmenter):
     """A toy that notes what it does, and lets a test act in the middle of it.
 

@@ -28,7 +28,7 @@ from remask_worker.wire import (
     Beat,
     Configure,
     Drop,
-    Embedding,
+    EncodingStarted,
     FrameReader,
     FrameWriter,
     FromChild,
@@ -82,7 +82,9 @@ class _Child:
         assert self._loop is not None
         stats = self._loop.stats()
         self._send(
-            Embedding(tuple(image_ids), stats.embedded, stats.embeddings, stats.embedding_bytes)
+            EncodingStarted(
+                tuple(image_ids), stats.embedded, stats.embeddings, stats.embedding_bytes
+            )
         )
 
     def starting(self, keys: Sequence[bytes]) -> None:

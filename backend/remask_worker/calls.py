@@ -153,7 +153,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         ready: Whether a call would be worked on now (model loaded, child alive).
-        state: One word for people: `starting`, `ready`, `restarting`, `closed`, `failed`.
+        state: One word for people: `starting`, `ready`, `unresponsive`, `restarting`, `failed`,
+            `closed`.
         detail: Why it is not ready; empty when it is.
         model_version: As the worker reported it; None before it did.
         pid: Process id of the child, if there is one now.

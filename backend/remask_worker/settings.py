@@ -1,4 +1,4 @@
-"""What a worker is told once, before it loads its model."""
+"""Settings of one worker: the model, its caches and its limits."""
 
 from __future__ import annotations
 
@@ -30,6 +30,9 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
         batch_share: Part of the device's time that batch work gets however many clicks come.
         lane_limits: Calls that may wait per lane (click, opened, batch); more are refused.
         step_limit_s: A step of work that takes longer counts as hung, and the child is killed.
+        silence_limit_s: A child that has loaded its model and sends no heartbeat for so long is
+            frozen, and killed. Less than the 20 s a click may take, so that its successor can
+            answer; more than any library keeps the interpreter's lock.
         load_limit_s: The same for loading the model.
     """
 
@@ -49,4 +52,5 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     batch_share: float = 0.1
     lane_limits: tuple[int, int, int] = (256, 256, 64)
     step_limit_s: float = 30.0
+    silence_limit_s: float = 8.0
     load_limit_s: float = 600.0

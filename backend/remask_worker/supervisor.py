@@ -1,4 +1,17 @@
-"""Starts the child, watches it, and starts it again: one thread, the only one that waits for it."""
+"""The supervisor of the worker process: it starts the child, watches it, and replaces it.
+
+One thread does all of it, and is the only one that waits for the child. A child ends in one of
+four ways:
+
+* It says that the model cannot be loaded. The state is `failed`: calls are refused with the reason
+  while the next attempt is made.
+* It dies. Calls stay where they are and go to its successor; `InFlightCalls` says which are blamed.
+  Three deaths in a row before the model was loaded count as `failed` as well.
+* It hangs: a step takes too long. It is killed, which makes the hang a death.
+* It is silent: no heartbeat, as when the process is stopped. After `_SILENT_S` the state is
+  `unresponsive`; after the limit it is killed. Silence is counted in ticks of this thread, so that
+  a pause of the whole machine or container is not held against the child.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +27,7 @@ import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import dataclass
 from queue import SimpleQueue
 
 from remask_core.errors import RemaskError, Unavailable
@@ -27,7 +41,7 @@ from remask_worker.wire import (
     Beat,
     Configure,
     Drop,
-    Embedding,
+    EncodingStarted,
     FrameReader,
     FrameWriter,
     FromChild,
@@ -51,6 +65,25 @@ _LAST_DELAY_S = 30.0
 _LIVED_WELL_S = 10.0
 # For a child whose socket is closed to end by itself.
 _LEAVE_S = 1.0
+# A child beats every half second; one that is silent for so long is not ready.
+_SILENT_S = 2.5
+# While libraries are loaded, the interpreter's lock may be kept for long on a slow disk.
+_SILENT_LOADING_S = 60.0
+# So many children that die while they load are no accident.
+_DEATHS_LOADING = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How a child ended.
+
+    Attributes:
+        reason: A sentence for people.
+        load_failed: It said itself that the model cannot be loaded.
+    """
+
+    reason: str
+    load_failed: bool = False
 
 
 class Supervisor:
@@ -76,8 +109,11 @@ class Supervisor:
         self._model_version: str | None = None
         self._pid: int | None = None
         self._children = 0
+        self._loaded = False
+        self._deaths_loading = 0
+        self._silent_s = 0.0
         self._embedded_before = 0
-        self._seen = Embedding((), 0, 0, 0)
+        self._seen = EncodingStarted((), 0, 0, 0)
 
     # ---- any thread
 
@@ -112,11 +148,14 @@ class Supervisor:
     def health(self) -> Health:
         """See `Engine.health`."""
         with self._changed:
-            ready = self._state == "ready"
+            state, detail = self._state, self._detail
+            if state == "ready" and self._silent_s > _SILENT_S:
+                state = "unresponsive"
+                detail = f"the worker has sent no sign of life for {self._silent_s:.1f} s"
             return Health(
-                ready=ready,
-                state=self._state,
-                detail="" if ready else self._detail,
+                ready=state == "ready",
+                state=state,
+                detail=detail,
                 model_version=self._model_version,
                 pid=self._pid,
                 restarts=max(0, self._children - 1),
@@ -161,74 +200,88 @@ class Supervisor:
         deaths = 0
         while not self._closing.is_set():
             began = time.monotonic()
-            reason = self._live()
+            end = self._run_child()
             if self._closing.is_set():
                 break
             if time.monotonic() - began > _LIVED_WELL_S:
                 deaths = 0
             delay_s = min(_FIRST_DELAY_S * 2**deaths, _LAST_DELAY_S)
             deaths += 1
-            self._mourn(reason, delay_s)
+            self._note_death(end, delay_s)
             self._closing.wait(delay_s)
         self._fail_all("the worker is closed")
 
-    def _live(self) -> str:
-        """Run one child to its end; return why it ended."""
+    def _run_child(self) -> _End:
+        """Run one child to its end."""
+        self._loaded = False
         ours, theirs = socket.socketpair()
         with ours:
             with theirs:
                 try:
                     process = self._spawn(theirs.fileno())
                 except OSError as error:
-                    return f"the worker could not be started: {error}"
+                    return _End(f"the worker could not be started: {error}")
             with process:
                 with self._changed:
                     self._children += 1
                     self._pid = process.pid
                     self._socket = ours
                 try:
-                    reason = self._attend(ours)
+                    end = self._attend(ours)
                     with suppress(OSError):  # the other end may be gone
                         ours.shutdown(socket.SHUT_RDWR)
-                    return reason or _ending(process.wait(_LEAVE_S))
+                    return end or _End(_ending(process.wait(_LEAVE_S)))
                 except subprocess.TimeoutExpired:
-                    return "the worker closed its socket but did not end"
+                    return _End("the worker closed its socket but did not end")
                 finally:
                     with self._changed:
                         self._socket = self._pid = None
                         self._disconnect()
                     process.kill()
 
-    def _attend(self, sock: socket.socket) -> str | None:
-        """Note what the child says until it is gone (None) or must be killed (why)."""
+    def _attend(self, sock: socket.socket) -> _End | None:
+        """Note what the child sends until it is gone (None) or must be killed (why)."""
         reader: FrameReader[FromChild] = FrameReader(sock, FromChild)  # type: ignore[arg-type]
         writer = FrameWriter(sock)
-        limit_s = self._settings.load_limit_s
-        heard = time.monotonic()
+        loading_s = self._silent_s = 0.0
+        looked = time.monotonic()
         try:
             writer.send(pack(Configure(self._settings, os.getpid())))
             while not self._closed():
                 message = reader.receive(timeout_s=_TICK_S)
-                now = time.monotonic()
-                if message is not None:
-                    heard = now
+                passed_s = min(time.monotonic() - looked, 2 * _TICK_S)
+                looked = time.monotonic()
+                self._silent_s = self._silent_s + passed_s if message is None else 0.0
+                loading_s += 0.0 if self._loaded else passed_s
                 if isinstance(message, Hello):
-                    limit_s = self._settings.step_limit_s
                     self._connect(message, writer)
                 elif isinstance(message, LoadFailed):
-                    return message.reason
+                    return _End(message.reason, load_failed=True)
                 elif isinstance(message, Beat) or message is None:
                     self._expire()
-                    step_s = now - heard if message is None else message.step_s
-                    if step_s > limit_s:
-                        return f"the worker hung: one step took more than {limit_s:g} s"
+                    step_s = 0.0 if message is None else message.step_s
+                    overdue = self._overdue(step_s=step_s, loading_s=loading_s)
+                    if overdue is not None:
+                        return _End(overdue)
                 else:
                     self._note(message)
         except (EOFError, OSError):
             return None
         except WireError as error:
-            return str(error)
-        return "the worker is closed"
+            return _End(str(error))
+        return _End("the worker is closed")
+
+    def _overdue(self, *, step_s: float, loading_s: float) -> str | None:
+        """Return why the child must be killed, or None if it need not be."""
+        settings = self._settings
+        silence_limit_s = settings.silence_limit_s if self._loaded else _SILENT_LOADING_S
+        if self._silent_s > silence_limit_s:
+            return f"the worker froze: it sent no sign of life for {silence_limit_s:g} s"
+        if not self._loaded and loading_s > settings.load_limit_s:
+            return f"the worker hung: loading the model took more than {settings.load_limit_s:g} s"
+        if step_s > settings.step_limit_s:
+            return f"the worker hung: one step took more than {settings.step_limit_s:g} s"
+        return None
 
     def _closed(self) -> bool:
         return self._state == "closed"
@@ -240,6 +293,8 @@ class Supervisor:
         ).start()
         with self._changed:
             self._outbox = outbox
+            self._loaded = True
+            self._deaths_loading = 0
             self._model_version = hello.model_version
             if not self._closed():
                 self._state, self._detail = "ready", ""
@@ -250,9 +305,9 @@ class Supervisor:
             self._outbox.put(None)
             self._outbox = None
 
-    def _note(self, message: Embedding | Started | Answered | Refused) -> None:
+    def _note(self, message: EncodingStarted | Started | Answered | Refused) -> None:
         with self._changed:
-            if isinstance(message, Embedding):
+            if isinstance(message, EncodingStarted):
                 self._in_flight.embedding(message.image_ids)
                 self._seen = message
                 return
@@ -273,20 +328,25 @@ class Supervisor:
             self._changed.notify_all()
         _settle_all(late, Expired("the call's `deadline` passed before its turn came"))
 
-    def _mourn(self, reason: str, delay_s: float) -> None:
-        """Note a death: who is convicted, and what the others are told meanwhile."""
+    def _note_death(self, end: _End, delay_s: float) -> None:
+        """Settle the calls that are blamed for a death; the others wait unless loading failed."""
+        reason = end.reason
+        if not self._loaded:
+            self._deaths_loading += 1
+        given_up = end.load_failed or self._deaths_loading >= _DEATHS_LOADING
+        if given_up and not end.load_failed:
+            reason += f" while it loaded the model, {self._deaths_loading} times in a row"
         log.warning("%s; the next worker starts in %.1f s", reason, delay_s)
         with self._changed:
             self._embedded_before += self._seen.embedded
-            self._seen = Embedding((), 0, 0, 0)
-            loaded = self._state == "ready"
+            self._seen = EncodingStarted((), 0, 0, 0)
             convicted = self._in_flight.death()
             self._detail = reason
-            self._state = "restarting" if loaded else "failed"
+            self._state = "failed" if given_up else "restarting"
             self._retry_after_s = max(1.0, delay_s)
             self._changed.notify_all()
         _settle_all(convicted, WorkerDied(f"{reason}, and so did the one that tried again"))
-        if not loaded:
+        if given_up:
             self._fail_all(reason, retry_after_s=max(1.0, delay_s))
 
     def _fail_all(self, reason: str, *, retry_after_s: float = 1.0) -> None:

@@ -9,6 +9,7 @@ import select
 import socket
 import struct
 import threading
+import time
 from typing import Generic, TypeVar
 
 import msgspec
@@ -23,7 +24,7 @@ __all__ = [
     "Beat",
     "Configure",
     "Drop",
-    "Embedding",
+    "EncodingStarted",
     "FrameReader",
     "FrameWriter",
     "FromChild",
@@ -82,7 +83,7 @@ class LoadFailed(msgspec.Struct, frozen=True, tag=True):
     reason: str
 
 
-class Embedding(msgspec.Struct, frozen=True, tag=True):
+class EncodingStarted(msgspec.Struct, frozen=True, tag=True):
     """These images are being encoded from now on, and what the cache holds."""
 
     image_ids: tuple[str, ...]
@@ -127,7 +128,7 @@ class Beat(msgspec.Struct, frozen=True, tag=True):
 
 
 ToChild = Configure | Ask | Drop
-FromChild = Hello | LoadFailed | Embedding | Started | Answered | Refused | Beat
+FromChild = Hello | LoadFailed | EncodingStarted | Started | Answered | Refused | Beat
 
 
 def pack(message: ToChild | FromChild) -> bytes:
@@ -165,36 +166,57 @@ class FrameReader(Generic[M]):
         self._decoder = msgspec.msgpack.Decoder(kind)
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
+        self._in_body = False
+        self._expect(_LENGTH.size)
 
     def receive(self, *, timeout_s: float | None = None) -> M | None:
-        """Return the next message, or None if none begins within `timeout_s`.
+        """Return the next message, or None if none is complete within `timeout_s`.
+
+        What has come of a message by then is kept for the next time: a process that is stopped in
+        the middle of sending must not keep its reader waiting.
 
         Raises:
             EOFError: The other side is gone.
             WireError: What came is no message of these types, or is too long.
         """
-        if timeout_s is not None and not self._poll.poll(timeout_s * 1e3):
-            return None
-        (length,) = _LENGTH.unpack(self._exactly(_LENGTH.size))
+        until = None if timeout_s is None else time.monotonic() + timeout_s
+        while not self._in_body or self._missing.nbytes:
+            left_ms = None if until is None else max(0.0, until - time.monotonic()) * 1e3
+            if not self._poll.poll(left_ms):
+                return None
+            self._receive_some()
+            if not self._in_body and not self._missing.nbytes:
+                self._begin_body()
+        return self._decode()
+
+    def _begin_body(self) -> None:
+        (length,) = _LENGTH.unpack(self._received)
         if length > MAX_FRAME_BYTES:
             raise WireError(f"a frame must fit {MAX_FRAME_BYTES} bytes; one of {length} came")
+        self._in_body = True
+        self._expect(length)
+
+    def _decode(self) -> M:
         try:
-            return self._decoder.decode(self._exactly(length))
+            return self._decoder.decode(self._received)
         except msgspec.MsgspecError as error:
             raise WireError(f"a frame must hold a known message; {error}") from error
+        finally:
+            self._in_body = False
+            self._expect(_LENGTH.size)
 
-    def _exactly(self, length: int) -> bytearray:
-        received = bytearray(length)
-        view = memoryview(received)
-        while view.nbytes:
-            try:
-                count = self._sock.recv_into(view)
-            except ConnectionError as error:
-                raise EOFError from error
-            if not count:
-                raise EOFError
-            view = view[count:]
-        return received
+    def _expect(self, nbytes: int) -> None:
+        self._received = bytearray(nbytes)
+        self._missing = memoryview(self._received)
+
+    def _receive_some(self) -> None:
+        try:
+            count = self._sock.recv_into(self._missing)
+        except ConnectionError as error:
+            raise EOFError from error
+        if not count:
+            raise EOFError
+        self._missing = self._missing[count:]
 
 
 def refusal(number: int, error: RemaskError) -> Refused:

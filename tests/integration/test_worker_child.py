@@ -41,13 +41,15 @@ WAIT_S = 60
 # Far more than a step of the toy's takes on such a machine: who is not hung must not be killed.
 STEP_LIMIT_S = 3.0
 TESTS = Path(__file__).parent.parent
+# The child must find the fakes, and the same copy of the packages as this process.
+PYTHONPATH = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
 
 
 @contextmanager
 def child_engine(*, toy: dict[str, str] | None = None, **settings: Any) -> Iterator[ChildEngine]:
     engine = ChildEngine(
         WorkerSettings(**{"model": "fakes:load_toy", **settings}),
-        env={"PYTHONPATH": str(TESTS), **(toy or {})},
+        env={"PYTHONPATH": PYTHONPATH, **(toy or {})},
     )
     try:
         yield engine
@@ -90,6 +92,17 @@ class Pipe:
     def feed(self) -> None:
         with open(self.wait_for_reader(), "wb") as pipe:
             pipe.write(self.image)
+
+
+def until_not_ready(engine: ChildEngine) -> str:
+    """Wait until the engine says that it is not ready; return its state then."""
+    patience = threading.Event()
+    for _ in range(WAIT_S * 20):
+        health = engine.health()
+        if not health.ready:
+            return health.state
+        patience.wait(0.05)
+    pytest.fail(f"the engine was still ready after {WAIT_S} s")
 
 
 def check(answer: Answer, mark: int, *steps: Any) -> None:
@@ -186,14 +199,63 @@ def test_a_hung_call_is_ended_and_bystanders_are_answered(tmp_path: Path) -> Non
             future.result(WAIT_S)
 
 
-def test_a_stopped_worker_is_replaced(tmp_path: Path) -> None:
+def test_a_frozen_worker_is_not_ready_and_its_calls_are_answered_by_the_next(
+    tmp_path: Path,
+) -> None:
     path = write_image(tmp_path, 1)
-    with child_engine(step_limit_s=STEP_LIMIT_S) as engine:
+    with child_engine(silence_limit_s=2 * STEP_LIMIT_S) as engine:
+        engine.submit(toy_call(path, click(5))).result(WAIT_S)
+        child_of(engine).send_signal(signal.SIGSTOP)
+        waiting = engine.submit(toy_call(path, click(6)))
+        seen = {until_not_ready(engine)}
+
+        assert seen == {"unresponsive"}
+        check(waiting.result(WAIT_S), 1, click(6))
+        assert engine.health().restarts == 1
+
+
+def test_a_worker_frozen_for_a_moment_is_kept(tmp_path: Path) -> None:
+    path = write_image(tmp_path, 1)
+    with child_engine(silence_limit_s=WAIT_S) as engine:
         engine.submit(toy_call(path, click(5))).result(WAIT_S)
         child = child_of(engine)
         child.send_signal(signal.SIGSTOP)
+        until_not_ready(engine)
+        child.send_signal(signal.SIGCONT)
 
         check(engine.submit(toy_call(path, click(6))).result(WAIT_S), 1, click(6))
+        assert (engine.health().ready, engine.health().restarts) == (True, 0)
+
+
+def test_a_worker_killed_while_it_loads_costs_no_call(tmp_path: Path) -> None:
+    path, pipe = write_image(tmp_path, 1), Pipe(tmp_path, 2)
+    toy = {"TOY_LOAD_PIPE": str(pipe.path)}
+    with child_engine(model="fakes:load_toy_slowly", toy=toy) as engine:
+        future = engine.submit(toy_call(path, click(5)))
+        for _ in range(2):
+            reader = pipe.wait_for_reader()
+            kill_and_wait(engine)
+            os.close(reader)
+        pipe.feed()
+
+        check(future.result(WAIT_S), 1, click(5))
+        assert engine.health().restarts == 2
+
+
+def test_a_worker_killed_again_and_again_while_it_loads_is_reported(tmp_path: Path) -> None:
+    path, pipe = write_image(tmp_path, 1), Pipe(tmp_path, 2)
+    toy = {"TOY_LOAD_PIPE": str(pipe.path)}
+    with child_engine(model="fakes:load_toy_slowly", toy=toy) as engine:
+        future = engine.submit(toy_call(path, click(5)))
+        for _ in range(3):
+            reader = pipe.wait_for_reader()
+            kill_and_wait(engine)
+            os.close(reader)
+        error = future.exception(WAIT_S)
+
+        assert isinstance(error, Unavailable)
+        assert "while it loaded the model, 3 times in a row" in str(error)
+        assert engine.health().state == "failed"
 
 
 def test_a_model_that_cannot_be_loaded_is_reported_and_tried_again(tmp_path: Path) -> None:
@@ -289,7 +351,7 @@ engine = ChildEngine(WorkerSettings(model="fakes:load_toy"))
 def run_parent(body: str, *args: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", PARENT.format(body=body), *args],
-        env={**os.environ, "PYTHONPATH": str(TESTS)},
+        env={**os.environ, "PYTHONPATH": PYTHONPATH},
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -33,6 +33,19 @@ def test_waiting_for_a_frame_ends(ends: tuple[socket.socket, socket.socket]) -> 
     assert FrameReader(ends[1], Beat).receive(timeout_s=0.0) is None
 
 
+def test_waiting_ends_in_the_middle_of_a_frame_and_goes_on_there(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
+    frames = wire.pack(Beat(1.5)) + wire.pack(Beat(2.5))
+    reader = FrameReader(ends[1], Beat)
+    for sent in (frames[:2], frames[2:6]):
+        ends[0].sendall(sent)
+        assert reader.receive(timeout_s=0.0) is None
+    ends[0].sendall(frames[6:])
+
+    assert [reader.receive(), reader.receive()] == [Beat(1.5), Beat(2.5)]
+
+
 def test_the_end_of_the_other_side_is_told(ends: tuple[socket.socket, socket.socket]) -> None:
     ends[0].close()
 
@@ -40,7 +53,9 @@ def test_the_end_of_the_other_side_is_told(ends: tuple[socket.socket, socket.soc
         FrameReader(ends[1], Beat).receive()
 
 
-@pytest.mark.parametrize("sent", [b"\xff\xff\xff\xff", b"\0\0\0\1\xc1", b"\0\0\0\1\x01"])
+@pytest.mark.parametrize(
+    "sent", [b"\xff\xff\xff\xff", b"\0\0\0\0", b"\0\0\0\1\xc1", b"\0\0\0\1\x01"]
+)
 def test_noise_is_no_message(ends: tuple[socket.socket, socket.socket], sent: bytes) -> None:
     ends[0].sendall(sent)
 
