@@ -1,7 +1,7 @@
-"""The child: `python -m remask_worker SOCKET`, started by `ChildEngine` and by nobody else.
+"""The worker process: `python -m remask_worker SOCKET`, started by the supervisor.
 
-It takes its settings from the socket, loads the model, says hello, and works until the other end
-of the socket is gone.
+It reads its settings from the socket, loads the model, says so, and works until the other end of
+the socket is gone.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _BEAT_S = 0.5
 
 
 class _Child:
-    """One end of the socket, and the loop behind it."""
+    """The worker's end of the socket, and the loop behind it."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._writer = FrameWriter(sock)
@@ -75,10 +75,10 @@ class _Child:
         self._loop.run()
         return 0
 
-    # ---- told by the loop, in its thread, before the work begins
+    # ---- called by the loop, in its thread, before the work begins
 
     def embedding(self, image_ids: Sequence[str]) -> None:
-        """Pass on what is being encoded."""
+        """Report what is being encoded."""
         assert self._loop is not None
         stats = self._loop.stats()
         self._send(
@@ -88,7 +88,7 @@ class _Child:
         )
 
     def starting(self, keys: Sequence[bytes]) -> None:
-        """Pass on what is given to the model."""
+        """Report what is given to the model."""
         self._send(Started(tuple(keys)))
 
     # ---- other threads
@@ -114,9 +114,9 @@ class _Child:
         assert self._loop is not None
         future = self._loop.submit(message.call)
         self._futures[message.number] = future
-        future.add_done_callback(lambda done: self._tell(message.number, done))
+        future.add_done_callback(lambda done: self._send_result(message.number, done))
 
-    def _tell(self, number: int, future: Future[Answer]) -> None:
+    def _send_result(self, number: int, future: Future[Answer]) -> None:
         self._futures.pop(number, None)
         if future.cancelled():
             return

@@ -34,9 +34,9 @@ class AnswerCache:
     Calls are equal when their `call_key` is; who waits for them, and for how long, does not matter.
     """
 
-    def __init__(self, *, model_version: str, max_bytes: int, hands: Executor) -> None:
+    def __init__(self, *, model_version: str, max_bytes: int, pool: Executor) -> None:
         self._model_version = model_version
-        self._hands = hands
+        self._pool = pool
         self._lock = threading.Lock()
         self._recent = ByteLru[CallKey, Answer](
             max_bytes, size_of=lambda answer: 300 + len(answer.mask)
@@ -62,7 +62,7 @@ class AnswerCache:
 
     def deliver(self, job: Job, candidate: Candidate, *, model_ms: float) -> None:
         """Encode the mask in another thread, then answer the job and those that joined it."""
-        encoding = self._hands.submit(encode_mask, candidate.mask, job.call.encoding)
+        encoding = self._pool.submit(encode_mask, candidate.mask, job.call.encoding)
 
         def encoded(mask: Future[bytes]) -> None:
             error = mask.exception()

@@ -80,7 +80,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
             returned.
         prior: A mask that the object had before the first step; None if it had none.
         lane: Who is waiting.
-        deadline: Unix time in seconds; past it nobody computes the call.
+        deadline: Unix time in seconds; past it the call is not computed.
         encoding: Of the answer's mask.
     """
 
@@ -196,7 +196,7 @@ class WorkerDied(Unavailable):
 
 
 class ModelFailed(Unavailable):
-    """The model raised an error that nobody foresaw; the worker has logged it."""
+    """The model raised an unexpected error; the worker has logged it."""
 
     code = "model-failed"
 
@@ -226,7 +226,7 @@ class Engine(Protocol):
 
 
 _GRACE_S = 0.5
-"""The engine is the one to tell that a deadline passed; only then do we."""
+"""Longer than the deadline, so that the engine reports its passing first."""
 
 
 def wait_for(future: Future[Answer], *, timeout_s: float) -> Answer:

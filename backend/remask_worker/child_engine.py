@@ -18,7 +18,7 @@ class ChildEngine:
 
     Nothing is started until the first use, be it `health`, and each process that uses the engine
     gets a child of its own: threads do not survive a fork, so an engine that a web server made
-    before forking its workers would answer nobody.
+    before forking its workers would never answer.
 
     Args:
         settings: What the child is to be.
@@ -32,22 +32,22 @@ class ChildEngine:
 
     def submit(self, call: Call) -> Future[Answer]:
         """See `Engine.submit`."""
-        return self._mine().submit(call)
+        return self._supervisor().submit(call)
 
     def health(self) -> Health:
         """See `Engine.health`. The first question starts the child, so that it is ready early."""
-        return self._mine().health()
+        return self._supervisor().health()
 
     def close(self, *, grace_s: float = 10.0) -> None:
         """See `Engine.close`."""
-        self._mine(start=False).close(grace_s=grace_s)
+        self._supervisor(start=False).close(grace_s=grace_s)
 
-    def _mine(self, *, start: bool = True) -> Supervisor:
+    def _supervisor(self, *, start: bool = True) -> Supervisor:
         pid = os.getpid()
-        mine = self._supervisors.get(pid)
-        if mine is None:
+        own = self._supervisors.get(pid)
+        if own is None:
             # Two threads may both come here; setdefault lets one of them win.
-            mine = self._supervisors.setdefault(pid, Supervisor(self._settings, env=self._env))
+            own = self._supervisors.setdefault(pid, Supervisor(self._settings, env=self._env))
         if start:
-            mine.start()
-        return mine
+            own.start()
+        return own

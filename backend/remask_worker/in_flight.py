@@ -1,11 +1,11 @@
-"""What the web process knows of the calls that its child holds, and whom it blames for a death.
+"""The calls that have no answer yet, and which of them are blamed when the child dies.
 
 Pure bookkeeping: no threads, no sockets, no clock.
 
 A death is blamed on what the child had started and not finished: the calls given to the model,
-and the images being encoded. Each suspect is then tried alone, while everybody else waits. If the
-child dies again, the suspect is convicted: its callers get `WorkerDied`, and it is refused from
-then on. Who was merely waiting is replayed as often as need be.
+and the images being encoded. Each suspect is then tried alone, while all other calls wait. If the
+child dies again, the suspect is poison: its callers get `WorkerDied`, and it is refused from then
+on. Calls that were merely waiting are replayed as often as need be.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class InFlightCall:
     """A call that is not answered yet.
 
     Attributes:
-        number: Its name on the wire.
+        number: Names the call on the wire.
         call: The call.
         frame: The call as it is sent.
         future: The caller's.
@@ -58,7 +58,7 @@ class InFlightCall:
 
 
 class InFlightCalls:
-    """Calls in flight, suspects and convicts. Not thread-safe: its owner holds a lock."""
+    """Calls in flight, suspects and poison. Not thread-safe: its owner holds a lock."""
 
     def __init__(self, lane_limits: Sequence[int]) -> None:
         self._limits = lane_limits
@@ -139,25 +139,25 @@ class InFlightCalls:
             entry.sent = True
         return unsent
 
-    def acquit(self, entry: InFlightCall) -> None:
-        """Note that the child answered this call and lives."""
+    def clear(self, entry: InFlightCall) -> None:
+        """Take a call off the suspects: the child answered it and lives."""
         self._suspects = deque(s for s in self._suspects if not entry.concerns(s))
 
     def death(self) -> list[InFlightCall]:
-        """Note the child's death; take out and return the calls of those convicted by it."""
+        """Note the child's death; take out and return the calls that are poison now."""
         blamed: list[Suspect] = [e.key for e in self._entries.values() if e.started]
         blamed += self._embedding
         self._embedding = ()
         for entry in self._entries.values():
             entry.sent = entry.started = False
-        convicted = [s for s in dict.fromkeys(blamed) if s in self._suspects]
+        poison = [s for s in dict.fromkeys(blamed) if s in self._suspects]
         self._suspects = deque(dict.fromkeys([*self._suspects, *blamed]))
-        for suspect in convicted:
+        for suspect in poison:
             self._suspects.remove(suspect)
             self._poison[suspect] = None
             if len(self._poison) > _REMEMBERED:
                 self._poison.popitem(last=False)
-        gone = [e for e in self._entries.values() if any(map(e.concerns, convicted))]
+        gone = [e for e in self._entries.values() if any(map(e.concerns, poison))]
         return self._remove(gone)
 
     def _remove(self, entries: list[InFlightCall]) -> list[InFlightCall]:

@@ -1,4 +1,4 @@
-"""Who waits for the device: three lanes of calls, gathered by image."""
+"""The queues in front of the device: three lanes of calls, grouped by image."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def check_room(lane: Lane, *, waiting: int, limits: Sequence[int]) -> None:
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """A call, its future, and what the loop notes about it.
+    """A call that waits or is worked on, and its future.
 
     Attributes:
         keys: `history_keys` of the call.
@@ -135,7 +135,7 @@ class Lanes:
         return iter(self._queues[lane])
 
     def most_urgent(self, image_id: str) -> Lane | None:
-        """Return the first lane in which somebody waits for this image."""
+        """Return the most urgent lane with a job of this image; None if there is none."""
         return next((lane for lane in Lane if image_id in self._queues[lane]), None)
 
     def jobs(self, lane: Lane, image_id: str) -> list[Job]:
@@ -160,7 +160,7 @@ class Lanes:
             queue.remove(image_id, [job for job in jobs if job.call.lane is lane])
 
     def withdraw_path(self, image_id: str, image_path: str) -> list[Job]:
-        """Take out whoever waits for this image at this path: another path may be a good one."""
+        """Take out the jobs of this image at this path; another path of it may be readable."""
         jobs = [job for lane in Lane for job in self.jobs(lane, image_id)]
         gone = [job for job in jobs if job.call.image_path == image_path]
         self.withdraw(image_id, gone)

@@ -1,11 +1,11 @@
-"""What a host may know of the loop that it carries."""
+"""What a loop reports to its host: counts, and what it is about to start."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-__all__ = ["LoopStats", "Nobody", "Observer"]
+__all__ = ["LoopStats", "NullObserver", "Observer"]
 
 
 class LoopStats(NamedTuple):
@@ -27,7 +27,7 @@ class LoopStats(NamedTuple):
 
 
 class Observer(Protocol):
-    """Told what the loop is about to do, in the loop's thread, before it does it."""
+    """Called in the loop's thread before the loop does something."""
 
     def embedding(self, image_ids: Sequence[str]) -> None:
         """These images are being encoded now, the outermost first; none if empty."""
@@ -36,8 +36,8 @@ class Observer(Protocol):
         """The calls with these identities are given to the model now."""
 
 
-class Nobody:
-    """An observer that does not care."""
+class NullObserver:
+    """An observer that ignores everything."""
 
     def embedding(self, image_ids: Sequence[str]) -> None:
         """Do nothing."""

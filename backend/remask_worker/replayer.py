@@ -1,4 +1,4 @@
-"""Histories through the model, each as short as what is remembered allows."""
+"""Masks from histories: the model is asked only for the steps that are not remembered."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Replayer:
         self._segmenter = segmenter
         self._known = ByteLru[bytes, _Known](max_bytes, size_of=_size)
 
-    def one(self, job: Job, embedding: Embedding, *, pause: Pause) -> Candidate:
+    def predict(self, job: Job, embedding: Embedding, *, pause: Pause) -> Candidate:
         """Return the mask after the job's last step; `pause` is called between its steps.
 
         Raises:
@@ -50,7 +50,7 @@ class Replayer:
                 pause()
         return candidate
 
-    def many(self, jobs: Sequence[Job], embedding: Embedding) -> list[Candidate]:
+    def predict_batch(self, jobs: Sequence[Job], embedding: Embedding) -> list[Candidate]:
         """Return the masks of jobs of one `batch_shape`, from one call of the model.
 
         Raises:
@@ -73,7 +73,7 @@ class Replayer:
 
     def _remember(self, key: bytes, candidate: Candidate) -> None:
         logits = candidate.logits
-        # A view would keep the whole array alive, which nobody counts.
+        # A view would keep the whole array alive, which is not counted.
         if logits is not None and logits.base is not None:
             logits = logits.copy()
         self._known.put(key, _Known(logits))

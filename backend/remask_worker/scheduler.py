@@ -1,8 +1,8 @@
-"""The scheduler: one model, one thread, and whoever is most urgent goes first.
+"""The scheduler: one model, one thread, the most urgent call first.
 
 The loop knows nothing of its host. It runs in whatever thread calls `run`; calls come from any
-thread through `submit`; what it starts is told to an `Observer`, so that a supervisor can blame
-the right call for a death.
+thread through `submit`. An `Observer` learns what the loop is about to start, so that a supervisor
+can blame the right call for a death.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from remask_worker.answer_cache import AnswerCache, settle
 from remask_worker.calls import Answer, Call, Expired, Lane, ModelFailed
 from remask_worker.embedding_cache import Embeddings
 from remask_worker.lanes import Job, Lanes, check_room
-from remask_worker.observer import LoopStats, Nobody, Observer
+from remask_worker.observer import LoopStats, NullObserver, Observer
 from remask_worker.pixels import read_image
 from remask_worker.replayer import Replayer
 from remask_worker.settings import WorkerSettings
@@ -31,13 +31,13 @@ __all__ = ["DeviceLoop", "DeviceLost"]
 
 log = logging.getLogger(__name__)
 
-# So many unforeseen errors in a row mean that the device itself is lost, as after a CUDA error.
+# So many unexpected errors in a row mean that the device itself is lost, as after a CUDA error.
 _FAILURES_IN_A_ROW = 3
 _BATCH_FIRST = (Lane.BATCH, Lane.CLICK, Lane.OPENED)
 
 
 class DeviceLost(RuntimeError):
-    """Whatever the model is asked fails; only a new process can help."""
+    """Every call of the model fails; only a new process can help."""
 
 
 class DeviceLoop:
@@ -46,7 +46,7 @@ class DeviceLoop:
     Args:
         segmenter: The model. Only the thread in `run` touches it.
         settings: Bounds and limits; the model's own settings are not looked at.
-        observer: Told what is started.
+        observer: Learns what is started, before it is.
         clock: Monotonic seconds.
         wall: Unix seconds, for deadlines.
     """
@@ -62,14 +62,14 @@ class DeviceLoop:
     ) -> None:
         self._segmenter = segmenter
         self._settings = settings
-        self._observer = observer or Nobody()
+        self._observer = observer or NullObserver()
         self._clock = clock
         self._wall = wall
         self._wake = threading.Condition()
         self._closed = False
         self._lanes = Lanes()
         self._debt = BatchDebt(settings.batch_share)
-        self._hands = ThreadPoolExecutor(4, thread_name_prefix="remask-hands")
+        self._pool = ThreadPoolExecutor(4, thread_name_prefix="remask-codec")
         self._embeddings = Embeddings(
             max_bytes=settings.cache_bytes,
             spill_dir=None if settings.spill_dir is None else Path(settings.spill_dir),
@@ -78,9 +78,9 @@ class DeviceLoop:
         )
         self._replayer = Replayer(segmenter, max_bytes=settings.logits_bytes)
         self._answer_cache = AnswerCache(
-            model_version=segmenter.version, max_bytes=settings.answers_bytes, hands=self._hands
+            model_version=segmenter.version, max_bytes=settings.answers_bytes, pool=self._pool
         )
-        self._frames: list[TimeSlice] = []
+        self._slices: list[TimeSlice] = []
         self._step_began: float | None = None
         self._embedded = 0
         self._failures = 0
@@ -128,7 +128,7 @@ class DeviceLoop:
         """Work until `close`.
 
         Raises:
-            DeviceLost: The model failed in ways nobody foresaw several times in a row.
+            DeviceLost: The model raised unexpected errors several times in a row.
         """
         try:
             while (turn := self._next_turn()) is not None:
@@ -138,7 +138,7 @@ class DeviceLoop:
             with self._wake:
                 left = self._lanes.withdraw_all()
             self._fail(left, Unavailable("the worker is closed"))
-            self._hands.shutdown()
+            self._pool.shutdown()
             self._embeddings.close()
 
     def _next_turn(self) -> tuple[Lane, str] | None:
@@ -156,20 +156,20 @@ class DeviceLoop:
 
     def _serve(self, lane: Lane, image_id: str) -> None:
         """Do one step of work for this image: encode it, or answer some of its jobs."""
-        at_stake = self._drop_dead(lane, image_id)
+        at_stake = self._drop_unwanted(lane, image_id)
         if not at_stake:
             return
         self._step_began = self._clock()
         known = image_id in self._embeddings
         try:
             if known:
-                frame = TimeSlice(image_id, lane, embeds=False, since=self._clock())
+                time_slice = TimeSlice(image_id, lane, embeds=False, since=self._clock())
                 embedding = self._embeddings.get(image_id)
                 if embedding is None:  # its file could not be read: it counts as new from now on
                     return
                 with self._wake:
                     at_stake = self._lanes.take(lane, image_id, max_batch=self._settings.max_batch)
-                self._answer(frame, at_stake, embedding)
+                self._answer(time_slice, at_stake, embedding)
             else:
                 self._embed(lane, image_id, at_stake[0])
             self._failures = 0
@@ -180,34 +180,34 @@ class DeviceLoop:
                 with self._wake:
                     path = at_stake[0].call.image_path
                     at_stake = self._lanes.withdraw_path(image_id, path)
-            self._fail(at_stake, self._foreseen(error))
+            self._fail(at_stake, self._as_remask_error(error))
             if self._failures >= _FAILURES_IN_A_ROW:
-                raise DeviceLost(f"{self._failures} unforeseen errors in a row") from error
+                raise DeviceLost(f"{self._failures} unexpected errors in a row") from error
 
     def _embed(self, lane: Lane, image_id: str, job: Job) -> None:
         """Encode the image; its jobs stay in their lanes and find the embedding afterwards."""
-        frame = TimeSlice(image_id, lane, embeds=True, since=self._clock())
-        self._frames.append(frame)
+        time_slice = TimeSlice(image_id, lane, embeds=True, since=self._clock())
+        self._slices.append(time_slice)
         self._observer.embedding(self._images_under_way())
         try:
-            image = self._read(job.call.image_path, frame)
-            frame.since = self._clock()
+            image = self._read(job.call.image_path, time_slice)
+            time_slice.since = self._clock()
             embedding = self._segmenter.embed(image, pause=self._give_way)
-            self._account(frame)
+            self._account(time_slice)
             self._embedded += 1
-            job.embed_ms = frame.worked_s * 1e3
+            job.embed_ms = time_slice.worked_s * 1e3
             self._embeddings.put(image_id, embedding)
         finally:
-            self._frames.pop()
+            self._slices.pop()
             self._observer.embedding(self._images_under_way())
 
-    def _read(self, path: str, frame: TimeSlice) -> RgbImage:
+    def _read(self, path: str, time_slice: TimeSlice) -> RgbImage:
         """Return the image; while another thread decodes it, urgent work goes on."""
-        reading = self._hands.submit(read_image, path, max_pixels=self._settings.max_pixels)
+        reading = self._pool.submit(read_image, path, max_pixels=self._settings.max_pixels)
         reading.add_done_callback(lambda _: self._notify())
         while True:
             with self._wake:
-                turn = self._urgent_turn(frame)
+                turn = self._urgent_turn(time_slice)
                 if turn is None:
                     if reading.done():
                         return reading.result()
@@ -215,11 +215,11 @@ class DeviceLoop:
                     continue
             if reading.done():
                 return reading.result()
-            self._lend(frame, turn)
+            self._lend(time_slice, turn)
 
-    def _answer(self, frame: TimeSlice, jobs: Sequence[Job], embedding: Embedding) -> None:
+    def _answer(self, time_slice: TimeSlice, jobs: Sequence[Job], embedding: Embedding) -> None:
         """Give these jobs of one image their masks."""
-        self._frames.append(frame)
+        self._slices.append(time_slice)
         try:
             jobs = self._answer_cache.admit(jobs)
             if not jobs:
@@ -227,91 +227,93 @@ class DeviceLoop:
             self._observer.starting([job.keys[-1] for job in jobs])
             if len(jobs) > 1:
                 with suppress(InputError):  # one is at fault: they are answered one by one
-                    candidates = self._replayer.many(jobs, embedding)
-                    self._deliver(jobs, candidates, frame)
+                    candidates = self._replayer.predict_batch(jobs, embedding)
+                    self._deliver(jobs, candidates, time_slice)
                     return
             for job in jobs:
                 try:
-                    candidate = self._replayer.one(job, embedding, pause=self._give_way)
+                    candidate = self._replayer.predict(job, embedding, pause=self._give_way)
                 except InputError as error:
                     self._answer_cache.fail(job, error)
                 else:
-                    self._deliver([job], [candidate], frame)
+                    self._deliver([job], [candidate], time_slice)
         finally:
-            self._account(frame)
-            self._frames.pop()
+            self._account(time_slice)
+            self._slices.pop()
 
     def _deliver(
-        self, jobs: Sequence[Job], candidates: Sequence[Candidate], frame: TimeSlice
+        self, jobs: Sequence[Job], candidates: Sequence[Candidate], time_slice: TimeSlice
     ) -> None:
-        self._account(frame)
-        model_ms = frame.worked_s * 1e3 / len(jobs)
+        self._account(time_slice)
+        model_ms = time_slice.worked_s * 1e3 / len(jobs)
         for job, candidate in zip(jobs, candidates, strict=True):
             self._answer_cache.deliver(job, candidate, model_ms=model_ms)
 
     # ---- giving way
 
     def _give_way(self) -> None:
-        """Let more urgent work go first: the pause between two slices of the frame on top."""
-        frame = self._frames[-1]
-        self._account(frame)
-        while frame.may_lend(self._settings.batch_share):
+        """Let more urgent work go first: the pause between two slices of the time_slice on top."""
+        time_slice = self._slices[-1]
+        self._account(time_slice)
+        while time_slice.may_lend(self._settings.batch_share):
             with self._wake:
-                turn = self._urgent_turn(frame)
+                turn = self._urgent_turn(time_slice)
             if turn is None:
                 break
-            self._lend(frame, turn)
-        frame.since = self._step_began = self._clock()
+            self._lend(time_slice, turn)
+        time_slice.since = self._step_began = self._clock()
 
-    def _urgent_turn(self, frame: TimeSlice) -> tuple[Lane, str] | None:
-        """Return what may interrupt `frame`; the lock is held.
+    def _urgent_turn(self, time_slice: TimeSlice) -> tuple[Lane, str] | None:
+        """Return what may interrupt `time_slice`; the lock is held.
 
-        An image under way is left alone: its callers wait for the frame that encodes it, which
+        An image under way is left alone: its callers wait for the time_slice that encodes it, which
         inherits their urgency.
         """
         under_way = self._images_under_way()
-        waiting = self._lanes.most_urgent(frame.image_id)
-        if frame.embeds and waiting is not None:
-            frame.lane = min(frame.lane, waiting)
+        waiting = self._lanes.most_urgent(time_slice.image_id)
+        if time_slice.embeds and waiting is not None:
+            time_slice.lane = min(time_slice.lane, waiting)
         room = len(under_way) < self._settings.max_embeds
         for lane in Lane:
-            for image_id in self._lanes.images(lane) if lane <= frame.lane else ():
+            for image_id in self._lanes.images(lane) if lane <= time_slice.lane else ():
                 known = image_id in self._embeddings
-                if image_id not in under_way and frame.gives_way_to(lane, known=known, room=room):
+                if image_id not in under_way and time_slice.gives_way_to(
+                    lane, known=known, room=room
+                ):
                     return lane, image_id
         return None
 
-    def _lend(self, frame: TimeSlice, turn: tuple[Lane, str]) -> None:
+    def _lend(self, time_slice: TimeSlice, turn: tuple[Lane, str]) -> None:
         began = self._clock()
         self._serve(*turn)
-        frame.since = self._step_began = self._clock()
-        frame.lent_s += frame.since - began
+        time_slice.since = self._step_began = self._clock()
+        time_slice.lent_s += time_slice.since - began
 
-    def _account(self, frame: TimeSlice) -> None:
-        self._debt.note(frame.lane, frame.work_until(self._clock()))
+    def _account(self, time_slice: TimeSlice) -> None:
+        self._debt.note(time_slice.lane, time_slice.work_until(self._clock()))
 
     def _images_under_way(self) -> list[str]:
-        return [frame.image_id for frame in self._frames if frame.embeds]
+        return [time_slice.image_id for time_slice in self._slices if time_slice.embeds]
 
     # ---- ends
 
-    def _drop_dead(self, lane: Lane, image_id: str) -> list[Job]:
+    def _drop_unwanted(self, lane: Lane, image_id: str) -> list[Job]:
         """Return the jobs of this image that are still wanted; let go of the others."""
         now = self._wall()
         with self._wake:
             jobs = self._lanes.jobs(lane, image_id)
             late = [job for job in jobs if job.call.deadline <= now]
-            dead = late + [job for job in jobs if job.future.done()]
-            self._lanes.withdraw(image_id, dead)
+            unwanted = late + [job for job in jobs if job.future.done()]
+            self._lanes.withdraw(image_id, unwanted)
         self._fail(late, Expired("the call's `deadline` passed before its turn came"))
-        gone = {job.serial for job in dead}
+        gone = {job.serial for job in unwanted}
         return [job for job in jobs if job.serial not in gone]
 
     def _fail(self, jobs: Sequence[Job], error: RemaskError) -> None:
         for job in jobs:
             self._answer_cache.fail(job, error)
 
-    def _foreseen(self, error: Exception) -> RemaskError:
+    def _as_remask_error(self, error: Exception) -> RemaskError:
         if isinstance(error, RemaskError):
             return error
         log.error("the model failed", exc_info=error)

@@ -317,7 +317,7 @@ class Supervisor:
             entry = self._in_flight.remove(message.number)
             if entry is None:  # cancelled meanwhile
                 return
-            self._in_flight.acquit(entry)
+            self._in_flight.clear(entry)
             self._send_what_may_go()
             self._changed.notify_all()
         settle(entry.future, message.answer if isinstance(message, Answered) else error_of(message))
@@ -340,12 +340,12 @@ class Supervisor:
         with self._changed:
             self._embedded_before += self._seen.embedded
             self._seen = EncodingStarted((), 0, 0, 0)
-            convicted = self._in_flight.death()
+            poison = self._in_flight.death()
             self._detail = reason
             self._state = "failed" if given_up else "restarting"
             self._retry_after_s = max(1.0, delay_s)
             self._changed.notify_all()
-        _settle_all(convicted, WorkerDied(f"{reason}, and so did the one that tried again"))
+        _settle_all(poison, WorkerDied(f"{reason}, and so did the one that tried again"))
         if given_up:
             self._fail_all(reason, retry_after_s=max(1.0, delay_s))
 

@@ -1,4 +1,4 @@
-"""The loop in a thread of this process: for tests, and for scripts that own their process."""
+"""An engine in a thread of this process, for tests and for scripts that own their process."""
 
 from __future__ import annotations
 

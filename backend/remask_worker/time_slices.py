@@ -1,4 +1,4 @@
-"""How the device's time is shared: what interrupts what, for how long, and what batch work is owed.
+"""Shares of the device's time: what interrupts what, for how long, and what batch work is owed.
 
 Times are seconds of some monotonic clock; nothing here reads one.
 """
@@ -11,7 +11,7 @@ from remask_worker.calls import Lane
 
 __all__ = ["BatchDebt", "TimeSlice"]
 
-# Urgent work may take this many times a frame's own seconds before the frame goes on.
+# Urgent work may take this many times a slice's own seconds before the slice goes on.
 _LENDS = {Lane.CLICK: 1.0, Lane.OPENED: 3.0}
 
 
@@ -45,8 +45,8 @@ class TimeSlice:
     def may_lend(self, batch_share: float) -> bool:
         """Return whether it can wait longer.
 
-        However much urgent work there is, a frame gets its share of the time, and so is done
-        some day: `batch_share` for batch work, half for a click's own image.
+        However much urgent work there is, a slice gets its share of the time, and so ends some
+        day: `batch_share` for batch work, half for a click's own image.
         """
         batch = (1 - batch_share) / batch_share
         return self.lent_s < _LENDS.get(self.lane, batch) * self.worked_s

@@ -1,8 +1,8 @@
 """An object's history of prompts, and how a segmenter is taken through it.
 
 A mask depends on the order in which its prompts came, because later calls see the logits of
-earlier ones. The history is therefore the whole truth about a mask: whoever holds it can compute
-the mask again, and whatever a worker remembers is only a short cut.
+earlier ones. The history is therefore all that a mask follows from: the mask can be computed again
+from it, and what a worker remembers is only a short cut.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """Everything a segmenter is told about one object in one call.
+    """All that a segmenter knows about one object in one call.
 
     Attributes:
         clicks: All clicks so far, oldest first.

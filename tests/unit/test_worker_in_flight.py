@@ -1,4 +1,4 @@
-"""Who is blamed for a death, and who is not."""
+"""Which calls are blamed for a death, and which are not."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def fresh() -> InFlightCalls:
 
 def answer(in_flight: InFlightCalls, entry: InFlightCall) -> None:
     assert in_flight.remove(entry.number) is entry
-    in_flight.acquit(entry)
+    in_flight.clear(entry)
 
 
 def test_a_call_is_sent_once_to_a_child_and_again_to_its_successor() -> None:
