@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from contributing_recipes import recipe, write_files
 
 from remask_core.errors import ClickOutsideImage, InputError, NotFound, ShapeMismatch
 from remask_core.types import Box, Candidate, Click, Prompt, RgbImage, Segmenter
@@ -31,11 +35,19 @@ def convnet() -> Segmenter:
         pytest.skip(f"the bundled network is not in this checkout: {error}")
 
 
+def recipe_model() -> Segmenter:
+    """The model that CONTRIBUTING.md shows how to add."""
+    with TemporaryDirectory() as folder:
+        (path,) = write_files(recipe("Add a model"), Path(folder))
+        return runpy.run_path(str(path))["load"]()
+
+
 MAKERS: dict[str, Callable[[], Segmenter]] = {
     "toy": lambda: registry.load("fakes:load_toy"),
     "grabcut": lambda: registry.load("grabcut"),
     "tiny_sam": tiny_sam,
     "convnet": convnet,
+    "recipe": recipe_model,
 }
 
 
