@@ -12,6 +12,16 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 MOST_LINES = 500
 MANY_LINES = 400
+FEWEST_LINES = 40
+# A module of its own in spite of its size, and why.
+MAY_BE_SHORT = {
+    "backend/remask_models/prompts.py": "every model imports it, and none may import another",
+    "cli/remask_cli/campaign/left_out.py": "several commands print the same list",
+    "cli/remask_cli/lock.py": "knows the operating system's file locks, as nothing else does",
+    "core/remask_core/progress.py": "a type that every floor shares",
+    "research/remask_training/memory.py": "calls glibc, for every kind of training",
+    "research/remask_training/tensors.py": "crops to tensors, for training and the noise study",
+}
 NAMELESS = {"utils.py", "helpers.py", "common.py", "misc.py"}
 # What must not stand in any tracked text: a developer's own paths, and unresolved merges.
 FORBIDDEN = (r"(?<![\w./-])/(?:home|root|Users|work)/", r"^(?:<<<<<<<|>>>>>>>) ")
@@ -50,6 +60,54 @@ def long_modules(root: Path, files: Iterable[Path]) -> Iterator[tuple[Path, int]
                 yield path, lines
 
 
+def short_modules(root: Path, files: Iterable[Path]) -> Iterator[str]:
+    """Yield a sentence for each module of a package that is too short to stand alone.
+
+    Lists of public names (`api`) and programs (`app.py`) may be short, and so may what
+    MAY_BE_SHORT names; an entry there that is no longer needed is a problem as well.
+    """
+    short = {
+        str(path): lines
+        for path in files
+        if _in_package(path) and path.parts[0] != "api"
+        if path.name not in {"__init__.py", "__main__.py", "app.py"}
+        if (lines := (root / path).read_text().count("\n")) < FEWEST_LINES
+    }
+    for name, lines in short.items():
+        if name not in MAY_BE_SHORT:
+            yield f"{name}: {lines} lines; let it join the module that it serves"
+    tracked = {str(path) for path in files}
+    for name in MAY_BE_SHORT:
+        if name in tracked and name not in short:
+            yield f"tools/check_house.py: MAY_BE_SHORT names {name}, which is not short"
+
+
+def without_docstring(root: Path, files: Iterable[Path]) -> Iterator[str]:
+    """Yield a sentence for each module that does not begin by saying what it is."""
+    for path in files:
+        if not _in_package(path) and path.parts[:1] != ("tools",):
+            continue
+        if path.suffix != ".py":
+            continue
+        text = (root / path).read_text()
+        about = ast.get_docstring(ast.parse(text)) if text.strip() else "empty"
+        if not (about or "").split("\n")[0].strip():
+            yield f"{path}: the first line of its docstring must say what it is"
+
+
+def loops_over_one(root: Path, files: Iterable[Path]) -> Iterator[str]:
+    """Yield a sentence for each loop whose variable is called `one` instead of what it is."""
+    for path in files:
+        if path.suffix != ".py":
+            continue
+        for node in ast.walk(ast.parse((root / path).read_text())):
+            if isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
+                names = (name for name in ast.walk(node.target) if isinstance(name, ast.Name))
+                for name in names:
+                    if name.id == "one":
+                        yield f"{path}:{name.lineno}: name the loop variable for what it runs over"
+
+
 def nameless_modules(files: Iterable[Path]) -> Iterator[str]:
     """Yield a sentence for each module named after nothing."""
     for path in files:
@@ -86,13 +144,17 @@ def _array_after(key: str, toml: str) -> set[str]:
 def without_all(root: Path, files: Iterable[Path]) -> Iterator[str]:
     """Yield a sentence for each module of a package that does not say what is public."""
     for path in files:
-        in_package = len(path.parts) > 2 and path.parts[1].partition("_")[0] == "remask"
-        if path.suffix != ".py" or not in_package or path.name == "__main__.py":
+        if not _in_package(path) or path.name == "__main__.py":
             continue
         body = ast.parse((root / path).read_text()).body
         only_docstring = all(isinstance(node, ast.Expr) for node in body)
         if not only_docstring and not any(_assigns_all(node) for node in body):
             yield f"{path}: has no __all__"
+
+
+def _in_package(path: Path) -> bool:
+    parts = path.parts
+    return path.suffix == ".py" and len(parts) > 2 and parts[1].partition("_")[0] == "remask"
 
 
 def _assigns_all(node: ast.stmt) -> bool:
@@ -158,6 +220,8 @@ def main() -> int:
         *nameless_modules(files),
         *unlisted_packages((ROOT / "pyproject.toml").read_text(), packages(files)),
         *without_all(ROOT, files),
+        *without_docstring(ROOT, files),
+        *short_modules(ROOT, files),
         *forbidden_words(ROOT, files),
         *broken_links(ROOT, files),
         *decisions_out_of_order(files),

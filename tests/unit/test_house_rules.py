@@ -37,6 +37,45 @@ def test_modules_over_the_limit_are_found(check_house, tmp_path, write) -> None:
     assert list(check_house.long_modules(tmp_path, [short, long])) == [(long, 401)]
 
 
+def test_modules_too_short_to_stand_alone_are_found(check_house, tmp_path, write) -> None:
+    files = [
+        write("core/remask_a/short.py", "x = 1\n" * 39),
+        write("core/remask_a/enough.py", "x = 1\n" * 40),
+        write("core/remask_a/__init__.py", ""),
+        write("api/remask/names.py", ""),
+        write("tests/unit/test_a.py", ""),
+        write("core/remask_core/progress.py", "x = 1\n" * 40),
+    ]
+
+    assert list(check_house.short_modules(tmp_path, files)) == [
+        "core/remask_a/short.py: 39 lines; let it join the module that it serves",
+        "tools/check_house.py: MAY_BE_SHORT names core/remask_core/progress.py, which is not short",
+    ]
+
+
+def test_modules_that_do_not_say_what_they_are_are_found(check_house, tmp_path, write) -> None:
+    files = [
+        write("core/remask_a/b.py", '"""What it is."""\n'),
+        write("core/remask_a/c.py", "x = 1\n"),
+        write("tests/d.py", ""),
+    ]
+
+    (found,) = check_house.without_docstring(tmp_path, files)
+
+    assert found.startswith("core/remask_a/c.py:")
+
+
+def test_loops_over_one_are_found(check_house, tmp_path, write) -> None:
+    path = write(
+        "a.py", "one = 1\nfor one in x:\n    y = [b for a, one in z]\nfor mask in x: ...\n"
+    )
+
+    assert [found.split(":")[1] for found in check_house.loops_over_one(tmp_path, [path])] == [
+        "2",
+        "3",
+    ]
+
+
 def test_modules_named_after_nothing_are_found(check_house) -> None:
     found = list(check_house.nameless_modules([Path("core/remask_core/utils.py"), Path("a.py")]))
 
