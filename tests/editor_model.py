@@ -11,7 +11,7 @@ import copy
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from fakes import ToySegmenter
 
 from remask_core.rle_ls import decode_ls_rle
 from remask_core.types import BoolMask, RgbImage
-from remask_label_config import decode_predict
+from remask_label_config import decode_predict, parse_labelling_config
 from remask_label_config.pages.live import write_labelling_config
 from remask_service.predict.predictor import AnswerRecord, Limits, Predictor, StoredImage
 from remask_worker.calls import Engine
@@ -112,7 +112,39 @@ def mask_of(region: dict[str, Any]) -> BoolMask:
 
 
 def is_mask(region: dict[str, Any]) -> bool:
-    return str(region["type"]) in ("brushlabels", "bitmasklabels")
+    return str(region["type"]) in ("brush", "brushlabels", "bitmask", "bitmasklabels")
+
+
+def class_of(region: dict[str, Any]) -> str | None:
+    """The class that the editor shows for a region: its first entry that names one."""
+    value = region["value"]
+    own = next((value[key] for key in value if key.endswith("labels") and key != "labels"), None)
+    found = own or region.get("class") or value.get("labels")
+    return found[0] if found else None
+
+
+def merged(entries: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Regions by id; what an entry of `<Labels>` names becomes the key `class` of its region."""
+    regions: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        if entry["type"] == "labels":
+            regions[entry["id"]]["class"] = entry["value"]["labels"]
+        else:
+            regions[entry["id"]] = {**entry}
+    return regions
+
+
+def entries_of(regions: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Regions as the editor sends and stores them: one with a class of its own, two beside it."""
+    entries: list[dict[str, Any]] = []
+    for region in regions:
+        entry = copy.deepcopy(region)
+        labels = entry.pop("class", None)
+        entries.append(entry)
+        if labels:
+            value = {**entry["value"], "labels": labels}
+            entries.append({**entry, "type": "labels", "from_name": "class", "value": value})
+    return entries
 
 
 class Editor:
@@ -137,26 +169,32 @@ class Editor:
         self.suggestions: dict[str, dict[str, Any]] = {}
         self.undo_stack: list[dict[str, dict[str, Any]]] = []
         self._ids = itertools.count(1)
+        controls = parse_labelling_config(config).images[0]
+        # The page may have labels on each tool, one list of classes beside them, or none at all.
+        self.own_labels = controls.keypoints is not None and controls.keypoints.labelled
+        self.has_list = controls.labels is not None
+        self.shown: str | None = None
 
     # What an annotator does
 
     def click(
-        self, x: int, y: int, *, label: str = "Cat", positive: bool = True, **extra: Any
+        self, x: int, y: int, *, label: str | None = "Cat", positive: bool = True, **extra: Any
     ) -> list[dict[str, Any]]:
         """Click the pixel with the smart key point tool, and return the answer's regions."""
         height, width = self.shape_hw
-        value = {
-            "x": 100 * (x + 0.5) / width,
-            "y": 100 * (y + 0.5) / height,
-            "width": 0.23,
-            "labels": [label],
-            "keypointlabels": [label],
-        }
-        region = self._drawn("keypointlabels", "click", value)
-        return self._ask({**region, "is_positive": positive, **extra})
+        value = {"x": 100 * (x + 0.5) / width, "y": 100 * (y + 0.5) / height, "width": 0.23}
+        region = self._drawn("keypoint", "click", value, label)
+        return self._ask({**region, "is_positive": positive, **extra}, label)
 
     def box(
-        self, x0: float, y0: float, x1: float, y1: float, *, label: str = "Cat", **extra: Any
+        self,
+        x0: float,
+        y0: float,
+        x1: float,
+        y1: float,
+        *,
+        label: str | None = "Cat",
+        **extra: Any,
     ) -> list[dict[str, Any]]:
         """Draw a box in pixels with the smart rectangle tool."""
         height, width = self.shape_hw
@@ -166,9 +204,30 @@ class Editor:
             "width": 100 * (x1 - x0) / width,
             "height": 100 * (y1 - y0) / height,
             "rotation": 0,
-            "rectanglelabels": [label],
         }
-        return self._ask({**self._drawn("rectanglelabels", "box", value), **extra})
+        return self._ask({**self._drawn("rectangle", "box", value, label), **extra}, label)
+
+    def change_class(self, rid: str, label: str) -> None:
+        """Give a mask another class in the list; the prompts below it keep theirs."""
+        region = self.regions[rid]
+        if "class" in region:
+            region["class"] = [label]
+        else:
+            region["value"][region["type"]] = [label]
+
+    def save_draft(self) -> None:
+        """Do what the editor does up to five seconds after a change."""
+        draft = entries_of(self.regions.values())
+        now = f"2026-11-28T00:00:{next(self._ids):02d}Z"
+        self.task["drafts"] = [
+            {"id": 1, "user": "a@example.com", "result": draft, "updated_at": now}
+        ]
+
+    def submit_and_open_again(self) -> None:
+        """Submit, and open the annotation again, which leaves no draft."""
+        result = entries_of(self.regions.values())
+        self.task["annotations"] = [{"id": 9, "completed_by": 1, "result": result}]
+        self.task["drafts"] = []
 
     def accept_all(self) -> None:
         for own_id, region in self.suggestions.items():
@@ -185,23 +244,22 @@ class Editor:
 
     def reload(self) -> None:
         """Come back to the task: the draft is there, pending prompts are plain and have no sign."""
-        draft = copy.deepcopy(list(self.regions.values()))
-        self.task["drafts"] = [{"id": 1, "user": "a@example.com", "result": draft}]
+        self.save_draft()
         for own_id in self.dynamic:
             self.regions[own_id].pop("is_positive", None)
-            self.regions[own_id]["value"].pop("labels", None)
+            if self.own_labels:
+                self.regions[own_id]["value"].pop("labels", None)
         self.dynamic = set()
         self.suggestions = {}
         self.undo_stack = []
 
-    def delete(self, rid: str) -> None:
-        """Delete a mask; what hung below it moves up."""
+    def delete(self, rid: str, *, moves_up: bool = True) -> None:
+        """Delete a mask; what hung below it stays, and moves up unless the editor forgets to."""
         del self.regions[rid]
         for region in self.regions.values():
-            if region.get("parentID") == rid:
+            if moves_up and region.get("parentID") == rid:
                 del region["parentID"]
-        draft = copy.deepcopy(list(self.regions.values()))
-        self.task["drafts"] = [{"id": 1, "user": "a@example.com", "result": draft}]
+        self.save_draft()
 
     # What the screen shows
 
@@ -222,9 +280,16 @@ class Editor:
             "params": {"context": None if context is None else {"result": context}},
         }
 
-    def _drawn(self, kind: str, name: str, value: dict[str, Any]) -> dict[str, Any]:
+    def _drawn(
+        self, kind: str, name: str, value: dict[str, Any], label: str | None = None
+    ) -> dict[str, Any]:
         height, width = self.shape_hw
+        if label is not None and self.own_labels:
+            kind = f"{kind}labels"
+            value = {**value, "labels": [label], kind: [label]}
+        named = {"class": [label]} if label is not None and self.has_list else {}
         return {
+            **named,
             "id": f"prompt{next(self._ids):05d}",
             "type": kind,
             "from_name": name,
@@ -236,19 +301,34 @@ class Editor:
             "value": value,
         }
 
-    def _ask(self, region: dict[str, Any]) -> list[dict[str, Any]]:
+    def _ask(self, region: dict[str, Any], label: str | None) -> list[dict[str, Any]]:
         self.undo_stack.append(copy.deepcopy(self.regions))
         self.regions[region["id"]] = region
         self.dynamic.add(region["id"])
-        kind = region["type"]
         alike = [
-            one
-            for one in self.regions.values()
-            if one["type"] == kind and one["value"][kind] == region["value"][kind]
+            other
+            for other in self.regions.values()
+            if _shape_of(other) == _shape_of(region) and class_of(other) == class_of(region)
         ]
-        (answer,) = self.rig.post(self.body(alike))
+        (answer,) = self.rig.post(self.body(entries_of(alike)))
         result: list[dict[str, Any]] = answer["result"]
-        self.suggestions = {one["id"]: one for one in result}
+        for entry in result:
+            if entry["type"] == "choices":
+                # Applied at once, accepted or not.
+                (self.shown,) = entry["value"]["choices"]
+        found = merged([entry for entry in result if entry["type"] != "choices"])
+        if self.has_list and label is not None:
+            for each in found.values():
+                # Whatever class is chosen is stamped on what is accepted.
+                each["class"] = [label]
+        self.suggestions = found
         if self.auto_accept:
             self.accept_all()
-        return result
+        return [entry for entry in result if entry["type"] != "labels"]
+
+
+def _shape_of(region: dict[str, Any]) -> str:
+    """What the editor makes of a region: anything with a place and a width is a point."""
+    if "height" in region["value"]:
+        return "rectangle"
+    return "mask" if is_mask(region) else "point"

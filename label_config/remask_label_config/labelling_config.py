@@ -12,7 +12,10 @@ from xml.etree import ElementTree
 from remask_core.errors import InputError, NotFound
 
 __all__ = [
+    "DOT_MINUS",
+    "DOT_PLUS",
     "MAX_XML_CHARS",
+    "STATE",
     "ConfigProblem",
     "Control",
     "Dots",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from editor_model import SHAPE_HW, Editor, is_mask, toy_image, toy_rig
+from editor_model import CONFIG, LIVE_CONFIG, SHAPE_HW, Editor, is_mask, toy_image, toy_rig
 from fakes import toy_mask
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -48,13 +48,14 @@ class Annotator(RuleBasedStateMachine):
     """What is common to both ways of working."""
 
     auto_accept = True
+    config = CONFIG
 
     @initialize()
     def start(self) -> None:
         self.folder = tempfile.TemporaryDirectory()
         self.context = toy_rig(Path(self.folder.name))
         self.rig = self.context.__enter__()
-        self.editor = Editor(self.rig, auto_accept=self.auto_accept)
+        self.editor = Editor(self.rig, auto_accept=self.auto_accept, config=self.config)
         self.objects: dict[str, Meant] = {}
 
     def teardown(self) -> None:
@@ -201,6 +202,18 @@ class PilingUp(Annotator):
         self.click(x=x, y=y, label="", positive=positive)
 
 
+class AutoAcceptingOnTheLivePage(AutoAccepting):
+    """One list of classes, dots in the colour of their sign."""
+
+    config = LIVE_CONFIG
+
+
+class PilingUpOnTheLivePage(PilingUp):
+    """One list of classes, dots in the colour of their sign."""
+
+    config = LIVE_CONFIG
+
+
 QUICK = settings(
     max_examples=25,
     stateful_step_count=20,
@@ -211,3 +224,7 @@ TestAutoAccepting = AutoAccepting.TestCase
 TestAutoAccepting.settings = QUICK
 TestPilingUp = PilingUp.TestCase
 TestPilingUp.settings = QUICK
+TestAutoAcceptingOnTheLivePage = AutoAcceptingOnTheLivePage.TestCase
+TestAutoAcceptingOnTheLivePage.settings = QUICK
+TestPilingUpOnTheLivePage = PilingUpOnTheLivePage.TestCase
+TestPilingUpOnTheLivePage.settings = QUICK

@@ -179,7 +179,11 @@ class Live:
                 asked_for = self._grown(scene, known, fresh)
             else:
                 repeated = scene.marks[-1].echo.rid
-                asked_for = [each for each in known if each.history.rid == repeated]
+                asked_for = [
+                    KnownObject(each.history, each.labels or scene.labels)
+                    for each in known
+                    if each.history.rid == repeated
+                ]
         except RemaskError as error:
             lost = ObjectHistory(rid="").grown(fresh)
             self._record(scene, lost, "kept_previous", error=error)
@@ -207,7 +211,7 @@ class Live:
                 rid = region_id(scene.asked.task_id, pile[0].mark.id)
                 owner = KnownObject(ObjectHistory(rid=rid), scene.labels)
             grown = owner.history.grown(pile)
-            objects[grown.rid] = KnownObject(grown, owner.labels)
+            objects[grown.rid] = KnownObject(grown, owner.labels or scene.labels)
             touched[grown.rid] = None
         return [objects[rid] for rid in touched]
 
