@@ -8,6 +8,7 @@ from typing import Any
 from label_studio_sdk import LabelStudio
 
 from remask_label_studio.api import BackendAddress
+from remask_label_studio.sdk_errors import ONCE
 
 __all__ = ["add_backend", "add_webhook"]
 
@@ -32,7 +33,12 @@ def add_backend(client: LabelStudio, project_id: int, backend: BackendAddress) -
         if known.title == backend.title and known.id is not None:
             client.ml.delete(id=known.id)
     created: Any = client.ml.create(
-        project=project_id, url=backend.url, title=backend.title, is_interactive=True, **auth
+        project=project_id,
+        url=backend.url,
+        title=backend.title,
+        is_interactive=True,
+        request_options=ONCE,
+        **auth,
     )
     if backend.user is not None:
         for hook in client.webhooks.list(project=str(project_id)):
@@ -53,6 +59,7 @@ def add_webhook(client: LabelStudio, project_id: int, backend: BackendAddress) -
         send_payload=True,
         send_for_all_actions=False,
         actions=_ACTIONS,
+        request_options=ONCE,
     )
 
 

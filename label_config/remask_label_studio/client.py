@@ -16,7 +16,7 @@ from label_studio_sdk.core import ApiError
 from remask_core.errors import InputError, Unavailable
 from remask_label_studio.api import BackendAddress, ImportedPrediction, ProjectRef
 from remask_label_studio.backends import add_backend, add_webhook
-from remask_label_studio.sdk_errors import translate_errors
+from remask_label_studio.sdk_errors import ONCE, translate_errors
 
 __all__ = ["Connection", "connect"]
 
@@ -78,6 +78,7 @@ class Connection:
                 show_instruction=False,
                 show_collab_predictions=True,
                 sampling="Sequential sampling",
+                request_options=ONCE,
             )
         assert project.id is not None
         return project.id
@@ -115,8 +116,7 @@ class Connection:
 
     def import_whole_tasks(self, project_id: int, tasks: Sequence[Mapping[str, Any]]) -> list[int]:
         """Return the ids of new tasks with their annotations or predictions, in their order."""
-        # Written here, because the SDK copies masks number by number, at 10 ms each, and sends what
-        # fails once more, when Label Studio may have taken it already.
+        # Written here, because the SDK copies masks number by number, at 10 ms each.
         answer = self._import(
             project_id,
             params={"return_task_ids": "true"},
@@ -147,7 +147,7 @@ class Connection:
             answer = self.client._client_wrapper.httpx_client.request(
                 f"api/projects/{project_id}/import",
                 method="POST",
-                request_options={"max_retries": 0},
+                request_options=ONCE,
                 **request,
             )
             if not answer.is_success:
@@ -180,7 +180,9 @@ class Connection:
             for prediction in predictions
         ]
         with translate_errors(self.url):
-            answer = self.client.projects.import_predictions(id=project_id, request=request)
+            answer = self.client.projects.import_predictions(
+                id=project_id, request=request, request_options=ONCE
+            )
             if answer.created != len(request):
                 raise InputError(
                     f"`predictions` must fit the labelling config of project {project_id}; "
@@ -206,7 +208,9 @@ class Connection:
     def add_user(self, address: str, *, name: str) -> int:
         """Return the id of a new user, who has no password and so cannot log in."""
         with translate_errors(self.url):
-            user = self.client.users.create(username=address, email=address, first_name=name)
+            user = self.client.users.create(
+                username=address, email=address, first_name=name, request_options=ONCE
+            )
         return int(user.id)
 
     def annotate(
@@ -226,6 +230,7 @@ class Connection:
                 was_cancelled=skipped,
                 lead_time=lead_time_s,
                 completed_by=user,
+                request_options=ONCE,
             )
         return int(made.id)
 

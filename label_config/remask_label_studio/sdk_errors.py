@@ -1,4 +1,4 @@
-"""Errors of Label Studio's SDK and of the network, turned into ours."""
+"""What happens when a request to Label Studio fails: no blind repetition, and errors of ours."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ from contextlib import contextmanager
 
 import httpx
 from label_studio_sdk.core import ApiError
+from label_studio_sdk.core.request_options import RequestOptions
 
 from remask_core.errors import InputError, NotFound, RemaskError, Unavailable
 
-__all__ = ["translate_errors"]
+__all__ = ["ONCE", "translate_errors"]
+
+ONCE: RequestOptions = {"max_retries": 0}
+"""For requests that make something. The SDK repeats what failed, although Label Studio may have
+done it: a proxy that loses the reply doubles annotations, tasks and projects that way."""
 
 
 @contextmanager

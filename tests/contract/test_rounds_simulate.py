@@ -12,7 +12,7 @@ import pytest
 from fake_studio import SHAPE_HW, DiskMaker, FakeStudio, sample_instances
 
 from remask_campaigns.rounds.advance import advance
-from remask_core.errors import InputError, WrongState
+from remask_core.errors import InputError, Unavailable, WrongState
 from remask_core.overlap import iou
 from remask_core.rle_coco import decode_coco_counts, encode_coco_counts
 from remask_core.types import BoolMask
@@ -122,6 +122,17 @@ def test_an_interrupted_run_is_finished_as_it_would_have_been(tmp_path: Path) ->
     assert broken.said(1) == whole.said(1)
     for one in (whole, broken):
         one.store.close()
+
+
+def test_an_answer_whose_reply_is_lost_is_not_given_twice(kit: Kit) -> None:
+    kit.advance()
+    kit.studio.replies_lost = 1
+    with pytest.raises(Unavailable):
+        kit.simulate()
+    again = kit.simulate()
+
+    assert (again.answered, again.already) == (5, 1)
+    assert {len(task["annotations"]) for task in kit.studio.titled("cats · round 1")} == {1}
 
 
 def test_other_seeds_give_other_clicks(kit: Kit, tmp_path: Path) -> None:
