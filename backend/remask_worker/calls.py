@@ -232,16 +232,21 @@ _GRACE_S = 0.5
 def wait_for(future: Future[Answer], *, timeout_s: float) -> Answer:
     """Return the future's answer.
 
+    Args:
+        future: Of a call.
+        timeout_s: Until the call's deadline; negative when that has passed, so that whoever waits
+            for many calls in turn waits for half a second more at most, and not for each.
+
     Raises:
         Expired: There is none after `timeout_s` seconds and the call is dropped, or the engine
             was closed.
         RemaskError: What the future raises.
     """
     try:
-        return future.result(timeout=max(0.0, timeout_s) + _GRACE_S)
+        return future.result(timeout=max(0.0, timeout_s + _GRACE_S))
     except FutureTimeoutError as error:
         future.cancel()
-        raise Expired(f"the call was not answered within {timeout_s:.1f} s") from error
+        raise Expired("the call was not answered before its `deadline`") from error
     except CancelledError as error:
         raise Expired("the call was dropped because the engine closes") from error
 

@@ -304,6 +304,48 @@ def test_each_image_of_a_task_has_its_own_objects(rig: Rig) -> None:
     assert [url for url, _ in rig.images.asked] == ["/a.png", "/b.png"]
 
 
+# Restarts
+
+
+def many_objects(rig: Rig) -> Editor:
+    editor = Editor(rig)
+    for column in range(6):
+        for row in range(4):
+            x, y = 15 + 25 * column, 15 + 30 * row
+            editor.box(x - 8, y - 8, x + 8, y + 8)
+            editor.click(x, y, positive=False)
+    return editor
+
+
+def test_a_click_after_a_restart_takes_the_other_masks_from_the_draft(
+    rig: Rig, engine: BreakableEngine
+) -> None:
+    editor = many_objects(rig)
+    expected = editor.click(90, 19)
+    editor.undo()
+    editor.reload()
+    rig.restart()
+    engine.calls.clear()
+    again = editor.click(90, 19)
+
+    assert [len(call.steps) for call in engine.calls] == [3]
+    assert again[0]["id"] == expected[0]["id"]
+    np.testing.assert_array_equal(mask_of(again[0]), mask_of(expected[0]))
+
+
+def test_a_mask_of_which_the_draft_has_other_prompts_is_made_again(
+    rig: Rig, engine: BreakableEngine
+) -> None:
+    editor = many_objects(rig)
+    editor.reload()
+    editor.click(93, 19)
+    rig.restart()
+    engine.calls.clear()
+    editor.click(18, 17)
+
+    assert sorted(len(call.steps) for call in engine.calls) == [3, 3]
+
+
 # Failures
 
 

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
 
 import msgspec
+import pytest
 from fakes import click, toy_call
 
 from remask_core.history import Step
 from remask_core.types import Box
-from remask_worker.calls import Call, Lane, PriorMask, call_key, history_keys
+from remask_worker.calls import (
+    Answer,
+    Call,
+    Expired,
+    Lane,
+    PriorMask,
+    call_key,
+    history_keys,
+    wait_for,
+)
 
 PATH = Path("/images/a.png")
 
@@ -72,3 +84,26 @@ def test_the_key_of_an_answer_tells_encodings_apart_and_lanes_not() -> None:
 
     assert len({call_key(call) for call in calls}) == 3
     assert all(call_key(call) == call_key(call, keys=history_keys(call)) for call in calls)
+
+
+class SlowFuture(Future[Answer]):
+    """A future without an answer; waiting for it moves the clock on."""
+
+    def __init__(self, clock: list[float]) -> None:
+        super().__init__()
+        self.clock = clock
+
+    def result(self, timeout: float | None = None) -> Answer:
+        assert timeout is not None
+        self.clock[0] += timeout
+        raise FutureTimeoutError
+
+
+def test_waiting_for_many_calls_ends_half_a_second_after_their_deadline() -> None:
+    clock = [100.0]
+    deadline = 120.0
+    for _ in range(60):
+        with pytest.raises(Expired):
+            wait_for(SlowFuture(clock), timeout_s=deadline - clock[0])
+
+    assert clock[0] == 120.5

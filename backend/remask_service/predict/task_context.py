@@ -11,7 +11,7 @@ them is on the screen; they are read only for masks whose prompts the request it
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -102,6 +102,23 @@ class TaskContext:
             and (region.item_index or 0) == (item_index or 0)
         )
         return _readable_marks(regions)
+
+    def drafted_mask(self, rid: str, prompt_ids: Set[str]) -> bytes | None:
+        """Return the mask `rid` of the newest draft as brush RLE, if these prompts made it.
+
+        None where the draft holds other prompts of that mask, and so an earlier or later one.
+
+        Args:
+            rid: The mask's region id.
+            prompt_ids: Ids of all its prompts.
+        """
+        region = self._draft_masks.get(rid)
+        if region is None or self._draft_prompt_ids.get(rid) != prompt_ids:
+            return None
+        try:
+            return ls_rle_of_region(region, shape_hw=self._shape_hw)
+        except RemaskError:
+            return None
 
     @property
     def drafted_notice(self) -> str | None:
@@ -197,6 +214,20 @@ class TaskContext:
         if not self._drafts:
             return None
         return frozenset(region.id for region in self._drafts[0].result)
+
+    @cached_property
+    def _draft_masks(self) -> dict[str, Region]:
+        regions = self._drafts[0].result if self._drafts else ()
+        return {region.id: region for region in regions if has_mask(region)}
+
+    @cached_property
+    def _draft_prompt_ids(self) -> dict[str, set[str]]:
+        prompts: dict[str, set[str]] = {}
+        for region in self._drafts[0].result if self._drafts else ():
+            rid = (region.meta or {}).get("rid")
+            if isinstance(rid, str):
+                prompts.setdefault(rid, set()).add(region.id)
+        return prompts
 
     @cached_property
     def _draft_signs(self) -> dict[str, Sign]:
