@@ -69,6 +69,12 @@ def test_a_part_is_a_module_that_names_all_it_has(part: str) -> None:
     assert [name for name in module.__all__ if not hasattr(module, name)] == []
 
 
+def test_no_error_is_missing() -> None:
+    from remask_core import errors
+
+    assert set(remask.errors.__all__) == set(errors.__all__)
+
+
 def test_type_checkers_see_what_users_get() -> None:
     """The imports for type checkers and the table that is used at run time say the same."""
     tree = ast.parse(inspect.getsource(remask))
