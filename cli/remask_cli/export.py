@@ -48,6 +48,13 @@ def _write(
     ranks: Annotated[
         Path | None, typer.Option(help="CSV of `remask rank apply`: predicted IoU and rank.")
     ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="The project's labelling configuration (XML), which says on which image of a task "
+            "a mask lies. `remask export fetch` writes it beside the export, where it is found."
+        ),
+    ] = None,
     top: Annotated[
         float | None, typer.Option(help="Only the best so many per cent, by rank.")
     ] = None,
@@ -103,6 +110,7 @@ def _write(
             now=datetime.now(timezone.utc),
             selection=selection,
             ranks=ranks,
+            config=config,
             processes=processes or os.cpu_count() or 1,
             on_instance=on_instance,
         )
@@ -239,6 +247,12 @@ def fetch(
 
 
 def _show(manifest: "Manifest", out: Path, *, as_json: bool) -> None:
+    for tag, keys in manifest.assumed_images.items():
+        typer.echo(
+            f"assumed: masks of the image tag `{tag}` lie on the image in `{', '.join(keys)}`; "
+            "give --config to be certain",
+            err=True,
+        )
     if as_json:
         print_json(manifest)
         return

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeGuard, cast, get_args
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 
-from remask_core.errors import InputError
+from remask_core.errors import InputError, NotFound
 from remask_core.geometry import box_of_mask
 from remask_core.types import Box
+from remask_exports.image_keys import ImageKeys
+from remask_exports.image_names import ImageNames
 from remask_exports.instances import ExportedOutcome, ImageRef, Instance, PlacedClick
 from remask_label_config.bodies import WebhookAnnotation
-from remask_label_config.prompts import Mark, Sign, marks_of
+from remask_label_config.prompts import Mark, PercentBox, Sign, marks_of
 from remask_label_config.region_masks import has_mask, mask_of_region
 from remask_label_config.regions import Region
 from remask_label_config.round_regions import is_frame
 
-__all__ = ["ExportedTask", "Found", "LeftOut", "decode_task", "file_name_of", "instances_of"]
+__all__ = ["ExportedTask", "Found", "ImageLookup", "LeftOut", "decode_task", "instances_of"]
 
 
 class ExportedTask(msgspec.Struct, kw_only=True):
@@ -44,6 +44,19 @@ class LeftOut:
     name: str
     reason: str
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageLookup:
+    """How the images of an export are found and named.
+
+    Attributes:
+        keys: Which value of a task's data is the image of a mask.
+        names: File names.
+    """
+
+    keys: ImageKeys = field(default_factory=ImageKeys)
+    names: ImageNames = field(default_factory=ImageNames)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +114,7 @@ class Found:
             label=self.label,
             mask=mask,
             tight=tight,
-            box=_box(boxes[-1].to_box(self.image.shape_hw)) if boxes else None,
+            box=_drawn_box(boxes[-1], self.image.shape_hw) if boxes else None,
             clicks=tuple(self._clicks(marks)),
             score=_score(self.region),
             round=self.round,
@@ -130,6 +143,7 @@ class Found:
 
 # Text such as "3.5" becomes a number where a number is needed.
 _TASK = msgspec.json.Decoder(ExportedTask, strict=False)
+_ANY_IMAGES = ImageLookup()
 _OUTCOMES = get_args(ExportedOutcome)
 
 
@@ -145,12 +159,19 @@ def decode_task(text: bytes) -> ExportedTask:
         raise InputError(f"`tasks` must be as Label Studio exports them: {error}") from error
 
 
-def instances_of(task: ExportedTask) -> Iterator[Found | LeftOut]:
+def instances_of(
+    task: ExportedTask, images: ImageLookup | None = _ANY_IMAGES
+) -> Iterator[Found | LeftOut]:
     """Yield the instances of a task's newest annotation, and what else there was.
 
     Of several annotations the one that was changed last stands for the task; skipped ones count
     only when there is no other. Each mask region is one instance, however many parts it has. In a
     task of a campaign, an instance without a mask was skipped.
+
+    Args:
+        task: Of an export.
+        images: How images are found and named. None leaves their addresses and names empty, where
+            only the regions matter.
     """
     name = str(task.id)
     if not task.annotations:
@@ -164,23 +185,12 @@ def instances_of(task: ExportedTask) -> Iterator[Found | LeftOut]:
         reason = "skipped" if annotation.was_cancelled else "older-annotation"
         yield LeftOut(f"{name}/{annotation.id}", reason)
     if finished:
-        yield from _of_annotation(task, finished[-1])
+        yield from _of_annotation(task, finished[-1], images)
 
 
-def file_name_of(address: str) -> str:
-    """Return a relative file name for an image's address, with forward slashes.
-
-    Local files keep their path below the served folder; of everything else the last part of the
-    path is taken. Nothing that leads upwards or out of a folder is ever returned.
-    """
-    parts = urlsplit(address)
-    below = parse_qs(parts.query).get("d", [""])[0] if "local-files" in parts.path else ""
-    path = below or unquote(parts.path).rpartition("/")[2]
-    named = [part for part in re.split(r"[/\\]", path) if part not in ("", ".", "..")]
-    return "/".join(re.sub(r"[\0:]", "_", part) for part in named) or "image"
-
-
-def _of_annotation(task: ExportedTask, annotation: WebhookAnnotation) -> Iterator[Found | LeftOut]:
+def _of_annotation(
+    task: ExportedTask, annotation: WebhookAnnotation, images: ImageLookup | None
+) -> Iterator[Found | LeftOut]:
     read = annotation.read()
     regions = read.regions
     for bad in read.unreadable:
@@ -190,7 +200,6 @@ def _of_annotation(task: ExportedTask, annotation: WebhookAnnotation) -> Iterato
     if not masks and not expected and not read.unreadable:
         yield LeftOut(f"{task.id}/{annotation.id}", "no-mask")
     named = {region.id: region.labels for region in regions if region.labels}
-    images: dict[tuple[int | None, tuple[int, int]], ImageRef] = {}
     taken: set[str] = set()
     for region in masks:
         name = _name(region)
@@ -205,12 +214,15 @@ def _of_annotation(task: ExportedTask, annotation: WebhookAnnotation) -> Iterato
         elif not labels:
             yield LeftOut(name, "no-class")
         else:
+            try:
+                image = _image(task, region, shape_hw, images)
+            except NotFound as error:
+                yield LeftOut(name, "no-image", str(error))
+                continue
             own, person = _round(region), _meta(region).get("annotator")
             for label in labels[1:]:
                 detail = f"the mask is exported as `{labels[0]}` alone"
                 yield LeftOut(f"{name}/{label}", "further-label", detail)
-            place = region.item_index, shape_hw
-            image = images[place] = images.get(place) or _image(task, *place)
             yield Found(
                 name=name,
                 image=image,
@@ -265,25 +277,29 @@ def _owner(mark: Mark) -> str | None:
     return mark.echo.rid or mark.region.parent_id
 
 
-def _image(task: ExportedTask, index: int | None, shape_hw: tuple[int, int]) -> ImageRef:
-    address = _address(task.data, index or 0)
-    return ImageRef(
+def _image(
+    task: ExportedTask, region: Region, shape_hw: tuple[int, int], images: ImageLookup | None
+) -> ImageRef:
+    """Return the image that a region was drawn on; raises `NotFound` as `ImageKeys.find` does."""
+    index = region.item_index
+    image = ImageRef(
         key=str(task.id) if index is None else f"{task.id}-{index}",
-        file_name=file_name_of(address),
-        address=address,
+        file_name="",
+        address="",
         shape_hw=shape_hw,
         task=task.id,
         data=task.data,
     )
-
-
-def _address(data: dict[str, Any], index: int) -> str:
-    """Return the image's address: the value called `image`, else the first that looks like one."""
-    lists = [value for value in data.values() if isinstance(value, list) and index < len(value)]
-    texts = [*(value[index] for value in lists), *data.values()]
-    likely = [text for text in (data.get("image"), *texts) if isinstance(text, str)]
-    looks = [text for text in likely if text.startswith(("/", "http", "s3:", "gs:", "azure-blob:"))]
-    return next(iter(looks or likely), "")
+    if images is None:
+        return image
+    place = images.keys.find(task.data, region.to_name, index)
+    return replace(
+        image,
+        address=place.address,
+        file_name=images.names.name(place.address),
+        has_own_stem=images.names.has_own_stem(place.address),
+        assumed=(region.to_name, place.key) if place.is_assumed else None,
+    )
 
 
 def _shape(region: Region) -> tuple[int, int] | None:
@@ -318,5 +334,12 @@ def _is_int(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _box(box: Box) -> Box:
-    return Box(float(box.x0), float(box.y0), float(box.x1), float(box.y1))
+def _drawn_box(box: PercentBox, shape_hw: tuple[int, int]) -> Box | None:
+    """Return a drawn box in pixels; None if it has no area, or none of it lies on the image."""
+    is_off = not box.rotation % 360 and (
+        box.x >= 100 or box.y >= 100 or box.x + box.width <= 0 or box.y + box.height <= 0
+    )
+    if is_off or box.width <= 0 or box.height <= 0:
+        return None
+    pixels = box.to_box(shape_hw)
+    return Box(float(pixels.x0), float(pixels.y0), float(pixels.x1), float(pixels.y1))

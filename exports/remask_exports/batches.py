@@ -1,4 +1,4 @@
-"""Tasks of an export, some at a time: read as bytes, then understood and encoded in any process."""
+"""Batches of tasks: read as bytes, then decoded and encoded in any process."""
 
 from __future__ import annotations
 
@@ -8,13 +8,30 @@ from pathlib import Path
 from typing import Any
 
 from remask_core.errors import InputError, NotFound
-from remask_exports.annotations import ExportedTask, Found, LeftOut, decode_task, instances_of
-from remask_exports.instances import Instance
+from remask_exports.annotations import (
+    ExportedTask,
+    Found,
+    ImageLookup,
+    LeftOut,
+    decode_task,
+    instances_of,
+)
+from remask_exports.image_keys import addresses_only
+from remask_exports.instances import ImageRef, Instance
 from remask_exports.selection import Selection
 from remask_files.json_stream import read_array
 from remask_ranking.ranks import Ranks
 
-__all__ = ["Batch", "Encoded", "Job", "Seen", "encode_batch", "look_at", "task_batches"]
+__all__ = [
+    "Batch",
+    "Encoded",
+    "EncodedGroup",
+    "Job",
+    "Seen",
+    "encode_batch",
+    "look_at",
+    "task_batches",
+]
 
 _BYTES_AT_ONCE = 400_000
 """About sixty masks of 480 x 640."""
@@ -38,28 +55,50 @@ class Job:
         ranks: Predicted IoU and rank by instance.
         within: Names of the best or worst part; None where no part is asked for, or before it is
             known.
+        images: How images are found and named.
     """
 
     encode: Callable[[Sequence[Instance]], Any]
     wanted: Selection
     ranks: Ranks
     within: frozenset[str] | None = None
+    images: ImageLookup = field(default_factory=ImageLookup)
 
 
 @dataclass(slots=True)
 class Seen:
-    """What the regions of a batch say: classes, and rank and name of what may be wanted."""
+    """What a batch holds, as far as that is known without decoding masks.
+
+    Attributes:
+        tasks: How many there are.
+        classes: Of the masks.
+        ranked: Rank and name of what may be wanted.
+        tags: Names of the image tags that masks were drawn on.
+        shown: Of each task, what of its data may be the address of an image, and the tags that
+            its masks were drawn on.
+    """
 
     tasks: int = 0
     classes: set[str] = field(default_factory=set)
     ranked: list[tuple[int, str]] = field(default_factory=list)
+    tags: set[str] = field(default_factory=set)
+    shown: list[tuple[dict[str, Any], set[str]]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedGroup:
+    """The instances of an image in one task, encoded; and their classes."""
+
+    image: ImageRef
+    labels: list[str]
+    encoded: Any
 
 
 @dataclass(slots=True)
 class Encoded:
-    """What a batch becomes: encoded images with the classes of their instances, and the rest."""
+    """What a batch becomes."""
 
-    images: list[tuple[Any, list[str]]] = field(default_factory=list)
+    groups: list[EncodedGroup] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
 
 
@@ -92,13 +131,19 @@ def look_at(job: Job, batch: Batch) -> Seen:
     seen = Seen()
     for task in _tasks(batch):
         seen.tasks += 1
-        for one in [] if isinstance(task, LeftOut) else instances_of(task):
-            if isinstance(one, LeftOut):
+        if isinstance(task, LeftOut):
+            continue
+        tags: set[str] = set()
+        seen.shown.append((addresses_only(task.data), tags))
+        for found in instances_of(task, images=None):
+            if isinstance(found, LeftOut):
                 continue
-            seen.classes.add(one.label)
-            rank = job.ranks.get(one.name)
-            if rank is not None and job.wanted.refusal(one, rank) is None:
-                seen.ranked.append((rank.rank, one.name))
+            seen.classes.add(found.label)
+            tags.add(found.region.to_name)
+            rank = job.ranks.get(found.name)
+            if rank is not None and job.wanted.refusal(found, rank) is None:
+                seen.ranked.append((rank.rank, found.name))
+        seen.tags |= tags
     return seen
 
 
@@ -107,14 +152,14 @@ def encode_batch(job: Job, batch: Batch) -> Encoded:
     done = Encoded()
     for task in _tasks(batch):
         # Instances of one image are encoded together.
-        by_image: dict[str, list[Found]] = {}
-        for one in [task] if isinstance(task, LeftOut) else instances_of(task):
-            left_out = one if isinstance(one, LeftOut) else _refused(job, one)
+        by_address: dict[str, list[Found]] = {}
+        for found in [task] if isinstance(task, LeftOut) else instances_of(task, job.images):
+            left_out = found if isinstance(found, LeftOut) else _refused(job, found)
             if left_out is not None:
                 done.left_out.append(left_out)
-            elif isinstance(one, Found):
-                by_image.setdefault(one.image.key, []).append(one)
-        for together in by_image.values():
+            elif isinstance(found, Found):
+                by_address.setdefault(found.image.address, []).append(found)
+        for together in by_address.values():
             instances = []
             for decoded in _decoded(job, together):
                 if isinstance(decoded, LeftOut):
@@ -122,8 +167,9 @@ def encode_batch(job: Job, batch: Batch) -> Encoded:
                 else:
                     instances.append(decoded)
             if instances:
+                image = replace(instances[0].image, data={})
                 labels = [instance.label for instance in instances]
-                done.images.append((job.encode(instances), labels))
+                done.groups.append(EncodedGroup(image, labels, job.encode(instances)))
     return done
 
 
@@ -146,17 +192,17 @@ def _refused(job: Job, found: Found) -> LeftOut | None:
 def _decoded(job: Job, together: list[Found]) -> Iterator[Instance | LeftOut]:
     """Yield the instances of an image whose sizes agree with the first one's."""
     shape_hw = together[0].image.shape_hw
-    for one in together:
-        if one.image.shape_hw != shape_hw:
-            detail = f"{one.image.shape_hw}, where another mask of the image has {shape_hw}"
-            yield LeftOut(one.name, "other-size", detail)
+    for found in together:
+        if found.image.shape_hw != shape_hw:
+            detail = f"{found.image.shape_hw}, where another mask of the image has {shape_hw}"
+            yield LeftOut(found.name, "other-size", detail)
             continue
         try:
-            instance = one.decode()
+            instance = found.decode()
         except InputError as error:
-            yield LeftOut(one.name, "bad-mask", str(error))
+            yield LeftOut(found.name, "bad-mask", str(error))
             continue
-        rank = job.ranks.get(one.name)
+        rank = job.ranks.get(found.name)
         if rank is not None:
             instance = replace(instance, predicted_iou=rank.predicted_iou, rank=rank.rank)
         yield instance

@@ -1,8 +1,8 @@
 """From a Label Studio export to a folder in another format, in two passes and with flat memory.
 
-The first pass looks at regions but decodes no mask: it finds the classes and settles which
-instances are wanted. The second decodes and encodes those, in as many processes as are asked for,
-and writes them in one, in the order of the source.
+The first pass looks at regions but decodes no mask: it finds the classes, the images and their
+names, and which instances are wanted. The second decodes and encodes those, in as many processes
+as are asked for, and writes them in one, in the order of the source.
 """
 
 from __future__ import annotations
@@ -17,10 +17,14 @@ from typing import Any
 
 from remask_core.errors import InputError
 from remask_core.parallel import map_in_order
+from remask_exports.annotations import ImageLookup
 from remask_exports.batches import Job, encode_batch, look_at, task_batches
 from remask_exports.formats.writer import Format, Writer, number_classes
-from remask_exports.manifest import LeftOutLog, Manifest, digest_of, digests_of
+from remask_exports.image_keys import ImageKeys, config_beside, read_image_tags
+from remask_exports.image_names import name_images
+from remask_exports.manifest import LeftOutLog, Manifest, RenamedLog, digest_of, digests_of
 from remask_exports.selection import Selection
+from remask_label_config.labelling_config import ImageTag
 from remask_ranking.ranks import read_ranks
 
 __all__ = ["export"]
@@ -34,6 +38,7 @@ def export(
     now: datetime | None = None,
     selection: Selection | None = None,
     ranks: Path | None = None,
+    config: Path | None = None,
     processes: int = 1,
     on_instance: Callable[[], None] = lambda: None,
 ) -> Manifest:
@@ -46,6 +51,8 @@ def export(
         now: For the manifest; None leaves the time out.
         selection: What to export; None: everything.
         ranks: CSV of `remask rank apply`; gives `predicted_iou` and `rank`.
+        config: Labelling configuration (XML) of the project, which says on which image of a task a
+            mask lies; None for the one beside `source`, if there is one.
         processes: How many decode and encode; the files do not depend on it. See `map_in_order`
             for what more than one asks of the caller.
         on_instance: Called after each instance.
@@ -61,13 +68,18 @@ def export(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"`out` must be a new or empty folder; {out} holds something")
     known = {} if ranks is None else read_ranks(ranks)
+    beside = config_beside(source)
+    if config is None and beside.is_file():
+        config = beside
+    tags = {} if config is None else read_image_tags(config)
     part = out.with_name(f".{out.name}.part")
     try:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         job = Job(form.encode, wanted, known)
         plan = _plan(source, job)
-        job = replace(job, within=plan.within)
+        images = plan.images(tags)
+        job = replace(job, within=plan.within, images=images)
         numbered = number_classes(plan.classes, known=form.known)
         writer = form.new_writer(part, numbered)
         run = _write(source, job, writer, part, processes, on_instance)
@@ -76,9 +88,11 @@ def export(
             made_at=None if now is None else now.isoformat(timespec="seconds"),
             source=digest_of(source),
             ranks=None if ranks is None else digest_of(ranks),
+            config=None if config is None else digest_of(config),
+            assumed_images={tag: sorted(keys) for tag, keys in sorted(run.assumed.items())},
             selection=_conditions(wanted),
             tasks=plan.tasks,
-            images=run.images,
+            images=len(run.images),
             instances=run.classes.total(),
             classes=dict(sorted(run.classes.items())),
             categories=dict(numbered),
@@ -98,11 +112,23 @@ def export(
 
 @dataclass(slots=True)
 class _Plan:
-    """What the first pass settles."""
+    """What the first pass finds."""
 
     tasks: int = 0
     classes: set[str] = field(default_factory=set)
     within: frozenset[str] | None = None
+    tags: set[str] = field(default_factory=set)
+    shown: list[tuple[dict[str, Any], set[str]]] = field(default_factory=list)
+
+    def images(self, tags: Mapping[str, ImageTag]) -> ImageLookup:
+        """Return how images are found and named; `tags` are those of the configuration."""
+        keys = ImageKeys(tags, tuple(sorted(self.tags)))
+        addresses = (
+            address
+            for data, drawn_on in self.shown
+            for address in keys.every_address(data, drawn_on)
+        )
+        return ImageLookup(keys, name_images(addresses))
 
 
 @dataclass(slots=True)
@@ -110,8 +136,9 @@ class _Run:
     """What the second pass counts."""
 
     left_out: Mapping[str, int]
-    images: int = 0
+    images: set[str] = field(default_factory=set)
     classes: Counter[str] = field(default_factory=Counter)
+    assumed: dict[str, set[str]] = field(default_factory=dict)
 
 
 def _plan(source: Path, job: Job) -> _Plan:
@@ -123,6 +150,8 @@ def _plan(source: Path, job: Job) -> _Plan:
         plan.tasks += seen.tasks
         plan.classes |= seen.classes
         ranked += seen.ranked
+        plan.tags |= seen.tags
+        plan.shown += seen.shown
     plan.within = job.wanted.within_percent(ranked)
     return plan
 
@@ -136,21 +165,28 @@ def _write(
     on_instance: Callable[[], None],
 ) -> _Run:
     log = LeftOutLog(folder)
+    renamed = RenamedLog(folder)
     run = _Run(left_out=log.counts)
     batches = task_batches(source)
     try:
         for part in map_in_order(encode_batch, batches, shared=job, processes=processes):
             for left_out in part.left_out:
                 log.add(left_out)
-            for encoded, labels in part.images:
-                writer.add(encoded)
-                run.images += 1
-                run.classes.update(labels)
-                for _ in labels:
+            for group in part.groups:
+                writer.add(group.encoded)
+                if group.image.file_name not in run.images:
+                    renamed.add(group.image)
+                run.images.add(group.image.file_name)
+                run.classes.update(group.labels)
+                if group.image.assumed is not None:
+                    tag, key = group.image.assumed
+                    run.assumed.setdefault(tag, set()).add(key)
+                for _ in group.labels:
                     on_instance()
     finally:
         writer.close()
         log.close()
+        renamed.close()
     return run
 
 

@@ -1,4 +1,4 @@
-"""One exported instance: a mask with everything that is known about it, in no format yet."""
+"""An exported instance: a mask with everything that is known about it, in no format yet."""
 
 from __future__ import annotations
 
@@ -23,12 +23,16 @@ class ImageRef:
     """The image that an instance lies on.
 
     Attributes:
-        key: Unique within an export, and the same in every export of the project.
-        file_name: Relative path of the image file, with forward slashes.
+        key: Task and place in the task; the same in every export of the project.
+        file_name: Relative path of the image file, with forward slashes; see `image_names`.
         address: Where Label Studio has it: a URL or a path.
         shape_hw: Height and width in pixels, as the browser showed it (EXIF applied).
         task: Label Studio's task id.
         data: Label Studio's data of that task.
+        has_own_stem: Whether no other image of the project has the same file name without folder
+            and ending.
+        assumed: The image tag and the key of the task's data, where only their names or numbers
+            say that they belong together.
     """
 
     key: str
@@ -37,6 +41,8 @@ class ImageRef:
     shape_hw: tuple[int, int]
     task: int
     data: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    has_own_stem: bool = True
+    assumed: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

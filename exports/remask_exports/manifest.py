@@ -7,11 +7,13 @@ import hashlib
 from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import msgspec
 
 from remask_exports.annotations import LeftOut
+from remask_exports.image_names import file_name_of
+from remask_exports.instances import ImageRef
 
 __all__ = ["LeftOutLog", "Manifest", "digest_of", "digests_of"]
 
@@ -24,6 +26,9 @@ class Manifest(msgspec.Struct, kw_only=True, frozen=True):
         made_at: UTC time in ISO 8601; None if nobody said.
         source: Name, size in bytes and SHA-256 of the Label Studio export.
         ranks: The same of the ranking; None without one.
+        config: The same of the labelling configuration; None without one.
+        assumed_images: Image tags whose key in the tasks' data only their names or numbers tell,
+            for want of a labelling configuration, and these keys.
         selection: The conditions that were asked for.
         tasks: Tasks in the source.
         images: Images with at least one exported instance.
@@ -39,6 +44,8 @@ class Manifest(msgspec.Struct, kw_only=True, frozen=True):
     made_at: str | None
     source: dict[str, Any]
     ranks: dict[str, Any] | None
+    config: dict[str, Any] | None = None
+    assumed_images: dict[str, list[str]] = msgspec.field(default_factory=dict)
     selection: dict[str, Any]
     tasks: int
     images: int
@@ -74,6 +81,33 @@ class LeftOutLog:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+class RenamedLog:
+    """`renamed.csv`: a line for each image whose file name is not the one in its address.
+
+    The file appears with its first line.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "renamed.csv"
+        self._file: TextIO | None = None
+
+    def add(self, image: ImageRef) -> None:
+        """Write a line, if the image has another name than its address says."""
+        plain = file_name_of(image.address)
+        if image.file_name == plain:
+            return
+        if self._file is None:
+            self._file = self._path.open("w", encoding="utf-8", newline="")
+            csv.writer(self._file, lineterminator="\n").writerow(("name", "was", "address", "task"))
+        row = (image.file_name, plain, image.address, image.task)
+        csv.writer(self._file, lineterminator="\n").writerow(row)
+
+    def close(self) -> None:
+        """Close the file, if there is one."""
+        if self._file is not None:
+            self._file.close()
 
 
 def digest_of(path: Path) -> dict[str, Any]:

@@ -328,7 +328,7 @@ def test_an_export_appears_whole_or_not_at_all(source, tmp_path) -> None:
     whole = source.read_bytes()
     source.write_bytes(whole[:-100])
 
-    with pytest.raises(InputError, match="ends early"):
+    with pytest.raises(InputError, match="ends within a value"):
         run(source, COCO, tmp_path / "coco")
     assert [path.name for path in tmp_path.iterdir()] == ["export.json"]
 

@@ -9,7 +9,8 @@ from ls_export import annotation, bitmask_region, click_region, mask_region, tas
 
 from remask_core.errors import InputError
 from remask_core.types import Box
-from remask_exports.annotations import Found, LeftOut, decode_task, file_name_of, instances_of
+from remask_exports.annotations import Found, LeftOut, decode_task, instances_of
+from remask_exports.image_names import file_name_of
 
 
 def disk(x: int = 20, y: int = 15, radius: int = 8, *, shape=(40, 60)) -> np.ndarray:

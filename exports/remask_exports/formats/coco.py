@@ -23,6 +23,7 @@ __all__ = ["COCO", "CocoWriter", "EncodedImage", "encode", "read_categories"]
 class EncodedImage:
     """An image and its annotations as JSON objects without their ids, and the classes of these."""
 
+    name: tuple[str, int, int]
     image: bytes
     labels: list[str]
     annotations: list[bytes]
@@ -40,6 +41,7 @@ def encode(instances: Sequence[Instance]) -> EncodedImage:
         "address": image.address,
     }
     return EncodedImage(
+        name=(image.file_name, height, width),
         image=msgspec.json.encode(row),
         labels=[instance.label for instance in instances],
         annotations=[msgspec.json.encode(_annotation(instance)) for instance in instances],
@@ -51,7 +53,8 @@ class CocoWriter:
 
     Every mask is RLE with `iscrowd` 0, so that parts and holes stay in one annotation. `bbox` and
     `area` are those of the mask; the box that was drawn is in `drawn_box`. Images are numbered
-    from 1 in the order of the tasks; only those that carry an instance are listed.
+    from 1 in the order of the tasks; only those that carry an instance are listed, and one that
+    several tasks show is listed once.
     """
 
     def __init__(self, folder: Path, categories: Categories) -> None:
@@ -60,21 +63,22 @@ class CocoWriter:
         self._images_path = folder / "images.part"
         self._file = self._path.open("wb")
         self._images = self._images_path.open("wb")
-        self._n_images = 0
+        self._image_ids: dict[tuple[str, int, int], int] = {}
         self._n_annotations = 0
         about = {"description": "Exported by remask", "version": version("remask")}
         self._file.write(b'{"info":' + msgspec.json.encode(about) + b',\n"annotations":[')
 
     def add(self, encoded: EncodedImage) -> None:
         """Write an image and its annotations."""
-        self._n_images += 1
-        first = self._n_images == 1
-        _put(self._images, {"id": self._n_images}, encoded.image, first=first)
+        number = self._image_ids.get(encoded.name)
+        if number is None:
+            number = self._image_ids[encoded.name] = len(self._image_ids) + 1
+            _put(self._images, {"id": number}, encoded.image, first=number == 1)
         for label, annotation in zip(encoded.labels, encoded.annotations, strict=True):
             self._n_annotations += 1
             ids = {
                 "id": self._n_annotations,
-                "image_id": self._n_images,
+                "image_id": number,
                 "category_id": self._categories[label],
             }
             _put(self._file, ids, annotation, first=self._n_annotations == 1)

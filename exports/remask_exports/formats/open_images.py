@@ -15,6 +15,7 @@ import numpy as np
 
 from remask_core.errors import InputError, NotFound
 from remask_exports.formats.writer import Categories, Format, encode_png
+from remask_exports.image_names import digest_of_address
 from remask_exports.instances import ImageRef, Instance, PlacedClick
 
 __all__ = [
@@ -85,6 +86,7 @@ class OpenImagesWriter:
         self._masks = folder / "masks"
         self._masks.mkdir()
         self._label_names = label_names or {}
+        self._listed: set[str] = set()
         self._file = (folder / "segmentations.csv").open("w", encoding="utf-8", newline="")
         self._images = (folder / "images.csv").open("w", encoding="utf-8", newline="")
         self._rows = csv.writer(self._file, lineterminator="\n")
@@ -97,8 +99,10 @@ class OpenImagesWriter:
         image, masks = encoded
         height, width = image.shape_hw
         image_id = _image_id(image)
-        row = (image_id, image.file_name, image.address, image.task, width, height)
-        self._image_rows.writerow(row)
+        if image_id not in self._listed:
+            row = (image_id, image.file_name, image.address, image.task, width, height)
+            self._image_rows.writerow(row)
+            self._listed.add(image_id)
         for mask in masks:
             label = self._label_names.get(mask.label, mask.label)
             path = f"{image_id}_{_plain(label)}_{mask.box_id}.png"
@@ -179,12 +183,11 @@ def _encoded(instance: Instance) -> EncodedMask:
 
 
 def _image_id(image: ImageRef) -> str:
-    """Return an id of letters and digits: the file's stem, if nothing else can have the same."""
-    path = PurePosixPath(image.file_name)
-    if re.fullmatch(r"[0-9a-f]{16}", path.stem):
-        return path.stem
-    # Two folders may hold a `1.jpg`, and two tasks the same file.
-    return blake2s(f"{image.key} {image.address}".encode(), digest_size=8).hexdigest()
+    """Return an id of letters and digits: the file's stem, if no other image can have the same."""
+    stem = PurePosixPath(image.file_name).stem
+    if image.has_own_stem and re.fullmatch(r"[0-9a-f]{16}", stem):
+        return stem
+    return digest_of_address(image.address, size=8)
 
 
 def _plain(label: str) -> str:

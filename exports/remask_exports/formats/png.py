@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from remask_core.geometry import window_of
 from remask_exports.formats.writer import Categories, Format, encode_png, stem_of
 from remask_exports.instances import Instance
 
@@ -68,12 +69,16 @@ def encode_indexed(instances: Sequence[Instance]) -> list[EncodedMap]:
     """Return the label map of an image, or several if it has more than 254 instances.
 
     A pixel holds the number of its instance, from 1, and 0 where there is none. Where instances
-    overlap the smaller one is seen.
+    overlap the smaller one is seen. An instance of which nothing would be seen goes to a further
+    map.
     """
-    return [
-        _label_map(instances[start : start + _MOST_IN_A_MAP])
-        for start in range(0, len(instances), _MOST_IN_A_MAP)
-    ]
+    maps = []
+    waiting = list(instances)
+    while waiting:
+        encoded, hidden = _label_map(waiting[:_MOST_IN_A_MAP])
+        maps.append(encoded)
+        waiting = hidden + waiting[_MOST_IN_A_MAP:]
+    return maps
 
 
 class PngWriter:
@@ -93,10 +98,10 @@ class PngWriter:
 
     def add(self, encoded: list[EncodedMap]) -> None:
         """Write the pictures of an image and their rows."""
-        for one in encoded:
-            name = f"{one.stem}.png"
-            (self._masks / name).write_bytes(one.png)
-            for file_name, *rest in one.rows:
+        for label_map in encoded:
+            name = f"{label_map.stem}.png"
+            (self._masks / name).write_bytes(label_map.png)
+            for file_name, *rest in label_map.rows:
                 self._rows.writerow((file_name, name, *rest))
 
     def close(self) -> None:
@@ -111,13 +116,31 @@ BINARY_PNG: Final = Format("png-binary", encode_binary, PngWriter)
 """A picture per instance; see `encode_binary`."""
 
 
-def _label_map(instances: Sequence[Instance]) -> EncodedMap:
+def _label_map(instances: Sequence[Instance]) -> tuple[EncodedMap, list[Instance]]:
+    """Return a label map, and the instances that others hide in it."""
     labels = np.zeros(instances[0].image.shape_hw, np.uint8)
-    numbered = list(enumerate(instances, start=1))
-    for value, instance in sorted(numbered, key=lambda item: -np.count_nonzero(item[1].mask)):
-        labels[instance.mask] = value
-    rows = [_row(instance, value=value) for value, instance in numbered]
-    return EncodedMap(stem_of(instances[0]), encode_png(labels), rows)
+    by_size = sorted(instances, key=lambda instance: -instance.area)
+    seen = _visible(by_size)
+    shown = [instance for instance in instances if instance.name in seen]
+    value_of = {instance.name: value for value, instance in enumerate(shown, start=1)}
+    for instance in by_size:
+        if instance.name in seen:
+            labels[instance.mask] = value_of[instance.name]
+    rows = [_row(instance, value=value_of[instance.name]) for instance in shown]
+    hidden = [instance for instance in instances if instance.name not in seen]
+    return EncodedMap(stem_of(shown[0]), encode_png(labels), rows), hidden
+
+
+def _visible(by_size: Sequence[Instance]) -> set[str]:
+    """Return the names of the instances of which something is seen, the last one on top."""
+    covered = np.zeros(by_size[0].image.shape_hw, np.bool_)
+    visible = set()
+    for instance in reversed(by_size):
+        window = window_of(instance.tight)
+        if (instance.mask[window] & ~covered[window]).any():
+            visible.add(instance.name)
+            covered[window] |= instance.mask[window]
+    return visible
 
 
 def _row(instance: Instance, *, value: int) -> tuple[object, ...]:

@@ -22,6 +22,9 @@ __all__ = ["YOLO", "EncodedLines", "YoloWriter", "encode", "outline"]
 
 _Points: TypeAlias = npt.NDArray[np.int64]
 
+_HALF_WIDTH_PX: Final = 0.4
+"""Half of what an outline of one pixel's width is widened to; it stays within the pixel."""
+
 
 @dataclass(frozen=True, slots=True)
 class EncodedLines:
@@ -41,7 +44,7 @@ def encode(instances: Sequence[Instance]) -> EncodedLines:
     lines = []
     for instance in instances:
         # The centre of a pixel: whoever truncates or rounds lands in that pixel.
-        places = (outline(instance.mask) + 0.5) / (width, height)
+        places = (_widened(outline(instance.mask)) + 0.5) / (width, height)
         lines.append((instance.label, " ".join(f"{number:.6f}" for number in places.ravel())))
     return EncodedLines(file_name.with_suffix(".txt"), lines)
 
@@ -102,6 +105,23 @@ def outline(mask: BoolMask) -> _Points:
     found, _ = cv2.findContours(window, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     corner = np.array([int(box.x0), int(box.y0)])
     return _joined([np.asarray(ring, np.int64).reshape(-1, 2) + corner for ring in found])
+
+
+def _widened(points: _Points) -> npt.NDArray[np.float64]:
+    """Return an outline with at least three points, and of some width and height.
+
+    A mask one pixel thin has an outline of one or two points, or of no width. Readers take two
+    points for a box, and drop what has no area, or even the whole image. Every point stays within
+    its pixel.
+    """
+    wide = points.astype(np.float64)
+    if len(wide) < 3:
+        wide = wide[[0, -1, -1, 0]]
+    half = np.where(np.arange(len(wide)) < len(wide) // 2, -_HALF_WIDTH_PX, _HALF_WIDTH_PX)
+    for axis, offsets in enumerate((np.roll(half, len(wide) // 4), half)):
+        if np.ptp(wide[:, axis]) == 0:
+            wide[:, axis] += offsets
+    return wide
 
 
 def _joined(rings: Sequence[_Points]) -> _Points:
