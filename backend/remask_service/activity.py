@@ -18,6 +18,7 @@ _ERRORS_KEPT = 6
 
 MEANINGS: Mapping[str, str] = MappingProxyType(
     {
+        "access-refused": "Label Studio does not accept the token: remask doctor.",
         "address-refused": "The image is on a host that is not allowed: REMASK_ALLOWED_HOSTS.",
         "bad-image": "The file is not an image that can be read, or it is too large.",
         "click-outside-image": "The task's image has another size than the editor showed.",

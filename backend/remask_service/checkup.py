@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from structlog.typing import FilteringBoundLogger
 
@@ -25,7 +26,8 @@ class Checkup:
     Args:
         settings: Of the service.
         log: Where it tells what it finds.
-        look: What looks; `doctor.quick_look` if not given.
+        instance: The service's id, as its `/health` says.
+        look: What looks, given the settings; `doctor.quick_look` if not given.
     """
 
     def __init__(
@@ -33,11 +35,12 @@ class Checkup:
         settings: Settings,
         *,
         log: FilteringBoundLogger,
-        look: Callable[[Settings], Sequence[Finding]] = quick_look,
+        instance: str = "",
+        look: Callable[[Settings], Sequence[Finding]] | None = None,
     ) -> None:
         self._settings = settings
         self._log = log
-        self._look = look
+        self._look = look or partial(quick_look, instance=instance)
         self._findings: tuple[Finding, ...] = ()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="checkup", daemon=True)

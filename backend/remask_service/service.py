@@ -67,7 +67,8 @@ class Service:
         self.campaigns = CampaignStore.open(settings.campaign_place)
         self.campaign_events = CampaignEvents(self.campaigns, log=log)
         self.activity = Activity(clock=time.time)
-        self.checkup = Checkup(settings, log=log)
+        self.instance = secrets.token_hex(8)
+        self.checkup = Checkup(settings, log=log, instance=self.instance)
         self.metrics = Metrics(
             health=self.engine.health, click_log=self.click_log.state, images=self._images.state
         )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 from typing import Any
+from urllib.parse import urlsplit
 
 from label_studio_sdk import LabelStudio
 
 from remask_label_studio.api import BackendAddress
 from remask_label_studio.sdk_errors import ONCE
 
-__all__ = ["add_backend", "add_webhook"]
+__all__ = ["add_backend", "add_webhook", "move_webhooks"]
 
 _ACTIONS = ["ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED"]
 
@@ -48,10 +49,16 @@ def add_backend(client: LabelStudio, project_id: int, backend: BackendAddress) -
 
 
 def add_webhook(client: LabelStudio, project_id: int, backend: BackendAddress) -> None:
-    """Have the backend told of the project's annotations, once however often it is called."""
+    """Have the backend told of the project's annotations, once however often it is called.
+
+    A webhook that is there already gets the backend's credentials if it has others.
+    """
     url = _webhook_url(backend)
-    if any(hook.url == url for hook in client.webhooks.list(project=str(project_id))):
-        return
+    for hook in client.webhooks.list(project=str(project_id)):
+        if hook.url == url and hook.id is not None:
+            if dict(hook.headers or {}) != _headers(backend):
+                client.webhooks.update(hook.id, headers=_headers(backend))
+            return
     client.webhooks.create(
         url=url,
         project=project_id,
@@ -61,6 +68,24 @@ def add_webhook(client: LabelStudio, project_id: int, backend: BackendAddress) -
         actions=_ACTIONS,
         request_options=ONCE,
     )
+
+
+def move_webhooks(client: LabelStudio, backend: BackendAddress) -> int:
+    """Return how many webhooks to a backend on the same host now lead to this one.
+
+    For a backend that comes back on another port or with another password: webhooks of every
+    project are looked at, and those to `/webhook` on the backend's host get its address and its
+    credentials.
+    """
+    host, moved = urlsplit(backend.url).hostname, 0
+    for hook in client.webhooks.list():
+        place = urlsplit(hook.url or "")
+        if hook.id is None or place.hostname != host or not place.path.endswith("/webhook"):
+            continue
+        if (hook.url, dict(hook.headers or {})) != (_webhook_url(backend), _headers(backend)):
+            client.webhooks.update(hook.id, url=_webhook_url(backend), headers=_headers(backend))
+            moved += 1
+    return moved
 
 
 def _webhook_url(backend: BackendAddress) -> str:

@@ -15,7 +15,7 @@ from label_studio_sdk.core import ApiError
 
 from remask_core.errors import InputError, Unavailable
 from remask_label_studio.api import BackendAddress, ImportedPrediction, ProjectRef
-from remask_label_studio.backends import add_backend, add_webhook
+from remask_label_studio.backends import add_backend, add_webhook, move_webhooks
 from remask_label_studio.sdk_errors import ONCE, translate_errors
 
 __all__ = ["Connection", "connect"]
@@ -194,6 +194,11 @@ class Connection:
         """Return the id of the backend that now answers the project's clicks and boxes."""
         with translate_errors(self.url):
             return add_backend(self.client, project_id, backend)
+
+    def move_webhooks(self, backend: BackendAddress) -> int:
+        """Return how many webhooks to an earlier address of the backend lead to this one now."""
+        with translate_errors(self.url):
+            return move_webhooks(self.client, backend)
 
     def add_webhook(self, project_id: int, backend: BackendAddress) -> None:
         """Have the backend told of the project's annotations, and of nothing else."""

@@ -71,9 +71,10 @@ class Probe:
         found: list[dict[str, Any]] = self._get(f"/api/ml/?project={project}")
         return found
 
-    def webhooks(self, project: int) -> list[dict[str, Any]]:
-        """Return the webhooks of the project, with `url`, `headers` and `is_active`."""
-        found: list[dict[str, Any]] = self._get(f"/api/webhooks/?project={project}")
+    def webhooks(self, project: int | None = None) -> list[dict[str, Any]]:
+        """Return webhooks with `url`, `headers` and `is_active`: a project's, or all there are."""
+        query = "" if project is None else f"?project={project}"
+        found: list[dict[str, Any]] = self._get(f"/api/webhooks/{query}")
         return found
 
     def set_webhook_headers(self, webhook: int, headers: Mapping[str, str]) -> None:

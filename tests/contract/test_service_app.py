@@ -408,7 +408,20 @@ def test_a_webhook_without_credentials_is_refused_with_advice_in_the_log(guarded
     answer = guarded.client.post("/webhook", json={"action": "TASKS_CREATED"})
 
     assert answer.status_code == 401
-    assert "docs/connect.md" in guarded.log("webhook refused")[0]["advice"]
+    refused = guarded.log("webhook refused")[0]
+    assert "docs/connect.md" in refused["advice"]
+    assert refused["credentials"] == "missing"
+
+
+def test_a_webhook_with_wrong_credentials_is_refused_with_advice_too(guarded: Kit) -> None:
+    answer = guarded.client.post(
+        "/webhook", json={"action": "TASKS_CREATED"}, auth=("label-studio", "of yesterday")
+    )
+
+    assert answer.status_code == 401
+    refused = guarded.log("webhook refused")[0]
+    assert refused["credentials"] == "wrong"
+    assert "of yesterday" not in str(refused)
 
 
 def test_secrets_are_not_logged(guarded: Kit) -> None:

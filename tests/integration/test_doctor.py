@@ -19,7 +19,7 @@ from werkzeug.serving import make_server
 
 from remask_cli.demo.programs import HOST
 from remask_label_config.pages.live import write_labelling_config
-from remask_service.doctor import Finding, examine, is_healthy
+from remask_service.doctor import Finding, examine, is_healthy, quick_look
 from remask_service.logs import make_log
 from remask_service.settings import Settings
 from remask_service.web.app import create_app, service_of
@@ -139,6 +139,32 @@ def test_a_webhook_without_credentials_is_found_and_mended(
     assert links(settings, project)["webhook"].state == "ok"
     other = replace(settings, basic_auth_pass="changed since")
     assert links(other, project)["webhook"].state == "failed"
+
+
+def test_a_changed_password_reaches_every_webhook_of_ours(
+    api: httpx.Client, settings: Settings, project: int
+) -> None:
+    with serving(settings) as url:
+        connect_model(api, project, url)
+    changed = replace(settings, basic_auth_pass="changed since")
+    log = make_log("CRITICAL", stream=io.StringIO())
+    app = create_app(changed, engine=ThreadEngine(ToySegmenter()), log=log)
+    server = make_server(HOST, changed.port, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        found = quick_look(changed, instance=service_of(app).instance)
+        again = quick_look(changed, instance=service_of(app).instance)
+        other = quick_look(changed, instance="another service")
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+        service_of(app).close()
+
+    assert "1 of them lacked its credentials" in found[-1].found
+    assert again[-1].found == "1 lead to this service"
+    assert other[-1].found == "0 lead to this service"
 
 
 def test_no_address_is_named(settings: Settings) -> None:

@@ -12,6 +12,7 @@ from remask_service.doctor.findings import Finding, is_healthy
 from remask_service.doctor.label_studio import examine_label_studio
 from remask_service.doctor.machine import examine_machine
 from remask_service.doctor.project import LINKS, examine_project
+from remask_service.doctor.webhooks import examine_webhooks
 from remask_service.logs import make_log
 from remask_service.settings import Settings
 
@@ -22,13 +23,21 @@ _PATIENT_S = 100.0
 """Label Studio itself gives a backend so long for a mask."""
 
 
-def quick_look(settings: Settings) -> list[Finding]:
-    """Return what is found without a project, within seconds: this machine and Label Studio."""
+def quick_look(settings: Settings, *, instance: str) -> list[Finding]:
+    """Return what is found without a project, within seconds: this machine and Label Studio.
+
+    Webhooks that lead to the running service and lack its credentials get them.
+
+    Args:
+        settings: Of the running service.
+        instance: Its id, as `/health` says.
+    """
     with _client(_QUICK_S) as client:
-        return [
-            *examine_machine(settings),
-            *examine_label_studio(settings, _probe(settings, client)),
-        ]
+        probe = _probe(settings, client)
+        found = [*examine_machine(settings), *examine_label_studio(settings, probe)]
+        if probe is None or not is_healthy(found):
+            return found
+        return [*found, examine_webhooks(settings, probe, instance=instance, client=client)]
 
 
 def examine(settings: Settings, *, project: int | None, mend: bool = False) -> Iterator[Finding]:

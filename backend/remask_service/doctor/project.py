@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from remask_label_config.labelling_config import (
 from remask_label_studio.probe import Probe
 from remask_service.doctor.findings import Finding, examined
 from remask_service.doctor.label_studio import is_private
+from remask_service.doctor.webhooks import authorization, has_credentials
 from remask_service.settings import Settings
 
 __all__ = ["LINKS", "examine_project"]
@@ -184,10 +184,10 @@ def _webhook(visit: _Visit, backend: Mapping[str, Any] | None) -> Finding:
         hook = hooks[0]
         if not hook.get("is_active", True):
             return Finding("webhook", "failed", f"{url} is switched off", "Settings > Webhooks")
-        wanted = _authorization(visit.settings)
-        if wanted and (hook.get("headers") or {}).get("Authorization") != wanted:
+        if not has_credentials(visit.settings, hook):
             if visit.mend:
-                visit.probe.set_webhook_headers(int(hook["id"]), {"Authorization": wanted})
+                headers = {"Authorization": authorization(visit.settings)}
+                visit.probe.set_webhook_headers(int(hook["id"]), headers)
                 return Finding("webhook", "ok", f"{url}: the credentials it lacked are set now")
             return Finding(
                 "webhook",
@@ -198,13 +198,6 @@ def _webhook(visit: _Visit, backend: Mapping[str, Any] | None) -> Finding:
         return Finding("webhook", "ok", url)
 
     return examined("webhook", look, cure="see docs/connect.md, Basic authentication")
-
-
-def _authorization(settings: Settings) -> str:
-    if settings.basic_auth_user is None:
-        return ""
-    pair = f"{settings.basic_auth_user}:{settings.basic_auth_pass}"
-    return f"Basic {base64.b64encode(pair.encode()).decode('ascii')}"
 
 
 def _first_image(

@@ -93,6 +93,7 @@ def _add_operations(app: Flask, service: Service) -> None:
         return jsonify(
             {
                 "status": "UP",
+                "instance": service.instance,
                 "ready": now.ready,
                 "state": now.state,
                 "detail": now.detail,

@@ -38,11 +38,12 @@ def guard(
         ) & hmac.compare_digest(given[1].encode("utf-8", "surrogatepass"), expected[1])
         if same:
             return None
-        if request.path == "/webhook" and came is None:
+        if request.path == "/webhook":
             # Label Studio registers its webhook by itself, and without the backend's credentials.
             log.warning(
                 "webhook refused",
-                advice="add an Authorization header to the project's webhook; see docs/connect.md",
+                credentials="missing" if came is None else "wrong",
+                advice="`remask doctor --project N --mend` sets them; see docs/connect.md",
             )
         response = failure_response(
             401, code="unauthorised", message="user name or password missing or wrong"

@@ -14,8 +14,9 @@ from types import FrameType
 from rich.console import Console
 
 from remask_cli.demo.backend import default_model, start_backend
-from remask_cli.demo.campaign import Results, run_main_job
+from remask_cli.demo.campaign import YOURS, Results, run_main_job
 from remask_cli.demo.check import check_project
+from remask_cli.demo.environment import shown_path, write_environment
 from remask_cli.demo.label_studio import (
     Account,
     create_access_token,
@@ -102,9 +103,19 @@ def _start(
         )
     console.print(f"[green]✓[/] Backend at {backend.url} with the model {model}")
 
+    connection = programs.enter_context(connect(url, api_key))
+    # Port and password are others at each start; the campaigns' webhooks must follow.
+    connection.move_webhooks(backend)
+    environment = write_environment(
+        options.folder / "env",
+        state_dir=options.folder / "backend",
+        label_studio_url=url,
+        api_key=api_key,
+        backend=backend,
+    )
     with console.status("Looking for the project") as status:
         project = open_project(
-            programs.enter_context(connect(url, api_key)),
+            connection,
             backend,
             progress=lambda done, total: status.update(f"Masks for {done} of {total} photos"),
         )
@@ -127,7 +138,7 @@ def _start(
     )
     console.print(f"[green]✓[/] The campaign's report is {results.folder / 'report.html'}")
     if not check:
-        console.print(_welcome(url, project, results))
+        console.print(_welcome(url, project, results, environment))
     return [label_studio, serving]
 
 
@@ -141,7 +152,7 @@ def _start_label_studio(options: DemoOptions, port: int, console: Console) -> Pr
         )
 
 
-def _welcome(url: str, project: DemoProject, results: Results) -> str:
+def _welcome(url: str, project: DemoProject, results: Results, environment: Path) -> str:
     return f"""
 Log in with user [bold]{ACCOUNT.email}[/] and password [bold]{ACCOUNT.password}[/]
 
@@ -152,7 +163,11 @@ Log in with user [bold]{ACCOUNT.email}[/] and password [bold]{ACCOUNT.password}[
 
 [bold]Your turn[/]: {url}/projects/{results.round_project}/data?labeling=1
 The same photos in a first round. Click where the mask is wrong, key 1 for what is missing, key 2
-for what is too much, and submit; submit at once what is good. `remask campaign advance` goes on.
+for what is too much, and submit; submit at once what is good. To go on as its manager, in another
+terminal:
+  source {shown_path(environment)}
+  .venv/bin/remask campaign status {YOURS}
+  .venv/bin/remask campaign advance {YOURS} --force
 
 [bold]Live[/]: {url}/projects/{project.project_id}/data?labeling=1
 Each photo comes with a mask for its boxes, and each click is answered at once. At the bottom
