@@ -22,6 +22,8 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
         "address-refused": "The image is on a host that is not allowed: REMASK_ALLOWED_HOSTS.",
         "bad-image": "The file is not an image that can be read, or it is too large.",
         "click-outside-image": "The task's image has another size than the editor showed.",
+        "database-damaged": "The database cannot be read: remask log repair, docs/faults.md.",
+        "database-unavailable": "The database does not answer; rows wait in memory meanwhile.",
         "expired": "The answer took longer than Label Studio waits; the machine is too busy.",
         "input": "Label Studio sent something that cannot be answered.",
         "labelling-config": "The project's labelling page lacks something: remask config check.",
