@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,25 @@ def load_toy_slowly() -> ToySegmenter:
     """Wait until somebody opens and closes the named pipe `TOY_LOAD_PIPE`, then load the toy."""
     Path(os.environ["TOY_LOAD_PIPE"]).read_bytes()
     return ToySegmenter()
+
+
+class ReadingsSegmenter(ToySegmenter):
+    """A toy with three candidates: the toy's mask, one a third as high, and one of a few rows."""
+
+    def predict(self, embedding: Embedding, prompt: Prompt) -> list[Candidate]:
+        (best,) = super().predict(embedding, prompt)
+        rows = np.flatnonzero(best.mask.any(axis=1))
+        candidates = [best]
+        for part in (3, 9):
+            mask = best.mask.copy()
+            mask[rows[max(1, rows.size // part) :]] = False
+            candidates.append(replace(best, mask=mask, score=best.score / part))
+        return candidates
+
+
+def load_readings() -> ReadingsSegmenter:
+    """For `--model fakes:load_readings`."""
+    return ReadingsSegmenter()
 
 
 class ScriptedSegmenter(ToySegmenter):

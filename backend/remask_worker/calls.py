@@ -106,7 +106,9 @@ def history_keys(call: Call) -> list[bytes]:
         # Through float and bool: 3 and 3.0 are one click, before and after the wire.
         clicks = [(float(c.x), float(c.y), bool(c.positive)) for c in step.clicks]
         box = step.box and tuple(map(float, (step.box.x0, step.box.y0, step.box.x1, step.box.y1)))
-        keys.append(_digest(keys[-1], clicks, box))
+        # A step whose best candidate is taken has the key that it had before there was a choice.
+        reading = (step.reading,) if step.reading else ()
+        keys.append(_digest(keys[-1], clicks, box, *reading))
     return keys
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from remask_core.errors import InputError
-from remask_core.history import prompts_of, resume
+from remask_core.history import prompts_of, resume, taken_candidate
 from remask_core.lru import ByteLru
 from remask_core.types import Candidate, Embedding, Logits, Pause, Prompt, Segmenter
 from remask_worker.calls import Call
@@ -42,7 +42,13 @@ class Replayer:
         """
         prompts = _prompts(job.call, embedding)
         done, logits = self._longest(job.keys)
-        candidates = resume(self._segmenter, embedding, prompts[done:], prior_logits=logits)
+        candidates = resume(
+            self._segmenter,
+            embedding,
+            prompts[done:],
+            prior_logits=logits,
+            readings=[step.reading for step in job.call.steps[done:]],
+        )
         for candidate in candidates:
             done += 1
             self._remember(job.keys[done], candidate)
@@ -58,10 +64,13 @@ class Replayer:
         """
         prompts = [_prompts(job.call, embedding)[0] for job in jobs]
         answers = self._segmenter.predict_batch(embedding, prompts)
-        best = [candidates[0] for candidates in answers]
-        for job, candidate in zip(jobs, best, strict=True):
+        taken = [
+            taken_candidate(candidates, job.call.steps[0].reading)
+            for job, candidates in zip(jobs, answers, strict=True)
+        ]
+        for job, candidate in zip(jobs, taken, strict=True):
             self._remember(job.keys[-1], candidate)
-        return best
+        return taken
 
     def _longest(self, keys: Sequence[bytes]) -> tuple[int, Logits | None]:
         """Return how many steps need not be computed, and the logits after them."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, repeat
 
 from remask_core.errors import InputError
 from remask_core.types import (
@@ -22,7 +23,7 @@ from remask_core.types import (
     Segmenter,
 )
 
-__all__ = ["Step", "prompts_of", "replay", "resume"]
+__all__ = ["Step", "prompts_of", "replay", "resume", "taken_candidate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +31,17 @@ class Step:
     """What was added to an object in one go: a box, clicks, or both.
 
     A live click is a step of one click; the clicks of one campaign round are one step.
+
+    Attributes:
+        clicks: In the order in which they were given.
+        box: Drawn in this step, if one was.
+        reading: Which of the model's candidates the annotator took, best first from 0; counted
+            round where the model offers fewer. Later steps build on the one that was taken.
     """
 
     clicks: tuple[Click, ...] = ()
     box: Box | None = None
+    reading: int = 0
 
 
 def prompts_of(steps: Sequence[Step], *, prior_mask: BoolMask | None = None) -> Iterator[Prompt]:
@@ -58,19 +66,27 @@ def resume(
     prompts: Iterable[Prompt],
     *,
     prior_logits: Logits | None = None,
+    readings: Iterable[int] = (),
 ) -> Iterator[Candidate]:
-    """Yield the best candidate for each prompt, handing the logits on from one to the next.
+    """Yield the candidate taken for each prompt, handing the logits on from one to the next.
 
     Args:
         segmenter: The model.
         embedding: Of the image, by the same segmenter.
         prompts: Of `prompts_of`, without those whose logits are known.
         prior_logits: Logits of the last known prompt; None at the start of a history.
+        readings: `Step.reading` of each prompt's step; the best candidate where it ends.
     """
-    for prompt in prompts:
-        best = segmenter.predict(embedding, replace(prompt, prior_logits=prior_logits))[0]
-        prior_logits = best.logits
-        yield best
+    for prompt, reading in zip(prompts, chain(readings, repeat(0)), strict=False):
+        candidates = segmenter.predict(embedding, replace(prompt, prior_logits=prior_logits))
+        taken = taken_candidate(candidates, reading)
+        prior_logits = taken.logits
+        yield taken
+
+
+def taken_candidate(candidates: Sequence[Candidate], reading: int) -> Candidate:
+    """Return the candidate of number `reading`, counted round; `candidates` are best first."""
+    return candidates[reading % len(candidates)]
 
 
 def replay(
@@ -80,7 +96,7 @@ def replay(
     *,
     prior_mask: BoolMask | None = None,
 ) -> list[Candidate]:
-    """Return the best candidate after each step, handing the logits on from step to step.
+    """Return the candidate taken after each step, handing the logits on from step to step.
 
     Args:
         segmenter: The model.
@@ -88,4 +104,5 @@ def replay(
         steps: Oldest first. Empty gives an empty list.
         prior_mask: (H, W) bool; a mask the object had before the first step.
     """
-    return list(resume(segmenter, embedding, prompts_of(steps, prior_mask=prior_mask)))
+    prompts = prompts_of(steps, prior_mask=prior_mask)
+    return list(resume(segmenter, embedding, prompts, readings=[step.reading for step in steps]))

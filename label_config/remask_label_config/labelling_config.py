@@ -54,8 +54,11 @@ _DOT_CONTROLS: dict[str, tuple[Kind, bool]] = {
     "KeyPointLabels": ("keypoint", True),
 }
 
-DOT_PLUS, DOT_MINUS = "dot_plus", "dot_minus"
-"""Names of the controls that show answered clicks, one for each sign."""
+DOT_PLUS = "dot_plus"
+"""Name of the control that shows answered positive clicks."""
+
+DOT_MINUS = "dot_minus"
+"""Name of the control that shows answered negative clicks."""
 
 STATE = "state"
 """Name of the hidden `<Choices>` by which an answer shows a sentence on the page."""

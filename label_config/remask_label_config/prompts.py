@@ -114,6 +114,7 @@ class Echo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         box: The box that an anchor point stands for.
         prior: The mask that the object had before its first prompt.
         sign: `unknown` where the editor had lost the sign and the click was taken as positive.
+        reading: Which of the model's candidates was taken, best first from 0; left out for that.
     """
 
     rid: str | None = None
@@ -124,6 +125,7 @@ class Echo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     box: PercentBox | None = None
     prior: PriorRef | None = None
     sign: Literal["unknown"] | None = None
+    reading: _Count = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +177,20 @@ class Mark:
     def time_s(self) -> float | None:
         """When the service first received it, Unix seconds; None where nobody noted it."""
         return self.echo.t
+
+    def is_at(self, other: Mark, shape_hw: tuple[int, int]) -> bool:
+        """Whether a click lies on the dot of another prompt; on a box's corner, for a box."""
+        there = self.region.value
+        here = other.region.value
+        if other.drawn_box or None in (there.x, there.y, here.x, here.y):
+            return False
+        assert there.x is not None
+        assert there.y is not None
+        assert here.x is not None
+        assert here.y is not None
+        height, width = shape_hw
+        away = math.hypot((there.x - here.x) / 100 * width, (there.y - here.y) / 100 * height)
+        return away <= (there.width or 0.0) / 100 * width
 
     def to_xy(self, shape_hw: tuple[int, int]) -> tuple[float, float]:
         """Return the place that was pointed at, in pixels, not rounded to a pixel.

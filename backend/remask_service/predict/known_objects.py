@@ -25,10 +25,17 @@ __all__ = ["KnownObject", "KnownObjects"]
 
 @dataclass(frozen=True, slots=True)
 class KnownObject:
-    """An object that a click may belong to, and its class as it stands on the screen."""
+    """An object that a click may belong to.
+
+    Attributes:
+        history: Its prompts.
+        labels: Its class as it stands on the screen.
+        is_reread: Whether this request asks for the next reading of its last prompt.
+    """
 
     history: ObjectHistory
     labels: tuple[str, ...]
+    is_reread: bool = False
 
 
 class KnownObjects:

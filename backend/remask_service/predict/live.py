@@ -206,13 +206,24 @@ class Live:
         objects = {each.history.rid: each for each in known}
         touched: dict[str, None] = {}
         for pile in self._piles(scene, fresh):
-            owner = scene.objects.owner(pile[0], list(objects.values()))
+            owner = next(
+                (
+                    each
+                    for each in objects.values()
+                    if each.history.repeats_last(pile[0], scene.shape_hw)
+                ),
+                None,
+            )
+            owner = owner or scene.objects.owner(pile[0], list(objects.values()))
             if owner is None:
                 rid = region_id(scene.asked.task_id, pile[0].mark.id)
                 owner = KnownObject(ObjectHistory(rid=rid), scene.labels)
-            grown = owner.history.grown(pile)
-            objects[grown.rid] = KnownObject(grown, owner.labels or scene.labels)
-            touched[grown.rid] = None
+            history, again = owner.history, False
+            for prompt in pile:
+                again = history.repeats_last(prompt, scene.shape_hw)
+                history = history.reread() if again else history.grown([prompt])
+            objects[history.rid] = KnownObject(history, owner.labels or scene.labels, again)
+            touched[history.rid] = None
         return [objects[rid] for rid in touched]
 
     def _piles(self, scene: _Scene, fresh: Sequence[Prompted]) -> list[list[Prompted]]:
@@ -238,7 +249,8 @@ class Live:
         outcomes = self._engine_client.request(calls)
         answers: list[TaskAnswer] = []
         problem: RemaskError | None = None
-        for each, outcome in zip(objects, outcomes, strict=True):
+        asked = list(zip(objects, outcomes, strict=True))
+        for each, outcome in asked:
             if isinstance(outcome, Answer):
                 answers.append(self._compose(scene, each, outcome))
                 self._arrivals.answered(each.history.prompts, scene.asked)
@@ -252,10 +264,19 @@ class Live:
         task_id = scene.asked.task_id
         if problem is not None:
             answer.result.extend(self._notices.failed(scene.controls, task_id, problem))
+        elif not all(self._has_changed(scene, each, outcome) for each, outcome in asked):
+            answer.result.extend(self._notices.show(scene.controls, task_id, "only"))
         else:
             drafted = scene.around.drafted_notice if scene.controls.notices else None
             answer.result.extend(self._notices.answered(scene.controls, task_id, drafted=drafted))
         return answer
+
+    def _has_changed(self, scene: _Scene, each: KnownObject, outcome: object) -> bool:
+        """Whether the next reading, if one was asked for, is another mask; True if unknown."""
+        if not each.is_reread:
+            return True
+        before = self._engine_client.recalled(self._call_for(scene, each.history.read_before()))
+        return not isinstance(outcome, Answer) or before is None or before.mask != outcome.mask
 
     def _previous(
         self, scene: _Scene, each: KnownObject, error: RemaskError, pile: int

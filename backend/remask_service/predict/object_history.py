@@ -20,7 +20,7 @@ __all__ = ["ObjectHistory", "Prior", "Prompted", "echoed_histories"]
 
 @dataclass(frozen=True, slots=True)
 class Prompted:
-    """A mark in its place in a history; see `PromptRecord` for the words."""
+    """A mark in its place in a history; see `PromptRecord` and `Echo` for the words."""
 
     mark: Mark
     n: int
@@ -29,6 +29,7 @@ class Prompted:
     positive: bool = True
     sign_known: bool = True
     fresh: bool = False
+    reading: int = 0
 
     def record(self, shape_hw: tuple[int, int] | None) -> PromptRecord:
         """Return what the logs keep; without a shape, without the place."""
@@ -89,6 +90,24 @@ class ObjectHistory:
         )
         return replace(self, prompts=self.prompts + added)
 
+    def repeats_last(self, prompt: Prompted, shape_hw: tuple[int, int]) -> bool:
+        """Whether a click is given on the dot of the last prompt, with the same sign."""
+        if not self.prompts or prompt.mark.box is not None:
+            return False
+        last = self.prompts[-1]
+        is_alike = prompt.positive if last.mark.box else prompt.positive is last.positive
+        return is_alike and prompt.mark.is_at(last.mark, shape_hw)
+
+    def reread(self) -> ObjectHistory:
+        """Return the history with the model's next candidate taken for its last prompt."""
+        *earlier, last = self.prompts
+        return replace(self, prompts=(*earlier, replace(last, reading=last.reading + 1)))
+
+    def read_before(self) -> ObjectHistory:
+        """Return the history as it was before `reread`."""
+        *earlier, last = self.prompts
+        return replace(self, prompts=(*earlier, replace(last, reading=last.reading - 1)))
+
     def shortened(self) -> ObjectHistory:
         """Return the history as it was before its last prompt."""
         return replace(self, prompts=self.prompts[:-1])
@@ -122,6 +141,7 @@ class ObjectHistory:
             box=prompt.mark.box,
             prior=None if self.prior is None else self.prior.ref,
             sign=None if prompt.sign_known else "unknown",
+            reading=prompt.reading,
         )
 
 
@@ -148,7 +168,7 @@ def echoed_histories(
         for order, mark in group:
             n = order if mark.echo.n is None else mark.echo.n
             step = n if mark.echo.step is None else mark.echo.step
-            placed.append(replace(prompted(mark), n=n, step=step))
+            placed.append(replace(prompted(mark), n=n, step=step, reading=mark.echo.reading))
         placed.sort(key=lambda prompt: (prompt.step, prompt.n))
         refs = [mark.echo.prior for _, mark in group if mark.echo.prior is not None]
         prior = prior_of(refs[0]) if refs else None
@@ -163,4 +183,5 @@ def _step(prompts: Sequence[Prompted], shape_hw: tuple[int, int]) -> Step:
         for prompt in prompts
         if prompt.mark.box is None
     )
-    return Step(clicks=clicks, box=boxes[-1].to_box(shape_hw) if boxes else None)
+    box = boxes[-1].to_box(shape_hw) if boxes else None
+    return Step(clicks=clicks, box=box, reading=prompts[-1].reading)

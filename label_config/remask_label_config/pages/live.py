@@ -44,6 +44,7 @@ NOTICES = {
     "starting": "The model is starting again: click again in a moment.",
     "image": "The picture cannot be read, so the model cannot answer: skip it and say so.",
     "token": "Label Studio refuses the model's token: tell whoever runs the project.",
+    "only": "The model has no other reading of that place.",
     "class": "No class chosen: press its key, then click again.",
 }
 """The sentence on the page for each choice of its `state` tag."""
