@@ -1,4 +1,4 @@
-"""Timings against something else on the same machine, each as rows and as the table to print."""
+"""Timings beside something else on the same machine, each as rows and as the table to print."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from remask_bench import codec, sam, scheduling, service
@@ -19,6 +20,7 @@ __all__ = [
     "time_scheduling",
     "time_service",
     "timings_page",
+    "write_timings",
 ]
 
 
@@ -198,3 +200,13 @@ def timings_page(timings: Sequence[Timing], *, made_by: str) -> Page:
         ),
         made_by=made_by,
     )
+
+
+def write_timings(timings: Sequence[Timing], out: Path, *, made_by: str) -> Path:
+    """Write `timings.json`, every number, and `timings.html`; return the path of the latter."""
+    out.mkdir(parents=True, exist_ok=True)
+    rows = {timing.title: timing.rows for timing in timings}
+    (out / "timings.json").write_bytes(msgspec.json.format(msgspec.json.encode(rows)))
+    report = out / "timings.html"
+    report.write_text(timings_page(timings, made_by=made_by).to_html(), encoding="utf-8")
+    return report

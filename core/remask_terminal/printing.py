@@ -1,15 +1,18 @@
-"""How commands print what they found: tables for people, JSON for programs."""
+"""Output of commands: tables for people, JSON for programs."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
     from remask_reports.page import Table
 
-__all__ = ["made_by", "print_json", "print_table"]
+R = TypeVar("R")
+
+__all__ = ["made_by", "print_json", "print_rows", "print_table"]
 
 
 def made_by() -> str:
@@ -42,3 +45,11 @@ def print_table(table: Table) -> None:
         printed.add_row(*row)
     # As wide as it needs to be: a table cut to the terminal loses its numbers.
     Console(width=400).print(printed, "")
+
+
+def print_rows(rows: R, table_of: Callable[[R], Table], *, as_json: bool) -> None:
+    """Print the rows themselves as JSON, or else the table that `table_of` makes of them."""
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(table_of(rows))

@@ -1,15 +1,16 @@
-"""The ranking model on simulated campaigns: how well clicks foretell the quality of masks."""
+"""The ranking model on simulated campaigns: how well clicks predict the quality of masks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from remask_core.history import Step
 from remask_core.overlap import iou
 from remask_core.types import Segmenter
-from remask_evaluation.contestants import answer
-from remask_evaluation.datasets import Instance
+from remask_evaluation.contestants import Contestant, answer
+from remask_evaluation.datasets import Instance, open_set
 from remask_evaluation.trials import generator
 from remask_ranking.features import features, in_crop
 from remask_ranking.judge import Judgement, cross_predict, fit_rows, judge
@@ -19,7 +20,7 @@ from remask_reports.page import Page
 from remask_simulation.annotators import Annotator, crew, visit
 from remask_simulation.boxes import jittered_box
 
-__all__ = ["campaign_rows", "ranking_report", "study_ranking"]
+__all__ = ["campaign_rows", "rank_simulated_campaign", "ranking_report", "study_ranking"]
 
 _CREW = 8
 
@@ -117,3 +118,38 @@ def ranking_report(
         "up to four clicks. Every instance was judged by a forest grown on the others."
     )
     return ranking_page(judgement, fit_rows(rows, seed=seed), judged_on=judged_on, made_by=made_by)
+
+
+def rank_simulated_campaign(
+    data: Sequence[Path],
+    out: Path,
+    *,
+    model: str,
+    device: str = "cpu",
+    limit: int | None = None,
+    seed: int = 0,
+    made_by: str = "",
+    watch: Callable[[int], AbstractContextManager[Callable[[], None]]],
+) -> Judgement:
+    """Write `rows.csv` and `report.html` of a simulated campaign, and return how well it is ranked.
+
+    Args:
+        data: Data sets, see `remask_evaluation.datasets.open_set`.
+        out: Folder, made if it is not there.
+        model: `NAME` or `NAME=WEIGHTS` of what makes the masks.
+        device: For the model.
+        limit: Only so many objects of each set.
+        seed: Of everything.
+        made_by: The command, for the foot of the report.
+        watch: Given the number of objects, gives a function to call after each.
+    """
+    instances = [instance for path in data for instance in open_set(path, limit=limit)]
+    out.mkdir(parents=True, exist_ok=True)
+    segmenter = Contestant.parse(model, device=device).load()
+    with watch(len(instances)) as on_done:
+        rows, judgement = study_ranking(
+            instances, segmenter, seed=seed, table=out / "rows.csv", on_done=on_done
+        )
+    page = ranking_report(rows, judgement, model=segmenter.version, seed=seed, made_by=made_by)
+    (out / "report.html").write_text(page.to_html(), encoding="utf-8")
+    return judgement
