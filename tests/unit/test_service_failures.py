@@ -84,3 +84,20 @@ def test_a_reason_phrase_is_one_short_line_of_plain_characters() -> None:
 
 def test_an_empty_message_gives_an_empty_reason() -> None:
     assert reason_phrase("\n") == ""
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (
+            'add <BrushLabels name="brush"> with a <Label value="x"/>',
+            'add BrushLabels name="brush" with a Label value="x"',
+        ),
+        ("<Image> has no name", "Image has no name"),
+        ("0 <= x < 640 and y > 3", "0 <= x < 640 and y > 3"),
+    ],
+)
+def test_tags_are_named_without_the_brackets_that_label_studio_removes(
+    message: str, expected: str
+) -> None:
+    assert reason_phrase(message) == expected

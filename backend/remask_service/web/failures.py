@@ -92,7 +92,9 @@ def failure_response(
 def reason_phrase(message: str) -> str:
     """Return `message` as a status line can hold it: one line of at most 300 printable characters.
 
-    Messages quote what the caller sent; a line break among it must not become a header.
+    Messages quote what the caller sent; a line break among it must not become a header. Label
+    Studio removes from an error whatever looks like a tag, so tags are named without brackets.
     """
-    line = re.sub(r"[^\x20-\x7e]+", " ", message).strip()
+    line = re.sub(r"[^\x20-\x7e]+", " ", re.sub(r"</?([A-Za-z][^<>]*?)\s*/?>", r"\1", message))
+    line = line.strip()
     return line if len(line) <= 300 else line[:297] + "..."
