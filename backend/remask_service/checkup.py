@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 
 from structlog.typing import FilteringBoundLogger
@@ -65,11 +66,11 @@ class Checkup:
         while True:
             try:
                 found = tuple(self._look(self._settings))
-            except Exception as error:  # noqa: BLE001 - the page must not lose its look for good
-                self._log.error("checkup failed", exc_info=error)
-            else:
                 self._tell(found)
                 self._findings = found
+            except Exception as error:  # noqa: BLE001 - the page must not lose its look for good
+                with suppress(Exception):
+                    self._log.error("checkup failed", exc_info=error)
             if self._closing.wait(_EVERY_S):
                 return
 

@@ -70,7 +70,11 @@ class Service:
         self.instance = secrets.token_hex(8)
         self.checkup = Checkup(settings, log=log, instance=self.instance)
         self.metrics = Metrics(
-            health=self.engine.health, click_log=self.click_log.state, images=self._images.state
+            health=self.engine.health,
+            click_log=self.click_log.state,
+            images=self._images.state,
+            webhooks=self.campaign_events.state,
+            threads=self.threads,
         )
         self._predictor = predictor or Predictor(
             self.engine,
@@ -113,6 +117,13 @@ class Service:
     def model_version(self) -> str:
         """Return the worker's model version, or the model's name until the worker has told it."""
         return self.engine.health().model_version or self.settings.model
+
+    def threads(self) -> dict[str, bool]:
+        """Return whether each thread that must live as long as the service is alive."""
+        return {
+            "campaign-events": self.campaign_events.state().alive,
+            "click-log": self.click_log.state().alive,
+        }
 
     def close(self) -> None:
         """Stop the worker, write what the click log holds, and close everything."""

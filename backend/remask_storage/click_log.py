@@ -11,7 +11,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby, islice
 from pathlib import Path
 
@@ -49,6 +51,7 @@ class LogState:
             could be written when the log was closed.
         trouble: Why writing fails at the moment; empty when it does not.
         aside: Rows kept in a file, for the database could not take them.
+        alive: Whether the thread that writes runs.
     """
 
     waiting: int
@@ -56,6 +59,7 @@ class LogState:
     lost: int
     trouble: str
     aside: int = 0
+    alive: bool = True
 
 
 class ClickLog:
@@ -123,7 +127,12 @@ class ClickLog:
         """Return counters; never waits for the disk."""
         with self._changed:
             return LogState(
-                len(self._waiting), self._written, self._lost, self._trouble, self._aside
+                waiting=len(self._waiting),
+                written=self._written,
+                lost=self._lost,
+                trouble=self._trouble,
+                aside=self._aside,
+                alive=self._thread.is_alive(),
             )
 
     def close(self) -> None:
@@ -142,7 +151,7 @@ class ClickLog:
         return list(joined_prompts(self._store, project=project))
 
     def _work(self) -> None:
-        self._take_in_aside()
+        self._survive(self._take_in_aside)
         while True:
             with self._changed:
                 pause_s = max(self._probe_at - time.monotonic(), 0.0)
@@ -150,9 +159,26 @@ class ClickLog:
                 batch = list(islice(self._waiting, BATCH))
                 if self._closing and not batch:
                     return
-            self._probe()
-            if batch:
-                self._take(batch)
+            self._survive(self._probe)
+            if batch and not self._survive(partial(self._take, batch)):
+                with self._changed:
+                    closing = self._closing
+                if closing:
+                    self._done(lost=len(self._waiting))
+                self._pause()
+
+    def _survive(self, step: Callable[[], None]) -> bool:
+        """Do a step; return whether it raised nothing that nobody foresaw.
+
+        The thread must live as long as the process: rows that come after a bug still matter.
+        """
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 — the outermost loop of its thread
+            with suppress(Exception):
+                self._note(f"the click log met a bug: {type(error).__name__}: {error}")
+            return False
+        return True
 
     def _take(self, batch: list[Entry]) -> None:
         """Store the batch, or do with it what the database's failure calls for."""

@@ -207,6 +207,23 @@ def test_a_row_that_the_database_refuses_does_not_hold_up_the_others(log: ClickL
     assert log.state().lost == 1
 
 
+def test_a_bug_while_writing_does_not_end_the_thread(
+    log: ClickLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error that nobody foresaw: the row waits, and is stored when it is over."""
+    with monkeypatch.context() as patch:
+        patch.setattr(log, "_take", lambda _batch: 1 / 0)
+        log.add([CLICK])
+        assert not log.flush(timeout_s=0.2)
+        troubled = log.state()
+
+    assert (troubled.alive, troubled.waiting) == (True, 1)
+    assert "ZeroDivisionError" in troubled.trouble
+    assert log.flush()
+    assert log.state().trouble == ""
+    assert [joined.prompt for joined in log.prompts()] == [CLICK]
+
+
 def test_two_processes_worth_of_writers_share_one_file(tmp_path: Path) -> None:
     stores = [Database.open(tmp_path / "sessions.db") for _ in range(2)]
     logs = [ClickLog(store) for store in stores]

@@ -16,6 +16,7 @@ import pytest
 from fakes import ToySegmenter, toy_mask
 from flask import Flask
 from flask.testing import FlaskClient
+from gunicorn.http.errors import ChunkMissingTerminator, InvalidChunkSize
 from PIL import Image
 
 from remask_core.rle_ls import decode_ls_rle
@@ -23,6 +24,7 @@ from remask_core.types import Click, Prompt
 from remask_service.logs import make_log
 from remask_service.settings import Settings
 from remask_service.web.app import create_app, service_of
+from remask_service.web.campaign_webhooks import EventsState
 from remask_worker.calls import Answer, Call, Engine, Health
 from remask_worker.thread_engine import ThreadEngine
 
@@ -237,6 +239,55 @@ def test_health_tells_of_the_model_and_its_queues(kit: Kit) -> None:
     assert health["model_version"] == "toy@000000000000"
     assert set(health["queued"]) == {"click", "opened", "batch"}
     assert kit.client.get("/ready").status_code == 200
+
+
+def test_the_state_of_threads_is_in_health_and_metrics(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that must live as long as the service."""
+    before = kit.client.get("/health").get_json()
+    counted = kit.client.get("/metrics").get_data(as_text=True)
+    service = service_of(kit.app)
+    kit.client.post("/webhook", json={"action": "TASKS_CREATED"})
+    service.campaign_events.flush()
+    monkeypatch.setattr(service.campaign_events, "state", lambda: EventsState(False, 3, 2, 1, 0))
+    after = kit.client.get("/health").get_json()
+    metrics = kit.client.get("/metrics").get_data(as_text=True)
+
+    assert before["status"] == "UP"
+    assert before["threads"] == {"campaign-events": True, "click-log": True}
+    assert 'remask_thread_alive{thread="click-log"} 1.0' in counted
+    assert after["status"] == "DEGRADED"
+    assert after["threads"] == {"campaign-events": False, "click-log": True}
+    assert 'remask_thread_alive{thread="campaign-events"} 0.0' in metrics
+    assert "remask_webhooks_read_total 1.0" in metrics
+
+
+@pytest.mark.parametrize("path", ["/predict", "/setup", "/webhook"])
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (InvalidChunkSize(b"zz"), "must be sent as HTTP asks"),
+        (ChunkMissingTerminator(b"ab"), "must be sent as HTTP asks"),
+        (ConnectionResetError("reset"), "must arrive whole and in time"),
+        (TimeoutError("timed out"), "must arrive whole and in time"),
+    ],
+)
+def test_a_body_that_does_not_arrive_is_the_callers_mistake(
+    kit: Kit, path: str, error: Exception, why: str
+) -> None:
+    class Broken(io.RawIOBase):
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, _buffer: Any) -> int:
+            raise error
+
+    stream = {"wsgi.input": Broken(), "wsgi.input_terminated": True}
+    answer = kit.client.post(path, environ_overrides=stream)
+
+    assert answer.status_code == 400
+    assert why in answer.get_json()["error"]["message"]
 
 
 def test_versions_and_the_page_for_people(kit: Kit) -> None:

@@ -40,13 +40,25 @@ def substituted(value: str) -> str:
     return re.sub(r"\$\{\w+:\?[^}]*\}", "given", value)
 
 
-def test_each_profile_has_one_backend_that_is_called_backend(compose) -> None:
+def test_each_profile_has_one_backend_behind_the_proxy_that_is_called_backend(compose) -> None:
     backends = {
         name: service for name, service in compose["services"].items() if "profiles" in service
     }
     assert {"cpu", "gpu"} == {service["profiles"][0] for service in backends.values()}
     for service in backends.values():
-        assert service["networks"]["default"]["aliases"] == ["backend"]
+        assert service["networks"]["default"]["aliases"] == ["backend-app"]
+    proxy = compose["services"]["proxy"]
+    assert "profiles" not in proxy
+    assert proxy["networks"]["default"]["aliases"] == ["backend"]
+
+
+def test_the_proxy_takes_requests_whole_and_as_large_as_the_backend_does(compose) -> None:
+    (config,) = compose["services"]["proxy"]["configs"]
+    text = (ROOT / compose["configs"][config["source"]]["file"]).read_text()
+
+    assert "proxy_request_buffering on;" in text
+    assert f"client_max_body_size {Settings().max_request_mb}m;" in text
+    assert re.findall(r"set \$backend (\S+);", text) == ["http://backend-app:9090"] * 2
 
 
 def test_label_studio_runs_in_every_profile(compose) -> None:
@@ -97,13 +109,13 @@ def test_named_volumes_exist_and_data_is_on_them(compose) -> None:
     used = {
         mount.split(":")[0]
         for service in compose["services"].values()
-        for mount in service["volumes"]
+        for mount in service.get("volumes", ())
     }
     assert used == set(compose["volumes"])
 
 
 def test_versions_are_pinned(compose, instructions) -> None:
-    images = [compose["services"]["label-studio"]["image"]]
+    images = [compose["services"][name]["image"] for name in ("label-studio", "proxy")]
     images += [words.split()[0] for name, words in instructions if name == "FROM"]
 
     for image in images:

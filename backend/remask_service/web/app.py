@@ -8,10 +8,11 @@ import time
 
 import msgspec
 from flask import Flask, Response, g, jsonify, request
+from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
 from structlog.typing import FilteringBoundLogger
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import ClientDisconnected, HTTPException
 
-from remask_core.errors import RemaskError, Unavailable
+from remask_core.errors import InputError, RemaskError, Unavailable
 from remask_label_config.bodies import decode_predict, decode_setup, decode_webhook
 from remask_label_config.labelling_config import parse_labelling_config
 from remask_service.logs import make_log
@@ -68,17 +69,17 @@ def service_of(app: Flask) -> Service:
 def _add_label_studio(app: Flask, service: Service) -> None:
     @app.post("/setup")
     def setup() -> Response:
-        parse_labelling_config(decode_setup(request.get_data(cache=False)).schema)
+        parse_labelling_config(decode_setup(_body()).schema)
         return jsonify({"model_version": service.model_version()})
 
     @app.post("/predict")
     def predict() -> Response:
-        answer = service.predict(decode_predict(request.get_data(cache=False)))
+        answer = service.predict(decode_predict(_body()))
         return Response(msgspec.json.encode(answer), mimetype="application/json")
 
     @app.post("/webhook")
     def webhook() -> tuple[Response, int]:
-        service.note_webhook(decode_webhook(request.get_data(cache=False)))
+        service.note_webhook(decode_webhook(_body()))
         return jsonify({"status": "accepted"}), 202
 
     @app.get("/versions")
@@ -86,13 +87,27 @@ def _add_label_studio(app: Flask, service: Service) -> None:
         return jsonify({"versions": [service.model_version()]})
 
 
+def _body() -> bytes:
+    """Return the body of the request.
+
+    Raises:
+        InputError: It is not sent as HTTP asks, or does not arrive whole and in time.
+    """
+    try:
+        return request.get_data(cache=False)
+    except ClientDisconnected as error:
+        raise InputError("`body` must arrive whole and in time; it did not") from error
+    except ParseException as error:
+        raise InputError(f"`body` must be sent as HTTP asks: {error}") from error
+
+
 def _add_operations(app: Flask, service: Service) -> None:
     @app.get("/health")
     def health() -> Response:
-        now = service.engine.health()
+        now, threads = service.engine.health(), service.threads()
         return jsonify(
             {
-                "status": "UP",
+                "status": "UP" if all(threads.values()) else "DEGRADED",
                 "instance": service.instance,
                 "ready": now.ready,
                 "state": now.state,
@@ -101,6 +116,7 @@ def _add_operations(app: Flask, service: Service) -> None:
                 "model_version": now.model_version,
                 "restarts": now.restarts,
                 "queued": now.queued,
+                "threads": threads,
             }
         )
 

@@ -11,6 +11,7 @@ nobody foresaw is logged with its traceback, counted, and passed over.
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Full, Queue
 
@@ -104,9 +105,12 @@ class CampaignEvents:
                 take_webhook(self._store, event)
                 refused = False
             except (RemaskError, SQLAlchemyError) as error:
-                self._log.warning("a webhook of a campaign was passed over", why=str(error)[:500])
+                with suppress(Exception):
+                    why = str(error)[:500]
+                    self._log.warning("a webhook of a campaign was passed over", why=why)
             except Exception as error:  # noqa: BLE001 — the outermost loop of its thread
-                self._log.error("bug", thread="campaign-events", exc_info=error)
+                with suppress(Exception):
+                    self._log.error("bug", thread="campaign-events", exc_info=error)
             finally:
                 with self._lock:
                     self._taken += 1

@@ -1,8 +1,8 @@
-"""What `/metrics` tells: counted in a registry of the application's own."""
+"""Metrics of the service, in a registry of the application's own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from remask_images.image_store import StoreState
 from remask_service.predict.records import AnswerRecord
+from remask_service.web.campaign_webhooks import EventsState
 from remask_storage.click_log import LogState
 from remask_worker.calls import Health
 
@@ -28,6 +29,8 @@ class Metrics:
         health: Callable[[], Health],
         click_log: Callable[[], LogState],
         images: Callable[[], StoreState],
+        webhooks: Callable[[], EventsState],
+        threads: Callable[[], Mapping[str, bool]],
     ) -> None:
         self._registry = CollectorRegistry()
         self._requests = Counter(
@@ -50,7 +53,7 @@ class Metrics:
             buckets=_SECONDS,
             registry=self._registry,
         )
-        self._registry.register(_Snapshots(health, click_log, images))
+        self._registry.register(_Snapshots(health, click_log, images, webhooks, threads))
 
     def count_request(self, route: str, status: int, seconds: float) -> None:
         """Count one HTTP request."""
@@ -75,10 +78,14 @@ class _Snapshots(Collector):
         health: Callable[[], Health],
         click_log: Callable[[], LogState],
         images: Callable[[], StoreState],
+        webhooks: Callable[[], EventsState],
+        threads: Callable[[], Mapping[str, bool]],
     ) -> None:
         self._health = health
         self._click_log = click_log
         self._images = images
+        self._webhooks = webhooks
+        self._threads = threads
 
     def describe(self) -> list[Metric]:
         """Return nothing, so that registering does not start the worker."""
@@ -87,6 +94,7 @@ class _Snapshots(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield the numbers of this moment."""
         health, log, images = self._health(), self._click_log(), self._images()
+        webhooks = self._webhooks()
         for name, help_text, value in (
             ("remask_ready", "Whether the model answers", float(health.ready)),
             ("remask_embeddings", "Images in the embedding cache", float(health.embeddings)),
@@ -98,6 +106,7 @@ class _Snapshots(Collector):
                 "Rows set aside in a file",
                 float(log.aside),
             ),
+            ("remask_webhooks_waiting", "Webhooks not yet read", float(webhooks.waiting)),
             ("remask_images", "Image files in the cache", float(images.files)),
             ("remask_image_bytes", "Bytes that they take", float(images.nbytes)),
         ):
@@ -107,9 +116,16 @@ class _Snapshots(Collector):
             ("remask_images_embedded", "Images encoded", float(health.embedded)),
             ("remask_click_log_rows", "Rows written", float(log.written)),
             ("remask_click_log_lost", "Rows given up", float(log.lost)),
+            ("remask_webhooks_read", "Webhooks read, of campaigns or not", float(webhooks.taken)),
+            ("remask_webhooks_refused", "Webhooks passed over", float(webhooks.refused)),
+            ("remask_webhooks_dropped", "Webhooks that found no room", float(webhooks.dropped)),
         ):
             yield CounterMetricFamily(name, help_text, value=value)
         queued = GaugeMetricFamily("remask_queued", "Calls waiting", labels=["lane"])
         for lane, depth in health.queued.items():
             queued.add_metric([lane], float(depth))
         yield queued
+        alive = GaugeMetricFamily("remask_thread_alive", "Whether it runs", labels=["thread"])
+        for thread, lives in self._threads().items():
+            alive.add_metric([thread], float(lives))
+        yield alive

@@ -11,6 +11,7 @@ from remask_core.errors import WrongState
 from remask_service.logs import gunicorn_logging
 from remask_service.settings import Settings
 from remask_service.web.app import create_app, service_of
+from remask_service.web.reception import ReceivingWorker
 from remask_storage.database import Database
 
 __all__ = ["serve"]
@@ -28,7 +29,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "bind": [_bound(self._settings)],
             # One process: the worker's cache and the predictor's memory are shared by all clicks.
             "workers": 1,
-            "worker_class": "gthread",
+            "worker_class": ReceivingWorker,
             "threads": self._settings.threads,
             # Loading before the fork would leave the supervisor's threads in the wrong process.
             "preload_app": False,
