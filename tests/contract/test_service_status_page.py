@@ -151,6 +151,19 @@ def test_open_rounds_are_named_with_their_project(client: FlaskClient) -> None:
     assert "http://127.0.0.1:9/projects/17" in page(client)
 
 
+def test_behind_a_proxy_the_page_names_the_proxys_address(client: FlaskClient) -> None:
+    headers = {
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Host": "labels.example.org",
+        "X-Forwarded-Prefix": "/remask/",
+    }
+    shown = client.get("/", headers=headers).get_data(as_text=True)
+
+    assert "<code>https://labels.example.org/remask</code>" in shown
+    # Links are relative, so that they stay below the prefix.
+    assert 'href="/' not in shown
+
+
 def test_nothing_secret_is_on_the_page(client: FlaskClient) -> None:
     assert SECRET not in page(client)
 

@@ -12,8 +12,10 @@ import psutil
 import pytest
 from ports import free_port
 
-from remask_cli.demo.programs import HOST, choose_port, start_program
+from remask_cli.demo.backend import check_who_answers
+from remask_cli.demo.programs import HOST, choose_port, reserved_port, start_program
 from remask_core.errors import InputError, Unavailable
+from remask_label_studio.api import BackendAddress
 
 SERVES = """
 import http.server, sys
@@ -85,3 +87,31 @@ def test_without_a_wish_the_first_free_port_is_taken() -> None:
     first = free_port()
     with socket.create_server((HOST, first)):
         assert choose_port(None, preferred=first, option="--port") > first
+
+
+def test_two_demos_that_start_together_get_different_ports() -> None:
+    first = free_port()
+
+    with (
+        reserved_port(None, preferred=first, option="--port") as one,
+        reserved_port(None, preferred=first, option="--port") as other,
+    ):
+        assert one != other
+        with (
+            pytest.raises(InputError, match=r"taken by another demo.*--port"),
+            reserved_port(one, preferred=1, option="--port"),
+        ):
+            pass
+    with reserved_port(one, preferred=1, option="--port") as again:
+        assert again == one
+
+
+def test_somebody_else_on_the_backends_port_is_noticed(tmp_path: Path) -> None:
+    port = free_port()
+    command = [sys.executable, "-c", SERVES, str(port)]
+    address = BackendAddress(url=f"http://{HOST}:{port}", user="us", password="ours")
+
+    with start_program("It", command, environ=os.environ, log=tmp_path / "log") as program:
+        program.wait_until_it_answers(f"{address.url}/", timeout_s=60)
+        with pytest.raises(Unavailable, match=r"another program answers.*--port"):
+            check_who_answers(address)

@@ -133,7 +133,19 @@ def _add_operations(app: Flask, service: Service) -> None:
 
     @app.get("/")
     def index() -> str:
-        return status_page(service, address=request.host_url.rstrip("/"))
+        return status_page(service, address=_address_of_caller())
+
+
+def _address_of_caller() -> str:
+    """Return where the caller reached this service, through a proxy with a path prefix, too.
+
+    For people to read and copy; nothing is decided by these headers, which anybody can write.
+    """
+    headers = request.headers
+    scheme = headers.get("X-Forwarded-Proto", request.scheme).split(",")[0].strip()
+    host = headers.get("X-Forwarded-Host", request.host).split(",")[0].strip()
+    prefix = headers.get("X-Forwarded-Prefix", "").strip("/")
+    return f"{scheme}://{host}/{prefix}".rstrip("/")
 
 
 def _add_manners(app: Flask, service: Service) -> None:

@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
+
 from remask_cli.demo.programs import Program, start_program
-from remask_core.errors import NotFound
+from remask_core.errors import NotFound, Unavailable
 from remask_label_studio.api import BackendAddress
 from remask_models import registry
 
-__all__ = ["default_model", "start_backend"]
+__all__ = ["check_who_answers", "default_model", "start_backend"]
 
 START_TIMEOUT_S = 60.0
 PREFERRED_MODEL = "convnet"
@@ -66,7 +68,22 @@ def start_backend(
     )
     try:
         program.wait_until_it_answers(f"{address.url}/health", timeout_s=START_TIMEOUT_S)
+        check_who_answers(address)
     except BaseException:
         program.stop()
         raise
     return program
+
+
+def check_who_answers(address: BackendAddress) -> None:
+    """Refuse a program that took the port in between: it does not know our password.
+
+    Raises:
+        Unavailable: Somebody else answers.
+    """
+    auth = None if address.user is None else (address.user, address.password or "")
+    answer = httpx.get(f"{address.url}/versions", auth=auth, timeout=10, trust_env=False)
+    if answer.status_code != httpx.codes.OK:
+        raise Unavailable(
+            f"another program answers at {address.url}; choose another port with --port"
+        )

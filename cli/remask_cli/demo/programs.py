@@ -6,18 +6,20 @@ import os
 import signal
 import socket
 import subprocess
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 import httpx
 
-from remask_core.errors import InputError, Unavailable
+from remask_cli.lock import lock
+from remask_core.errors import InputError, Unavailable, WrongState
 
-__all__ = ["HOST", "Program", "choose_port", "start_program"]
+__all__ = ["HOST", "Program", "choose_port", "reserved_port", "start_program"]
 
 HOST = "127.0.0.1"
 POLL_S = 0.2
@@ -114,6 +116,33 @@ def start_program(
         except OSError as error:
             raise InputError(f"{name} cannot be started: {error}") from error
     return Program(name, process, log)
+
+
+@contextmanager
+def reserved_port(wanted: int | None, *, preferred: int, option: str) -> Iterator[int]:
+    """Give a free port that no other demo takes while the block lasts, see `choose_port`.
+
+    A program takes seconds until it listens. Another demo that looks for a port meanwhile would
+    find the same one free, so a lock file in the system's temporary folder says that it is given.
+
+    Raises:
+        InputError: `wanted` is taken, or no port is free; the message names `option`.
+    """
+    port, folder = preferred, Path(tempfile.gettempdir())
+    while True:
+        port = choose_port(wanted, preferred=port, option=option)
+        with ExitStack() as held:
+            try:
+                held.enter_context(lock(folder / f"remask-port-{port}.lock", otherwise="taken"))
+            except WrongState:
+                if wanted is not None:
+                    raise InputError(
+                        f"port {wanted} is taken by another demo; choose another with {option}"
+                    ) from None
+                port += 1
+                continue
+            yield port
+            return
 
 
 def choose_port(wanted: int | None, *, preferred: int, option: str) -> int:

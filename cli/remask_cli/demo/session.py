@@ -25,7 +25,7 @@ from remask_cli.demo.label_studio import (
     start_label_studio,
 )
 from remask_cli.demo.photos import FILES_ROOT
-from remask_cli.demo.programs import HOST, Program, choose_port
+from remask_cli.demo.programs import HOST, Program, reserved_port
 from remask_cli.demo.project import DemoProject, open_project
 from remask_cli.lock import lock
 from remask_core.errors import Unavailable
@@ -79,8 +79,10 @@ def _start(
     options: DemoOptions, console: Console, programs: ExitStack, *, check: bool
 ) -> list[Program]:
     """Return Label Studio and the backend, ready to be worked with; `programs` stops them."""
-    port = choose_port(options.port, preferred=9090, option="--port")
-    url_port = choose_port(options.label_studio_port, preferred=8080, option="--label-studio-port")
+    port = programs.enter_context(reserved_port(options.port, preferred=9090, option="--port"))
+    url_port = programs.enter_context(
+        reserved_port(options.label_studio_port, preferred=8080, option="--label-studio-port")
+    )
     url = f"http://{HOST}:{url_port}"
     label_studio = programs.enter_context(_start_label_studio(options, url_port, console))
     console.print(f"[green]✓[/] Label Studio at {url}")
