@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from remask_campaigns.crops.images import PixelsOf, crop_instances
 from remask_campaigns.project_description import check_name
-from remask_campaigns.sources.boxes import LeftOut, ShapeOf, instances_of
+from remask_campaigns.sources.boxes import ShapeOf, instances_of
 from remask_core.errors import InputError, WrongState
+from remask_core.left_out import LeftOut, LeftOutCounts, OnLeftOut, ignore_left_out
 from remask_core.progress import OnProgress, no_progress
 from remask_label_config.labelling_config import parse_image_tags
 from remask_label_studio.api import LabelStudioApi
@@ -28,7 +29,8 @@ def create_campaign(
     shape_of: ShapeOf | None = None,
     pixels_of: PixelsOf | None = None,
     on_progress: OnProgress = no_progress,
-    left_out: Callable[[LeftOut], None] = lambda _one: None,
+    left_out: OnLeftOut = ignore_left_out,
+    on_found: Callable[[Sequence[CampaignInstance]], None] = lambda instances: None,
 ) -> list[CampaignInstance]:
     """Store a new campaign with the boxes of its source project, and return its instances.
 
@@ -42,6 +44,7 @@ def create_campaign(
         pixels_of: As for `crop_instances`; needed if the campaign has crops.
         on_progress: Called with the progress of the tasks that have been read, and the crops made.
         left_out: Called with each thing that does not become an instance.
+        on_found: Called with the instances before anything is made; an error of it ends the call.
 
     Raises:
         WrongState: There is a campaign of that name; nothing has been read.
@@ -53,9 +56,14 @@ def create_campaign(
     check_name(campaign.name)
     if any(known.name == campaign.name for known in store.campaigns()):
         raise WrongState(f"`name` must be new; there is a campaign {campaign.name!r}")
+    reasons = LeftOutCounts()
+    leave_out = reasons.before(left_out)
     instances = instances_of_source(
-        connection, campaign, shape_of=shape_of, on_progress=on_progress, left_out=left_out
+        connection, campaign, shape_of=shape_of, on_progress=on_progress, left_out=leave_out
     )
+    if not instances:
+        raise _no_boxes(campaign, reasons)
+    on_found(instances)
     if campaign.crop is not None:
         if pixels_of is None:
             raise InputError("`pixels_of` must be given where `crop` is set")
@@ -65,15 +73,21 @@ def create_campaign(
             instances,
             pixels_of=pixels_of,
             on_progress=on_progress,
-            left_out=left_out,
+            left_out=leave_out,
         )
     if not instances:
-        raise InputError(
-            f"`source_project` must have boxes of at least {campaign.long_side_px} x "
-            f"{campaign.short_side_px} px; project {campaign.source_project} has none"
-        )
+        raise _no_boxes(campaign, reasons)
     store.add_campaign(campaign, instances)
     return instances
+
+
+def _no_boxes(campaign: Campaign, reasons: LeftOutCounts) -> InputError:
+    why = ". ".join(reasons.lines()) or "It has no tasks"
+    return InputError(
+        f"`source_project` must have boxes that a campaign can begin from, of at least "
+        f"{campaign.long_side_px} x {campaign.short_side_px} px; project "
+        f"{campaign.source_project} has none. {why}"
+    )
 
 
 def instances_of_source(
@@ -82,7 +96,7 @@ def instances_of_source(
     *,
     shape_of: ShapeOf | None = None,
     on_progress: OnProgress = no_progress,
-    left_out: Callable[[LeftOut], None] = lambda _one: None,
+    left_out: OnLeftOut = ignore_left_out,
 ) -> list[CampaignInstance]:
     """Return the instances that the boxes of a campaign's source project start, in order.
 

@@ -10,8 +10,9 @@ from remask_campaigns.crops.images import known_crops
 from remask_campaigns.project_description import OwnProject, own_projects
 from remask_campaigns.rounds.sync import sync
 from remask_campaigns.rounds.tasks import instances_in
-from remask_campaigns.sources.boxes import LeftOut, ShapeOf
+from remask_campaigns.sources.boxes import ShapeOf
 from remask_core.errors import NotFound, WrongState
+from remask_core.left_out import LeftOut
 from remask_core.progress import OnProgress, no_progress
 from remask_label_studio.api import LabelStudioApi
 from remask_storage.campaign import Campaign, CampaignInstance, Round

@@ -26,9 +26,9 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from remask_core.errors import InputError
-from remask_core.types import RgbImage
+from remask_core.types import LabelMap, RgbImage
 
-__all__ = ["MAX_PIXELS", "decode_image", "image_size"]
+__all__ = ["MAX_PIXELS", "decode_image", "decode_labels", "image_size"]
 
 MAX_PIXELS = 100_000_000
 """Pixels of the largest image that is decoded unless the caller says otherwise: 300 MB of RGB."""
@@ -76,6 +76,8 @@ _PIL_ERRORS = (
     Image.DecompressionBombWarning,
 )
 
+_PNG_BITS_AT = 24  # in the header chunk, which comes first
+
 _ORIENTATION_TAG = 0x0112
 _SHORT = 3
 
@@ -109,6 +111,41 @@ def decode_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> RgbImage:
         if turn is not None:
             rgb = rgb.transpose(turn)
         return np.array(rgb)
+
+
+def decode_labels(data: bytes, *, max_pixels: int = MAX_PIXELS) -> LabelMap:
+    """Return the numbers in a PNG label map: grey levels as stored, or indices of a palette.
+
+    Args:
+        data: The file, of 1 to 16 bits of grey, or with a palette.
+        max_pixels: Largest height times width.
+
+    Returns:
+        (H, W) uint8, or uint16 for grey of 16 bits.
+
+    Raises:
+        InputError: Not a PNG of these kinds, broken or too large.
+
+    Differs: OpenCV turns indices into colours, and stretches grey of fewer than 8 bits to 0 to 255.
+    """
+    if not data.startswith(b"\x89PNG"):
+        raise InputError(f"`data` must be a PNG label map; got bytes that begin with {data[:8]!r}")
+    with _pil_errors():
+        image = _open(data)
+        _check_size(image.size, max_pixels)
+        image.load()
+    if image.mode not in ("1", "L", "P", "I;16", "I"):
+        raise InputError(
+            "`data` must be a greyscale or palette PNG of labels; "
+            f"got one of {len(image.getbands())} channels"
+        )
+    labels = np.asarray(image)
+    if image.mode in ("I;16", "I"):
+        return labels.astype(np.uint16)
+    bits = data[_PNG_BITS_AT]
+    # Grey of 2 and 4 bits comes out stretched.
+    stretched = 255 // ((1 << bits) - 1) if image.mode == "L" else 1
+    return labels.astype(np.uint8) // np.uint8(stretched)
 
 
 def image_size(data: bytes) -> tuple[int, int]:

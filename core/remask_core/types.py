@@ -17,6 +17,7 @@ __all__ = [
     "Candidate",
     "Click",
     "Embedding",
+    "LabelMap",
     "Logits",
     "Pause",
     "Probs",
@@ -32,6 +33,7 @@ BoolMask: TypeAlias = npt.NDArray[np.bool_]
 Probs: TypeAlias = npt.NDArray[np.float32]
 Logits: TypeAlias = npt.NDArray[np.float32]
 RgbImage: TypeAlias = npt.NDArray[np.uint8]
+LabelMap: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 Pause: TypeAlias = Callable[[], None]
 

@@ -1,40 +1,81 @@
-"""Where annotations come from: a COCO or LVIS file, or a Cityscapes folder, read as a stream.
+"""COCO and LVIS files, read as streams: images, classes, and annotations one at a time.
 
-LVIS files are COCO files with fewer fields; nothing that they lack is needed here.
+Every command reads COCO here, so all of them treat a file alike. What is wrong with the file as a
+whole refuses it: it is no JSON, it lacks a list, two images have one id. What is wrong with one
+record leaves out that record, by name, or does not matter: ids written as `1.0`, `iscrowd` as null
+or "0", a `bbox` of no numbers, an area that is NaN. `Annotation` says what each field is then.
+
+An annotation is decoded strictly first, which is fast and enough for nearly all; only one that
+fails is looked at field by field.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import json
+import math
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
 from remask_core.errors import InputError, NotFound
 from remask_core.images import MAX_PIXELS
-from remask_files.json_stream import Element, read_elements
+from remask_core.left_out import LeftOut, OnLeftOut, ignore_left_out
+from remask_files.json_stream import Element, read_elements, read_objects
 
-__all__ = ["Categories", "CocoFile", "Id", "Index", "Source", "decoded"]
+__all__ = [
+    "Annotation",
+    "Category",
+    "CocoFile",
+    "CocoImage",
+    "Id",
+    "Index",
+    "Source",
+    "UsableAnnotation",
+    "read_annotation",
+    "read_results",
+]
 
 Id: TypeAlias = int | str
 
-T = TypeVar("T")
+_Box: TypeAlias = tuple[float, float, float, float]
+
+_DECODE_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_FLAGS: Final = {"": False, "0": False, "false": False, "1": True, "true": True}
+_EMPTY: Final = (b"", b"null", b"[]", b"{}", b'""')
 
 
 @dataclass(frozen=True, slots=True)
-class Categories:
-    """The classes of a data set in the order of its file.
+class CocoImage:
+    """An image of a file.
 
     Attributes:
-        ids: Their ids.
-        groups: Their supercategories; empty where a class has none.
+        shape_hw: Height and width in pixels; None where the file has no such size, or one that no
+            image can have.
+        file_name: With forward slashes. In LVIS the last part of `coco_url`; empty if there is
+            neither.
+        url: `coco_url`.
     """
 
-    ids: tuple[Id, ...]
-    groups: tuple[str, ...]
+    shape_hw: tuple[int, int] | None
+    file_name: str = ""
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """A class of a file.
+
+    Attributes:
+        name: Without spaces around it; empty where it has none.
+        group: Its supercategory; empty where it has none.
+    """
+
+    name: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +83,102 @@ class Index:
     """What must be known before the first annotation can be read.
 
     Attributes:
-        shapes_hw: Height and width of every image, by its id.
-        categories: The classes.
+        images: The images by id, in the order of the file.
+        categories: The classes by id, in the order of the file.
     """
 
-    shapes_hw: dict[Id, tuple[int, int]]
-    categories: Categories
+    images: dict[Id, CocoImage]
+    categories: dict[Id, Category]
+
+    def shapes_hw(self) -> dict[Id, tuple[int, int]]:
+        """Return height and width of every image that has a size, by its id."""
+        return {
+            key: image.shape_hw for key, image in self.images.items() if image.shape_hw is not None
+        }
+
+    def usable(self, annotation: Annotation, place: int) -> UsableAnnotation | LeftOut:
+        """Return an annotation with its image and class, or why it has none of this file.
+
+        Args:
+            annotation: Of the file.
+            place: In the list, from 0.
+        """
+        image_id, category_id = annotation.image_id, annotation.category_id
+        image = None if image_id is None else self.images.get(image_id)
+        if image_id is None or image is None:
+            detail = f"no image {image_id!r}"
+        elif image.shape_hw is None:
+            detail = f"image {image_id!r} has no size"
+        elif category_id is None or category_id not in self.categories:
+            detail = f"no category {category_id!r}"
+            return LeftOut(annotation.name(place), "no-class", detail)
+        else:
+            return UsableAnnotation(place, annotation, image_id, category_id, image.shape_hw)
+        return LeftOut(annotation.name(place), "no-image", detail)
+
+
+class Annotation(msgspec.Struct):
+    """An annotation, or a detection, as it stands in a file.
+
+    Attributes:
+        id: None where it has none.
+        image_id: None where it has none, or null.
+        category_id: None where it has none, or null.
+        bbox: x, y, width and height in pixels; None where it is not four finite numbers.
+        segmentation: Not decoded; see `mask_json`.
+        iscrowd: Whether it is a crowd; see `is_crowd`.
+        area: In pixels; None where it is not a finite number.
+        score: Of a detection; None where it is not a finite number.
+        instance: What remask's exports call it.
+    """
+
+    id: Id | None = None
+    image_id: Id | None = None
+    category_id: Id | None = None
+    bbox: _Box | None = None
+    segmentation: msgspec.Raw = msgspec.Raw()
+    iscrowd: int | bool | None = None
+    area: float | None = None
+    score: float | None = None
+    instance: Id | None = None
+
+    def name(self, place: int) -> str:
+        """Return what messages call it: by its id, or else by its place in the list."""
+        return f"`annotations[{place}]`" if self.id is None else f"annotation {self.id}"
+
+    @property
+    def is_crowd(self) -> bool:
+        """Whether it stands for a group."""
+        return bool(self.iscrowd)
+
+    @property
+    def mask_json(self) -> bytes | None:
+        """The segmentation as JSON; None where it is missing, null or empty."""
+        raw = bytes(self.segmentation)
+        return None if b"".join(raw[:40].split()) in _EMPTY else raw
+
+
+class UsableAnnotation(NamedTuple):
+    """An annotation that belongs to an image with a size, and to a class, of its file.
+
+    Attributes:
+        place: In the list, from 0.
+        annotation: The record.
+        image_id: Its image's.
+        category_id: Its class's.
+        shape_hw: Its image's height and width.
+    """
+
+    place: int
+    annotation: Annotation
+    image_id: Id
+    category_id: Id
+    shape_hw: tuple[int, int]
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.annotation.name(self.place)
 
 
 class Source(Protocol):
@@ -64,28 +195,22 @@ class Source(Protocol):
         """Yield everything in order; close it if not taken to its end."""
 
 
-class _Image(msgspec.Struct):
-    id: Id
-    height: int
-    width: int
-
-
-class _Named(msgspec.Struct):
-    id: Id
-    file_name: str | None = None
-    coco_url: str | None = None
-
-
-class _Category(msgspec.Struct):
-    id: Id
-    supercategory: str | None = None
-
-
 class CocoFile:
-    """A COCO or LVIS JSON file of annotations."""
+    """A COCO or LVIS JSON file of annotations.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: The file, in UTF-8 or UTF-16.
+        needed: Lists that it must have.
+
+    Raises:
+        NotFound: There is no such file.
+    """
+
+    def __init__(
+        self, path: Path, *, needed: tuple[str, ...] = ("images", "annotations", "categories")
+    ) -> None:
         self._path = path
+        self._needed = needed
         try:
             self._total = path.stat().st_size
         except FileNotFoundError as error:
@@ -98,85 +223,237 @@ class CocoFile:
 
     def elements(self) -> Generator[Element, None, None]:
         """See `Source.elements`."""
-        try:
-            with self._path.open("rb") as file:
-                yield from read_elements(file)
-        except OSError as error:
-            raise InputError(f"{self._path} must be a readable file: {error}") from error
+        with _opened(self._path) as file:
+            yield from _refused_by_name(self._path, read_elements(file))
 
-    def index(self) -> Index:
-        """See `Source.index`.
+    def index(self, *, left_out: OnLeftOut = ignore_left_out) -> Index:
+        """Return images and classes, wherever in the file they stand.
+
+        Args:
+            left_out: Called with each image and class that cannot be read.
 
         Raises:
-            InputError: A list is missing, or an image or class of it is not as it must be.
+            InputError: The file is no COCO JSON, lacks a list, or has an id twice.
         """
-        shapes_hw: dict[Id, tuple[int, int]] = {}
-        ids: dict[Id, str] = {}
+        images: dict[Id, CocoImage] = {}
+        categories: dict[Id, Category] = {}
         seen = set()
         with closing(self.elements()) as elements:
             for element in elements:
                 seen.add(element.key)
-                if element.key in ("images", "annotations", "categories") and element.place is None:
-                    if element.raw != b"[]":
+                if element.key in ("images", "annotations", "categories"):
+                    if element.place is None and element.raw != b"[]":
                         raise InputError(
-                            f"`{element.key}` must be a list; got {element.raw[:40]!r}"
+                            f"{self._path}: `{element.key}` must be a list; "
+                            f"got {element.raw[:40]!r}"
                         )
-                elif element.key == "images":
-                    image = decoded(element, _Image)
-                    if not (image.height >= 1 <= image.width and _small_enough(image)):
-                        raise InputError(
-                            f"{_name(element)} (id {image.id}) must have from 1 to {MAX_PIXELS} "
-                            f"pixels; got {image.height} x {image.width}"
-                        )
-                    if image.id in shapes_hw:
-                        raise InputError(f"{_name(element)} has an id that another has: {image.id}")
-                    shapes_hw[image.id] = image.height, image.width
-                elif element.key == "categories":
-                    category = decoded(element, _Category)
-                    if category.id in ids:
-                        raise InputError(
-                            f"{_name(element)} has an id that another has: {category.id}"
-                        )
-                    ids[category.id] = category.supercategory or ""
-                elif element.key != "annotations":
-                    decoded(element, object)
-        if missing := {"images", "annotations", "categories"} - seen:
-            raise InputError(f"{self._path} must hold {' and '.join(sorted(missing))}")
-        return Index(shapes_hw, Categories(tuple(ids), tuple(ids.values())))
+                elif element.place is None:
+                    _json_of(element)
+                if element.place is None or element.key not in ("images", "categories"):
+                    continue
+                record = _json_of(element)
+                try:
+                    key = _id_of(record, "id")
+                    if key is None:
+                        raise InputError("it has no id")
+                except InputError as error:
+                    left_out(LeftOut(_place(element), "no-id", str(error)))
+                    continue
+                if key in (images if element.key == "images" else categories):
+                    raise InputError(
+                        f"{self._path}: {_place(element)} has an id that another has: {key}"
+                    )
+                if element.key == "images":
+                    images[key] = _image_of(record)
+                else:
+                    categories[key] = Category(
+                        _text_of(record, "name").strip(),
+                        _text_of(record, "supercategory").strip(),
+                    )
+        if missing := sorted(set(self._needed) - seen):
+            raise InputError(
+                f"{self._path} must be COCO instances JSON with {', '.join(self._needed)}; "
+                f"it lacks {' and '.join(missing)}"
+            )
+        return Index(images, categories)
 
-    def file_names(self) -> dict[Id, str]:
-        """Return the name of every image's file, by its id; in LVIS the last part of `coco_url`.
+    def annotations(self) -> Iterator[tuple[int, Annotation | LeftOut]]:
+        """Yield place and content of every annotation; what is none is left out by its place.
 
         Raises:
-            InputError: An image has neither.
+            InputError: The file is no COCO JSON.
         """
-        names: dict[Id, str] = {}
         with closing(self.elements()) as elements:
             for element in elements:
-                if element.key == "images" and element.place is not None:
-                    image = decoded(element, _Named)
-                    name = image.file_name or (image.coco_url or "").rpartition("/")[2]
-                    if not name:
-                        raise InputError(f"{_name(element)} must have a `file_name`")
-                    names[image.id] = name
-        return names
+                if element.key == "annotations" and element.place is not None:
+                    yield element.place, read_annotation(element)
+
+    def usable_annotations(
+        self, index: Index, *, left_out: OnLeftOut = ignore_left_out
+    ) -> Iterator[UsableAnnotation]:
+        """Yield the annotations that belong to an image and a class of the file.
+
+        Args:
+            index: Of this file.
+            left_out: Called with each of the others.
+
+        Raises:
+            InputError: The file is no COCO JSON.
+        """
+        for place, annotation in self.annotations():
+            found = (
+                annotation if isinstance(annotation, LeftOut) else index.usable(annotation, place)
+            )
+            if isinstance(found, LeftOut):
+                left_out(found)
+            else:
+                yield found
 
 
-def decoded(element: Element, kind: type[T]) -> T:
-    """Return the element as a `kind`.
+def read_results(path: Path) -> Iterator[tuple[int, Annotation | LeftOut]]:
+    """Yield place and content of detections: a list of COCO results, or a document's annotations.
 
     Raises:
-        InputError: It is no JSON, or not of that kind; the message says which element.
+        NotFound: There is no such file.
+        InputError: It is neither.
+    """
+    with _opened(path) as file:
+        for element in _refused_by_name(path, read_objects(file, "annotations")):
+            yield element.place or 0, read_annotation(element)
+
+
+def read_annotation(element: Element) -> Annotation | LeftOut:
+    """Return an element of `annotations` as a record; see the module for what is coped with.
+
+    Raises:
+        InputError: It is no JSON in UTF-8.
     """
     try:
-        return msgspec.json.decode(element.raw, type=kind)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise InputError(f"{_name(element)} is not as it must be: {error}") from error
+        return _ANNOTATION.decode(element.raw)
+    except _DECODE_ERRORS:
+        pass
+    record = _json_of(element)
+    if not isinstance(record, dict):
+        return LeftOut(_place(element), "unreadable", "it is not an object")
+    try:
+        return Annotation(
+            id=_id_of(record, "id"),
+            image_id=_id_of(record, "image_id"),
+            category_id=_id_of(record, "category_id"),
+            bbox=_box_of(record.get("bbox")),
+            segmentation=_raw_of(record, "segmentation"),
+            iscrowd=_flag_of(record, "iscrowd"),
+            area=_number_of(record.get("area")),
+            score=_number_of(record.get("score")),
+            instance=_id_of(record, "instance"),
+        )
+    except InputError as error:
+        return LeftOut(_place(element, record), "unreadable", str(error))
 
 
-def _small_enough(image: _Image) -> bool:
-    return image.height * image.width <= MAX_PIXELS
+_ANNOTATION: Final = msgspec.json.Decoder(Annotation)
 
 
-def _name(element: Element) -> str:
+def _opened(path: Path) -> Any:
+    try:
+        return path.open("rb")
+    except FileNotFoundError as error:
+        raise NotFound(f"there is no file {path}") from error
+    except OSError as error:
+        raise InputError(f"{path} must be a readable file: {error}") from error
+
+
+def _refused_by_name(path: Path, elements: Iterator[Element]) -> Iterator[Element]:
+    """Yield elements; say which file it was if they end in an error."""
+    try:
+        yield from elements
+    except InputError as error:
+        raise InputError(f"{path} must be COCO JSON: {error}") from error
+    except OSError as error:
+        raise InputError(f"{path} must be a readable file: {error}") from error
+
+
+def _json_of(element: Element) -> Any:
+    """Return an element as Python values; NaN and infinities are taken, as Python writes them."""
+    try:
+        return msgspec.json.decode(element.raw)
+    except _DECODE_ERRORS as strict:
+        try:
+            return json.loads(element.raw.decode("utf-8", "surrogatepass"))
+        except (ValueError, RecursionError):
+            raise InputError(f"{_place(element)} is no JSON in UTF-8: {strict}") from strict
+
+
+def _place(element: Element, record: object = None) -> str:
+    """Return what messages call an element: by its id, or else by its place."""
+    if isinstance(record, dict) and isinstance(record.get("id"), (int, str)):
+        return f"annotation {record['id']}"
     return f"`{element.key}`" if element.place is None else f"`{element.key}[{element.place}]`"
+
+
+def _image_of(record: dict[str, Any]) -> CocoImage:
+    height, width = _side_of(record.get("height")), _side_of(record.get("width"))
+    url = _text_of(record, "coco_url")
+    # Windows writes backslashes; no browser takes one for a part of a name.
+    name = _text_of(record, "file_name").replace("\\", "/") or url.rpartition("/")[2]
+    fits = height >= 1 <= width and height * width <= MAX_PIXELS
+    return CocoImage((height, width) if fits else None, name, url or None)
+
+
+def _id_of(record: object, field: str) -> Id | None:
+    """Return an id; 1.0 is 1, and null is none.
+
+    Raises:
+        InputError: It is something else.
+    """
+    value = record.get(field) if isinstance(record, dict) else None
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if value is None or (isinstance(value, (int, str)) and not isinstance(value, bool)):
+        return value
+    raise InputError(f"`{field}` must be a whole number or a text; got {value!r:.40}")
+
+
+def _flag_of(record: dict[str, Any], field: str) -> bool:
+    value = record.get(field)
+    if isinstance(value, str) and value.strip().lower() in _FLAGS:
+        return _FLAGS[value.strip().lower()]
+    if value is None or isinstance(value, (bool, int, float)):
+        return bool(value)
+    raise InputError(f"`{field}` must be 0 or 1; got {value!r:.40}")
+
+
+def _text_of(record: dict[str, Any], field: str) -> str:
+    value = record.get(field)
+    return "" if value is None else str(value)
+
+
+def _number_of(value: object) -> float | None:
+    """Return a finite number as it is; None for everything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
+
+
+def _side_of(value: object) -> int:
+    """Return a whole number of pixels; 0 for everything else."""
+    number = _number_of(value)
+    return int(number) if number is not None and number.is_integer() else 0
+
+
+def _box_of(value: object) -> _Box | None:
+    if not isinstance(value, list) or len(value) != 4:
+        return None
+    x, y, width, height = map(_number_of, value)
+    if x is None or y is None or width is None or height is None:
+        return None
+    return x, y, width, height
+
+
+def _raw_of(record: dict[str, Any], field: str) -> msgspec.Raw:
+    if field not in record:
+        return msgspec.Raw()
+    return msgspec.Raw(json.dumps(record[field]).encode())

@@ -48,7 +48,7 @@ def read_csv(path: Path, *, name: str, needed: Collection[str] = ()) -> Iterator
     """
     rows = read_csv_cells(path, name=name)
     columns = next(rows, (0, []))[1]
-    if missing := [column for column in needed if column not in columns]:
+    if missing := sorted(set(needed) - set(columns)):
         have = ", ".join(columns) or "none"
         raise InputError(f"`{name}` must have the columns {missing}; {path} has {have}")
     blank = [""] * len(columns)

@@ -19,7 +19,16 @@ from remask_core.errors import InputError
 from remask_core.rle_coco import CocoRle, pack_coco_runs, unpack_coco_runs
 from remask_core.types import BoolMask, Box
 
-__all__ = ["SEGMENTATION", "MaskWindow", "Outlines", "Runs", "empty_window", "window_of"]
+__all__ = [
+    "MaskWindow",
+    "Outlines",
+    "Runs",
+    "decode_mask",
+    "empty_window",
+    "has_outline",
+    "read_segmentation",
+    "window_of",
+]
 
 Outlines: TypeAlias = list[list[float]]
 _MOST_PX = 1e6  # of a coordinate; pycocotools computes with 32-bit integers of fifths of pixels
@@ -35,8 +44,7 @@ class Runs(msgspec.Struct):
     counts: str | list[int]
 
 
-SEGMENTATION: Final[Any] = Outlines | Runs | None
-"""What may stand in an annotation, for a decoder."""
+_SEGMENTATION: Final[Any] = msgspec.json.Decoder(Outlines | Runs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +71,13 @@ class MaskWindow:
     def area_px(self) -> int:
         """Pixels of the mask."""
         return int(np.count_nonzero(self.mask))
+
+    def whole(self) -> BoolMask:
+        """Return the image's whole mask, (H, W) bool."""
+        mask = np.zeros(self.shape_hw, np.bool_)
+        rows, columns = self.mask.shape
+        mask[self.y0 : self.y0 + rows, self.x0 : self.x0 + columns] = self.mask
+        return mask
 
     def box(self) -> Box | None:
         """Return the tight half-open box around the mask, in the image; None for an empty one."""
@@ -100,6 +115,45 @@ class MaskWindow:
 def empty_window(shape_hw: tuple[int, int]) -> MaskWindow:
     """Return a window without a pixel of the mask, for an image's empty mask."""
     return MaskWindow(np.zeros((1, 1), np.bool_), 0, 0, shape_hw)
+
+
+def read_segmentation(raw: bytes) -> Outlines | Runs:
+    """Return an annotation's `segmentation`, given as JSON.
+
+    Raises:
+        InputError: It is neither a list of outlines nor run lengths; numbers in a row, without a
+            list around them, are no outline.
+    """
+    try:
+        segmentation: Outlines | Runs = _SEGMENTATION.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"`segmentation` must be a list of outlines, or RLE: {error}") from error
+    return segmentation
+
+
+def has_outline(segmentation: Outlines | Runs) -> bool:
+    """Return whether there is a mask to be read: run lengths, or an outline of three points."""
+    return isinstance(segmentation, Runs) or any(
+        len(outline) >= _FEWEST_NUMBERS for outline in segmentation
+    )
+
+
+def decode_mask(raw: bytes, *, shape_hw: tuple[int, int]) -> BoolMask:
+    """Return the mask of an annotation's `segmentation`, (H, W) bool; it may be empty.
+
+    Args:
+        raw: The segmentation as JSON.
+        shape_hw: Height and width of the image.
+
+    Raises:
+        InputError: It cannot be read, see `read_segmentation` and `window_of`, or no outline has
+            three points.
+    """
+    segmentation = read_segmentation(raw)
+    if not has_outline(segmentation):
+        raise InputError("`segmentation` must have an outline of three points; it has none")
+    window, _ = window_of(segmentation, shape_hw=shape_hw)
+    return (window or empty_window(shape_hw)).whole()
 
 
 def window_of(
@@ -183,7 +237,7 @@ def _fill(outlines: Outlines, shape_hw: tuple[int, int], margin_px: int) -> Mask
     x0, y0 = min(max(0, low_x - 1), width - 1), min(max(0, low_y - 1), height - 1)
     x1, y1 = max(min(width, high_x + 2), x0 + 1), max(min(height, high_y + 2), y0 + 1)
     shift = np.array([_FINE * x0, _FINE * y0])
-    moved: Any = [_rounds_to(one - shift) for one in fifths]
+    moved: Any = [_rounds_to(outline - shift) for outline in fifths]
     parts = coco_mask.frPyObjects(moved, y1 - y0, x1 - x0)
     with warnings.catch_warnings():
         # pycocotools 2.0 asks NumPy for an array in a way that NumPy 2 warns of. What it decodes

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, TypeVar
 import typer
 
 if TYPE_CHECKING:
+    from remask_core.left_out import LeftOutCounts
     from remask_reports.page import Table
 
 R = TypeVar("R")
 
-__all__ = ["made_by", "print_json", "print_rows", "print_table"]
+__all__ = ["made_by", "print_json", "print_left_out", "print_rows", "print_table"]
 
 
 def made_by() -> str:
@@ -28,6 +29,12 @@ def print_json(data: object) -> None:
     import msgspec
 
     typer.echo(msgspec.json.format(msgspec.json.encode(data, enc_hook=str)).decode())
+
+
+def print_left_out(left_out: LeftOutCounts) -> None:
+    """Print what was left out of the input, a line per reason; standard output is the answer's."""
+    for line in left_out.lines():
+        typer.echo(line, err=True)
 
 
 def print_table(table: Table) -> None:

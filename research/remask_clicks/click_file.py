@@ -17,8 +17,9 @@ from typing import Final, Literal, get_args
 
 import numpy as np
 
-from remask_core.errors import InputError, NotFound
+from remask_core.errors import InputError
 from remask_evaluation.datasets import Instance
+from remask_files.csv_rows import read_csv
 from remask_masks.clickability import ErrorKind, Points
 
 __all__ = [
@@ -129,24 +130,14 @@ def read_clicks(path: Path) -> list[MeasuredClick]:
         NotFound: There is no such file.
         InputError: A column is missing, or a value is not what it must be; names the line.
     """
-    try:
-        # Spreadsheets put a byte order mark in front.
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
-            if missing:
-                raise InputError(f"{path} must have the columns {missing}")
-            return [_read_row(row, path=path, line=reader.line_num) for row in reader]
-    except FileNotFoundError as error:
-        raise NotFound(f"there are no clicks at {path}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} must be a CSV file in UTF-8: {error}") from error
+    return [
+        _read_row(row.cells, path=path, line=row.line)
+        for row in read_csv(path, name="clicks", needed=_COLUMNS)
+    ]
 
 
-def _read_row(row: dict[str, str | None], *, path: Path, line: int) -> MeasuredClick:
+def _read_row(row: dict[str, str], *, path: Path, line: int) -> MeasuredClick:
     words = {name: row[name] for name in _COLUMNS}
-    if None in words.values():
-        raise InputError(f"{path}, line {line} must have {len(_COLUMNS)} values; it has fewer")
     for name, allowed in (("click_type", get_args(ErrorKind)), ("device", get_args(Device))):
         if words[name] not in allowed:
             raise InputError(
@@ -155,7 +146,7 @@ def _read_row(row: dict[str, str | None], *, path: Path, line: int) -> MeasuredC
     numbers = {}
     for name in _NUMBERS:
         try:
-            numbers[name] = int(float(str(words[name])))
+            numbers[name] = int(float(words[name]))
         except (ValueError, OverflowError):
             raise InputError(
                 f"{path}, line {line}: `{name}` must be a number; got {words[name]!r}"

@@ -5,7 +5,6 @@ Source: RClicks (arXiv 2410.11722), section 3 and its appendix on the study.
 
 from __future__ import annotations
 
-import csv
 import math
 import shutil
 from collections import Counter, defaultdict
@@ -24,6 +23,7 @@ from remask_clicks.display import DisplayMode, display
 from remask_core.errors import InputError, NotFound
 from remask_core.geometry import distance_to_outside
 from remask_evaluation.datasets import Instance
+from remask_files.csv_rows import read_csv
 from remask_label_config.pages.first_clicks import ClickTask, GivenClick, clicks_config
 
 __all__ = ["BATCH", "Collected", "batches", "collect", "read_words", "write_tasks"]
@@ -135,14 +135,8 @@ def read_words(path: Path) -> dict[str, str]:
         NotFound: There is no such file.
         InputError: A column is missing.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            if not {"object", "words"} <= set(reader.fieldnames or ()):
-                raise InputError(f"{path} must have the columns object and words")
-            return {row["object"]: row["words"] for row in reader}
-    except FileNotFoundError as error:
-        raise NotFound(f"there are no descriptions at {path}") from error
+    rows = read_csv(path, name="--words", needed=("object", "words"))
+    return {row.cells["object"]: row.cells["words"] for row in rows}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,6 @@ clicks of a round answer the mask that the round began with.
 
 from __future__ import annotations
 
-import csv
-import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from remask_clicks.errors import ClickedError, ClickedErrors, clicked_errors
 from remask_core.errors import InputError, NotFound
 from remask_core.rle_coco import CocoRle, coco_rle
 from remask_evaluation.datasets import Instance, open_set
+from remask_files.csv_rows import csv_columns
 from remask_masks.clickability import ErrorKind
 from remask_training.click_rows import read_click_rows
 
@@ -61,9 +60,8 @@ def _is_log(path: Path) -> bool:
     if path.suffix == ".parquet":
         return True
     try:
-        with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-            return {"instance", "round", "positive"} <= set(next(csv.reader(file), []))
-    except FileNotFoundError as error:
+        return {"instance", "round", "positive"} <= set(csv_columns(path, name=str(path)))
+    except NotFound as error:
         raise NotFound(f"there are no clicks at {path}") from error
 
 
@@ -139,14 +137,4 @@ def _click(row: _Row, instance: Instance, kind: ErrorKind) -> MeasuredClick:
 
 def _named(folder: Path) -> list[tuple[str, Instance]]:
     """Return the objects of a set with the names that an export of a campaign gives them."""
-    instances = open_set(folder)
-    if folder.suffix == ".json":
-        content = json.loads(folder.read_text(encoding="utf-8"))
-        rows = [row for row in content["annotations"] if not row.get("iscrowd", 0)]
-        names = [str(row.get("instance", row["id"])) for row in rows]
-    else:
-        with (folder / "index.csv").open(newline="", encoding="utf-8") as file:
-            names = [row.get("name") or "" for row in csv.DictReader(file)]
-    return [
-        (name or instance.name, instance) for name, instance in zip(names, instances, strict=True)
-    ]
+    return [(instance.exported_as or instance.name, instance) for instance in open_set(folder)]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from remask_terminal.options import DataSets, Json, Limit, ModelDevice
-from remask_terminal.printing import made_by, print_json, print_rows, print_table
+from remask_terminal.printing import made_by, print_json, print_left_out, print_rows, print_table
 from remask_terminal.progress import progress_count
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def _setting(
         device=device,
         pictured=pictures,
         made_by=made_by(),
+        on_opened=print_left_out,
     )
 
 
@@ -224,6 +225,7 @@ def ranking(
         seed=seed,
         made_by=made_by(),
         watch=_objects,
+        on_opened=print_left_out,
     )
     if as_json:
         print_json(judgement.to_json())

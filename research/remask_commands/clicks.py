@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from remask_core.errors import InputError
+from remask_core.left_out import LeftOutCounts
 from remask_terminal.options import DataSets, Json, Limit, ModelDevice
-from remask_terminal.printing import print_json, print_table
+from remask_terminal.printing import print_json, print_left_out, print_table
+
+if TYPE_CHECKING:
+    from remask_evaluation.datasets import Instance
 
 __all__ = ["app"]
 
@@ -76,12 +80,11 @@ def tasks(
 
     from remask_clicks.collect import read_words, write_tasks
     from remask_clicks.display import DisplayMode
-    from remask_evaluation.datasets import open_set
 
     if mode is Mode.text and words is None:
         raise InputError("`--words` must name a CSV file for `--mode text`; got none")
     written = write_tasks(
-        [instance for path in data for instance in open_set(path, limit=limit)],
+        _open(data, limit),
         out,
         mode=DisplayMode(mode.value),
         url=url,
@@ -108,11 +111,10 @@ def collect(
     """Turn exports of projects into a CSV of valid clicks, in the layout of RClicks."""
     from remask_clicks.click_file import write_clicks
     from remask_clicks.collect import collect as collect_clicks
-    from remask_evaluation.datasets import open_set
     from remask_label_config.pages.first_clicks import given_clicks
 
     answers = given_clicks(*map(_read, export))
-    instances = [instance for path in data for instance in open_set(path)]
+    instances = _open(data, None)
     found = collect_clicks(answers, instances, device=device.value)
     write_clicks(out, found.clicks)
     if as_json:
@@ -160,11 +162,10 @@ def score(
     from remask_clicks.sources import ClickSource
     from remask_clicks.users import measure_users, users_table
     from remask_evaluation.contestants import Contestant
-    from remask_evaluation.datasets import open_set
 
     summaries = measure_users(
         clicks,
-        [instance for path in data for instance in open_set(path, limit=limit)],
+        _open(data, limit),
         [Contestant.parse(spec, device=device) for spec in dict.fromkeys(model)],
         out=out,
         source=ClickSource.parse(against),
@@ -208,10 +209,9 @@ def simulate(
     """
     from remask_clicks import simulate as rclicks_simulate
     from remask_evaluation.contestants import Contestant
-    from remask_evaluation.datasets import open_set
 
     clicks = rclicks_simulate.simulate_clicks(
-        [instance for path in data for instance in open_set(path, limit=limit)],
+        _open(data, limit),
         rclicks_simulate.Study(
             habit=rclicks_simulate.Habit(habit.value),
             people=people,
@@ -221,6 +221,16 @@ def simulate(
         out,
     )
     typer.echo(f"wrote {len(clicks)} simulated clicks to {out / 'clicks.csv'}")
+
+
+def _open(data: list[Path], limit: int | None) -> list[Instance]:
+    """Return the objects of the data sets, after saying which records of them were left out."""
+    from remask_evaluation.datasets import open_sets
+
+    left_out = LeftOutCounts()
+    instances = open_sets(data, limit=limit, left_out=left_out.add)
+    print_left_out(left_out)
+    return instances
 
 
 def _read(file: Path) -> bytes:

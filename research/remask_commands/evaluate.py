@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from remask_core.left_out import LeftOutCounts
 from remask_terminal.options import Json
-from remask_terminal.printing import print_json
+from remask_terminal.printing import print_json, print_left_out
 
 if TYPE_CHECKING:
     from remask_evaluation.coco import CocoScores
@@ -62,9 +63,11 @@ def coco(
     console = Console(stderr=True)
     with Progress(SpinnerColumn(), "{task.description}", console=console, transient=True) as bar:
         task = bar.add_task("reading")
-        scored = read_scored(truth, detections)
+        left_out = LeftOutCounts()
+        scored = read_scored(truth, detections, left_out=left_out.add)
         bar.update(task, description="evaluating")
         scores = evaluate_coco(scored, boundary=boundary, class_agnostic=class_agnostic)
+    print_left_out(left_out)
     if as_json:
         print_json(scores)
         return
@@ -72,11 +75,11 @@ def coco(
 
 
 def _print(scores: list[CocoScores]) -> None:
-    typer.echo(f"{'':20}" + "".join(f"{one.kind:>10}" for one in scores))
+    typer.echo(f"{'':20}" + "".join(f"{score.kind:>10}" for score in scores))
     for name, title in _TITLES.items():
-        typer.echo(f"{title:20}" + "".join(_cell(getattr(one, name)) for one in scores))
+        typer.echo(f"{title:20}" + "".join(_cell(getattr(score, name)) for score in scores))
     for name in scores[0].classes:
-        cells = "".join(_cell(one.classes[name]) for one in scores)
+        cells = "".join(_cell(score.classes[name]) for score in scores)
         typer.echo(f"{'AP of ' + name:20}{cells}")
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from remask_core.left_out import LeftOutCounts
 from remask_terminal.options import Json, ModelDevice
-from remask_terminal.printing import print_json, print_table
+from remask_terminal.printing import print_json, print_left_out, print_table
 from remask_terminal.progress import progress_bars
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def apply(
     for operation, count in counts.operations.items():
         typer.echo(f"  {operation:14}{count}")
     for count, words in (
-        (counts.no_mask, "had no mask to change (no outline of three points or more)"),
+        (counts.no_mask, "had no mask to change"),
         (counts.short_outlines, "outlines of fewer than three points were left out"),
         (counts.empty_before, "masks had no pixel and stayed so"),
         (counts.emptied, "masks lost all their pixels"),
@@ -127,6 +128,7 @@ def apply(
     ):
         if count:
             typer.echo(f"  note: {count} {words}")
+    _tell_kept(counts.left_out)
 
 
 @app.command(
@@ -157,7 +159,9 @@ def estimate(
     from remask_noise.estimate.report import page_of, sentences_of
 
     rng = np.random.default_rng(seed)
-    found = read_pairs(reference, noisy, limit=limit, rng=rng)
+    left_out = LeftOutCounts()
+    found = read_pairs(reference, noisy, limit=limit, rng=rng, left_out=left_out.add)
+    print_left_out(left_out)
     with progress_bars() as on_progress:
         result = estimate_noise(found, rng=rng, watch=partial(on_progress, "masks"))
     if report is not None:
@@ -250,6 +254,7 @@ def weak(
     ):
         if count:
             typer.echo(f"  note: {count} {words}")
+    _tell_kept(counts.left_out)
 
 
 class Size(str, Enum):
@@ -304,9 +309,16 @@ def study(
         seeds=tuple(range(seed, seed + (seeds or len(config.seeds)))),
         heads=replace(config.heads, device=device),
     )
+    left_out = LeftOutCounts()
     data = read_study(
-        annotations, images, n_images=config.images, n_classes=config.classes, seed=seed
+        annotations,
+        images,
+        n_images=config.images,
+        n_classes=config.classes,
+        seed=seed,
+        left_out=left_out.add,
     )
+    print_left_out(left_out)
     with progress_bars() as on_progress:
         watch = partial(on_progress, "images and trainings")
         rows = run_study(data, config, out / "rows.jsonl", watch=watch)
@@ -319,6 +331,11 @@ def study(
         return
     print_table(table_of(summaries))
     typer.echo(f"Report: {out / 'report.html'}")
+
+
+def _tell_kept(left_out: LeftOutCounts) -> None:
+    for line in left_out.lines(what="kept as they are"):
+        typer.echo(f"  note: {line}")
 
 
 def _write(path: Path, text: str) -> None:

@@ -9,18 +9,18 @@ in which a pair's IoU is the smaller of mask and boundary IoU, and crowds count 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from remask_core.errors import InputError, NotFound
-from remask_files.coco import Id
-from remask_masks.mask_windows import Outlines, Runs, empty_window, window_of
+from remask_core.errors import InputError
+from remask_core.left_out import LeftOut, LeftOutCounts, OnLeftOut, ignore_left_out
+from remask_files.coco import CocoFile, Id, Index, UsableAnnotation, read_results
+from remask_masks.mask_windows import empty_window, read_segmentation, window_of
 
 __all__ = ["CocoScores", "Kind", "Scored", "evaluate_coco", "read_scored"]
 
@@ -80,43 +80,6 @@ class Scored:
     detections: list[dict[str, Any]]
 
 
-class _Image(msgspec.Struct):
-    id: Id
-    height: int
-    width: int
-
-
-class _Category(msgspec.Struct):
-    id: Id
-    name: str | None = None
-
-
-class _Annotation(msgspec.Struct):
-    id: Id
-    image_id: Id
-    category_id: Id
-    segmentation: Outlines | Runs
-    iscrowd: int | bool | None = None
-    area: float | None = None
-
-
-class _Truth(msgspec.Struct):
-    images: list[_Image]
-    annotations: list[_Annotation]
-    categories: list[_Category]
-
-
-class _Detection(msgspec.Struct):
-    image_id: Id
-    category_id: Id
-    segmentation: Outlines | Runs
-    score: float
-
-
-class _Detections(msgspec.Struct):
-    annotations: list[_Detection]
-
-
 def evaluate_coco(
     scored: Scored, *, boundary: bool = False, class_agnostic: bool = False
 ) -> list[CocoScores]:
@@ -166,7 +129,7 @@ def evaluate_coco(
     return scores
 
 
-def read_scored(truth: Path, detections: Path) -> Scored:
+def read_scored(truth: Path, detections: Path, *, left_out: OnLeftOut = ignore_left_out) -> Scored:
     """Return a COCO file of truth and one of detections, ready to be evaluated.
 
     Detections are a list of COCO results, or a COCO document whose annotations have a `score`.
@@ -174,48 +137,64 @@ def read_scored(truth: Path, detections: Path) -> Scored:
     equal scores), annotations in the order of the file: pycocotools takes a match with an
     annotation whose id is 0 for none. The size of a detection is that of its mask, not of its box.
 
+    A true annotation that cannot be read, has no mask, or belongs to no image or class is left
+    out. A detection is not: to leave it out would change the score that is asked for.
+
+    Args:
+        truth: COCO file.
+        detections: As above.
+        left_out: Called with each record of the truth that is left out.
+
     Raises:
         NotFound: A file is missing.
-        InputError: A file is not as it must be; the message says where.
+        InputError: A file is no COCO JSON, or a detection is not as it must be; the message says
+            where.
     """
-    known = _read(truth, _Truth)
-    found = _read(detections, list[_Detection] | _Detections)
-    shapes_hw = {image.id: (image.height, image.width) for image in known.images}
-    images = _numbers("images", [image.id for image in known.images])
-    categories = _numbers("categories", [category.id for category in known.categories])
-    annotations = []
-    for position, annotation in enumerate(known.annotations):
-        where = f"{truth.name}: annotation at position {position} (id {annotation.id})"
-        rle, area_px = _mask(annotation, where, shapes_hw, categories)
+    reasons = LeftOutCounts()
+    leave_out = reasons.before(left_out)
+    file = CocoFile(truth)
+    index = file.index(left_out=leave_out)
+    images = _numbers(list(index.shapes_hw()))
+    categories = _numbers(list(index.categories))
+    annotations: list[dict[str, Any]] = []
+    for usable in file.usable_annotations(index, left_out=leave_out):
+        try:
+            rle, area_px = _mask(usable)
+        except InputError as error:
+            leave_out(LeftOut(usable.name, "no-mask", str(error)))
+            continue
+        area = usable.annotation.area
         annotations.append(
             {
-                "id": position + 1,
-                "image_id": images[annotation.image_id],
-                "category_id": categories[annotation.category_id],
+                "id": usable.place + 1,
+                "image_id": images[usable.image_id],
+                "category_id": categories[usable.category_id],
                 "segmentation": rle,
-                "area": area_px if annotation.area is None else annotation.area,
-                "iscrowd": int(bool(annotation.iscrowd)),
+                "area": area_px if area is None else area,
+                "iscrowd": int(usable.annotation.is_crowd),
             }
         )
-    results = []
-    for position, detection in enumerate(found if isinstance(found, list) else found.annotations):
-        where = f"{detections.name}: detection at position {position}"
-        rle, area_px = _mask(detection, where, shapes_hw, categories)
-        results.append(
-            {
-                "image_id": images[detection.image_id],
-                "category_id": categories[detection.category_id],
-                "segmentation": rle,
-                "area": area_px,
-                "score": detection.score,
-            }
-        )
-    named = {categories[entry.id]: entry.name or str(entry.id) for entry in known.categories}
+    if reasons and not annotations:
+        why = ". ".join(reasons.lines())
+        raise InputError(f"{truth} must have annotations that can be used; it has none. {why}")
+    results = [
+        {
+            "image_id": images[usable.image_id],
+            "category_id": categories[usable.category_id],
+            "segmentation": rle,
+            "area": area_px,
+            "score": score,
+        }
+        for usable, rle, area_px, score in _detections(detections, index)
+    ]
+    named = {
+        categories[key]: category.name or str(key) for key, category in index.categories.items()
+    }
     return Scored(
         {
             "images": [
-                {"id": images[image.id], "height": image.height, "width": image.width}
-                for image in known.images
+                {"id": images[key], "height": shape_hw[0], "width": shape_hw[1]}
+                for key, shape_hw in index.shapes_hw().items()
             ],
             "categories": [{"id": number, "name": named[number]} for number in sorted(named)],
             "annotations": annotations,
@@ -224,49 +203,58 @@ def read_scored(truth: Path, detections: Path) -> Scored:
     )
 
 
-def _read(path: Path, kind: Any) -> Any:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except FileNotFoundError as error:
-        raise NotFound(f"there is no file {path}") from error
-    except OSError as error:
-        raise InputError(f"{path} must be a readable file: {error}") from error
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise InputError(f"{path} is not as it must be: {error}") from error
+def _detections(
+    path: Path, index: Index
+) -> Iterator[tuple[UsableAnnotation, dict[str, Any], int, float]]:
+    """Yield each detection with its mask as packed RLE, the area of that in pixels, and a score."""
+    for place, record in read_results(path):
+        where = f"{path.name}: detection at position {place}"
+        if isinstance(record, LeftOut):
+            raise InputError(f"{where}: {record.detail}")
+        if record.image_id not in index.images:
+            raise InputError(
+                f"{where}: `image_id` must be one of the images; got {record.image_id!r}"
+            )
+        if record.category_id not in index.categories:
+            raise InputError(
+                f"{where}: `category_id` must be one of the categories; got {record.category_id!r}"
+            )
+        usable = index.usable(record, place)
+        if isinstance(usable, LeftOut):
+            raise InputError(f"{where}: {usable.detail}")
+        if record.score is None:
+            raise InputError(f"{where}: `score` must be a finite number")
+        try:
+            rle, area_px = _mask(usable)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from error
+        yield usable, rle, area_px, record.score
 
 
 def _copied(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [dict(entry) for entry in entries]
 
 
-def _numbers(name: str, ids: Sequence[Id]) -> dict[Id, int]:
-    if len(set(ids)) < len(ids):
-        raise InputError(f"`{name}` must have different ids")
+def _numbers(ids: Sequence[Id]) -> dict[Id, int]:
     ordered: Iterable[Id] = ids
-    if all(isinstance(one, int) for one in ids):
+    if all(isinstance(key, int) for key in ids):
         ordered = sorted(ids, key=int)
-    return {one: number for number, one in enumerate(ordered, start=1)}
+    return {key: number for number, key in enumerate(ordered, start=1)}
 
 
-def _mask(
-    of: _Annotation | _Detection,
-    where: str,
-    shapes_hw: dict[Id, tuple[int, int]],
-    categories: dict[Id, int],
-) -> tuple[dict[str, Any], int]:
-    """Return the mask as packed RLE and its area in pixels."""
-    shape_hw = shapes_hw.get(of.image_id)
-    if shape_hw is None:
-        raise InputError(f"{where}: `image_id` must be one of the images; got {of.image_id}")
-    if of.category_id not in categories:
-        raise InputError(
-            f"{where}: `category_id` must be one of the categories; got {of.category_id}"
-        )
-    try:
-        window, _ = window_of(of.segmentation, shape_hw=shape_hw)
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from error
-    window = window or empty_window(shape_hw)
+def _mask(usable: UsableAnnotation) -> tuple[dict[str, Any], int]:
+    """Return the mask as packed RLE and its area in pixels.
+
+    Outlines of fewer than three points have no inside; if there are no others the mask is empty.
+
+    Raises:
+        InputError: There is no segmentation, or one that cannot be read.
+    """
+    mask_json = bytes(usable.annotation.segmentation)
+    if mask_json in (b"", b"null"):
+        raise InputError("`segmentation` must be a list of outlines, or RLE; there is none")
+    window, _ = window_of(read_segmentation(mask_json), shape_hw=usable.shape_hw)
+    window = window or empty_window(usable.shape_hw)
     return {**window.to_rle()}, window.area_px
 
 

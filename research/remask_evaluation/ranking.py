@@ -7,10 +7,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from remask_core.history import Step
+from remask_core.left_out import LeftOutCounts
 from remask_core.overlap import iou
 from remask_core.types import Segmenter
 from remask_evaluation.contestants import Contestant, answer
-from remask_evaluation.datasets import Instance, open_set
+from remask_evaluation.datasets import Instance, open_sets
 from remask_evaluation.trials import generator
 from remask_ranking.features import features, in_crop
 from remask_ranking.judge import Judgement, cross_predict, fit_rows, judge
@@ -130,6 +131,7 @@ def rank_simulated_campaign(
     seed: int = 0,
     made_by: str = "",
     watch: Callable[[int], AbstractContextManager[Callable[[], None]]],
+    on_opened: Callable[[LeftOutCounts], None] = lambda left_out: None,
 ) -> Judgement:
     """Write `rows.csv` and `report.html` of a simulated campaign, and return how well it is ranked.
 
@@ -142,8 +144,11 @@ def rank_simulated_campaign(
         seed: Of everything.
         made_by: The command, for the foot of the report.
         watch: Given the number of objects, gives a function to call after each.
+        on_opened: Called with what of the data sets is left out, before anything is measured.
     """
-    instances = [instance for path in data for instance in open_set(path, limit=limit)]
+    left_out = LeftOutCounts()
+    instances = open_sets(data, limit=limit, left_out=left_out.add)
+    on_opened(left_out)
     out.mkdir(parents=True, exist_ok=True)
     segmenter = Contestant.parse(model, device=device).load()
     with watch(len(instances)) as on_done:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,8 +10,17 @@ import msgspec
 import numpy as np
 
 from remask_core.errors import InputError
-from remask_files.coco import Id, Index
-from remask_masks.mask_windows import SEGMENTATION, Outlines, Runs, empty_window, window_of
+from remask_core.left_out import LeftOut, LeftOutCounts
+from remask_files.coco import CocoImage, Index, UsableAnnotation, read_annotation
+from remask_files.json_stream import Element
+from remask_masks.mask_windows import (
+    Outlines,
+    Runs,
+    empty_window,
+    has_outline,
+    read_segmentation,
+    window_of,
+)
 from remask_noise.operations import (
     NoiseLevel,
     Operation,
@@ -19,7 +29,7 @@ from remask_noise.operations import (
     flip_class,
 )
 
-__all__ = ["Counts", "NoiseOptions", "Noiser"]
+__all__ = ["Counts", "NoiseOptions", "Noiser", "fields_of"]
 
 _PUBLISHED = {"localisation": "localization", "scale": "rand"}
 _MARGIN_PX = 1  # background around the object, so that outlines close within the window
@@ -52,15 +62,19 @@ class Counts:
 
     Attributes:
         annotations: All of them.
-        operations: By operation, those that got it; `none` has those that kept their mask.
+        operations: By operation, those that got it; `none` has those that were drawn to keep their
+            mask.
         class_noise: Those with another class than before.
-        no_mask: Of `none`, those that have no mask to change: the segmentation is missing or
-            empty, or all its outlines have fewer than three points.
+        no_mask: Those that have no mask to change, whatever was drawn for them: the segmentation
+            is missing, empty or cannot be read, or all its outlines have fewer than three points.
+            They keep what they have, apart from their class.
         short_outlines: Outlines of fewer than three points, left out of masks that were changed.
         empty_before: Masks without a pixel; an operation leaves them so.
         emptied: Masks without a pixel afterwards that had some before.
         crowds: Annotations of crowds; they are treated like all others.
         id_zero: Annotations with the id 0, which pycocotools takes for unmatched.
+        left_out: Those of `no_mask`, and those that were copied as they are because they belong to
+            no image or class of the file, or cannot be read.
     """
 
     annotations: int = 0
@@ -74,28 +88,19 @@ class Counts:
     emptied: int = 0
     crowds: int = 0
     id_zero: int = 0
+    left_out: LeftOutCounts = field(default_factory=LeftOutCounts)
 
     def add(self, other: Counts) -> None:
         """Count what another counted."""
         for name, count in other.operations.items():
             self.operations[name] += count
+        self.left_out.add_all(other.left_out)
         for name in self.__dataclass_fields__:
-            if name != "operations":
+            if name not in ("operations", "left_out"):
                 setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
-class _Fields(msgspec.Struct):
-    """The fields of an annotation that noise looks at; the others are carried along."""
-
-    id: Id
-    image_id: Id
-    category_id: Id
-    iscrowd: int | bool | None = None
-
-
-_FIELDS = msgspec.json.Decoder(_Fields)
 _PARTS = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_SEGMENTATION = msgspec.json.Decoder(SEGMENTATION)
 
 
 class Noiser:
@@ -103,11 +108,16 @@ class Noiser:
 
     def __init__(self, options: NoiseOptions, index: Index) -> None:
         self._options = options
-        self._shapes_hw = index.shapes_hw
-        self._ids = index.categories.ids
+        # Names of files are of no use here, and every process gets a copy.
+        self._index = Index(
+            {key: CocoImage(image.shape_hw) for key, image in index.images.items()},
+            index.categories,
+        )
+        self._ids = tuple(index.categories)
         self._number = {category: number for number, category in enumerate(self._ids)}
+        groups = [category.group for category in index.categories.values()]
         members: dict[str, list[int]] = {}
-        for number, group in enumerate(index.categories.groups):
+        for number, group in enumerate(groups):
             members.setdefault(group, []).append(number)
         self._similar: list[list[int] | None] = [None] * len(self._ids)
         if options.asymmetric:
@@ -117,40 +127,38 @@ class Noiser:
                     "asymmetric class noise needs the `supercategory` of every class; the class "
                     f"with id {nameless} has none"
                 )
-            self._similar = [members[group] for group in index.categories.groups]
+            self._similar = [members[group] for group in groups]
 
     def __call__(self, raw: bytes, position: int, counts: Counts) -> bytes:
         """Return the annotation at `position` of the list as it is after noise, as JSON.
 
-        Fields that noise does not touch keep their bytes.
+        Fields that noise does not touch keep their bytes. One that cannot be read, or belongs to
+        no image or class of the file, is returned as it is.
 
         Raises:
-            InputError: It is not an annotation of this data set; the message has its position and,
-                if it could be read, its id.
+            InputError: It is no JSON.
         """
-        where = f"annotation at position {position}"
+        counts.annotations += 1
+        annotation = read_annotation(Element("annotations", position, raw, 0))
+        if isinstance(annotation, LeftOut):
+            counts.left_out.add(annotation)
+            return raw
+        usable = self._index.usable(annotation, position)
+        if isinstance(usable, LeftOut):
+            counts.left_out.add(usable)
+            return raw
         try:
-            known = _FIELDS.decode(raw)
-            where += f" (id {known.id})"
-            parts: dict[str, Any] = _PARTS.decode(raw)
-            self._change(known, parts, position, counts)
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise InputError(f"{where} is not as it must be: {error}") from error
-        except InputError as error:
-            raise InputError(f"{where}: {error}") from error
+            parts = fields_of(raw)
+        except UnicodeEncodeError as error:
+            counts.left_out.add(LeftOut(usable.name, "unreadable", str(error)))
+            return raw
+        self._change(usable, parts, counts)
         return msgspec.json.encode(parts)
 
-    def _change(self, known: _Fields, parts: dict[str, Any], position: int, counts: Counts) -> None:
-        options = self._options
-        number = self._number.get(known.category_id)
-        shape_hw = self._shapes_hw.get(known.image_id)
-        if number is None:
-            raise InputError(
-                f"`category_id` must be one of the categories; got {known.category_id}"
-            )
-        if shape_hw is None:
-            raise InputError(f"`image_id` must be one of the images; got {known.image_id}")
-        rng = np.random.default_rng([options.seed, position])
+    def _change(self, usable: UsableAnnotation, parts: dict[str, Any], counts: Counts) -> None:
+        options, annotation = self._options, usable.annotation
+        number = self._number[usable.category_id]
+        rng = np.random.default_rng([options.seed, usable.place])
         flipped = flip_class(
             number,
             share=options.level.class_share,
@@ -160,41 +168,47 @@ class Noiser:
             as_published=options.as_published,
         )
         operation = choose_operation(options.level, rng=rng)
-        if operation != "none":
-            found = _SEGMENTATION.decode(parts.get("segmentation", b"null"))
-            if not self._redraw(found, operation, shape_hw, parts, rng, counts):
-                operation = "none"
-                counts.no_mask += 1
+        try:
+            if annotation.mask_json is None:
+                raise InputError("it has no segmentation")
+            segmentation = read_segmentation(annotation.mask_json)
+            if not has_outline(segmentation):
+                raise InputError("no outline of it has three points")
+            if operation != "none":
+                self._redraw(segmentation, operation, usable.shape_hw, parts, rng, counts)
+            counts.operations[operation] += 1
+        except InputError as error:
+            operation = "none"
+            counts.no_mask += 1
+            counts.left_out.add(LeftOut(usable.name, "no-mask", str(error)))
         if flipped != number:
             parts["category_id"] = self._ids[flipped]
         parts["boundary_type"] = (
             _PUBLISHED.get(operation, operation) if options.as_published else operation
         )
         parts["class_noise"] = flipped != number
-        counts.annotations += 1
-        counts.operations[operation] += 1
         counts.class_noise += flipped != number
-        counts.crowds += bool(known.iscrowd)
-        counts.id_zero += known.id == 0
+        counts.crowds += annotation.is_crowd
+        counts.id_zero += annotation.id == 0
 
     def _redraw(
         self,
-        segmentation: Outlines | Runs | None,
+        segmentation: Outlines | Runs,
         operation: Operation,
         shape_hw: tuple[int, int],
         parts: dict[str, Any],
         rng: np.random.Generator,
         counts: Counts,
-    ) -> bool:
-        """Put the noisy mask into `parts`; return False if there is no mask to begin with."""
-        if not segmentation:
-            return False
+    ) -> None:
+        """Put the noisy mask into `parts`.
+
+        Raises:
+            InputError: The mask cannot be read; nothing is changed then.
+        """
         options = self._options
         window, left_out = window_of(
             segmentation, shape_hw=shape_hw, margin_px=options.level.reach_px + _MARGIN_PX
         )
-        if isinstance(segmentation, list) and left_out == len(segmentation):
-            return False
         counts.short_outlines += left_out
         if window is None:
             counts.empty_before += 1
@@ -212,4 +226,19 @@ class Noiser:
             box = noisy.box()
             parts["bbox"] = [0, 0, 0, 0] if box is None else [box.x0, box.y0, box.width, box.height]
             parts["area"] = area_px
-        return True
+
+
+def fields_of(raw: bytes) -> dict[str, Any]:
+    """Return the fields of an annotation as they are written.
+
+    Raises:
+        UnicodeEncodeError: The name of one cannot be written, half a pair of surrogates.
+    """
+    try:
+        return dict(_PARTS.decode(raw))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        # NaN, which Python writes and reads.
+        fields = json.loads(raw).items()
+        for name, _ in fields:
+            name.encode()
+        return {name: msgspec.Raw(json.dumps(value).encode()) for name, value in fields}

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from remask_core.errors import InputError, NotFound
 from remask_core.images import image_size
-from remask_files.coco import Categories, Index
+from remask_files.coco import Category, CocoImage, Index
 from remask_files.json_stream import Element
 from remask_masks.mask_windows import MaskWindow
 
@@ -61,8 +61,8 @@ class CityscapesFolder:
     def index(self) -> Index:
         """See `Source.index`."""
         return Index(
-            {number: _size(path) for number, path in enumerate(self._files, start=1)},
-            Categories(tuple(_CLASSES), tuple(group for _, group in _CLASSES.values())),
+            {number: CocoImage(_size(path)) for number, path in enumerate(self._files, start=1)},
+            {number: Category(name, group) for number, (name, group) in _CLASSES.items()},
         )
 
     def elements(self) -> Generator[Element, None, None]:

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -24,11 +24,13 @@ import numpy as np
 from remask_core.errors import InputError, NotFound
 from remask_core.geometry import box_of_mask
 from remask_core.history import Step
+from remask_core.left_out import LeftOut, LeftOutCounts
 from remask_core.rle_coco import coco_rle, decode_coco_counts
 from remask_core.types import Box, Click
-from remask_files.coco import CocoFile, Id, Index, decoded
+from remask_files.coco import CocoFile, Id, Index
 from remask_files.json_stream import ElementWriter
-from remask_masks.mask_windows import Outlines, Runs, window_of
+from remask_masks.mask_windows import read_segmentation, window_of
+from remask_noise.annotation import fields_of
 from remask_noise.apply import Watch
 from remask_noise.operations import flip_class
 from remask_worker.calls import Answer, Call, Engine, Lane
@@ -47,10 +49,12 @@ class WeakCounts:
     Attributes:
         annotations: All of them.
         images: Images that the model looked at.
-        no_mask: Annotations without a mask to take a prompt from; they are copied as they are.
+        no_mask: Annotations without a mask to take a prompt from; they keep what they have.
         emptied: Masks of the model without a pixel.
         class_noise: Annotations with another class than before.
         model_version: What made the masks; None if there was nothing to make.
+        left_out: Annotations whose mask cannot be read, and those that were copied as they are
+            because they belong to no image or class of the file, or cannot be read.
     """
 
     annotations: int = 0
@@ -59,6 +63,7 @@ class WeakCounts:
     emptied: int = 0
     class_noise: int = 0
     model_version: str | None = None
+    left_out: LeftOutCounts = field(default_factory=LeftOutCounts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +72,6 @@ class _Asked:
 
     position: int
     step: Step
-
-
-class _Annotation(msgspec.Struct):
-    image_id: Id
-    category_id: Id
-    segmentation: Outlines | Runs | None = None
 
 
 def make_weak(
@@ -110,12 +109,15 @@ def make_weak(
     opened = CocoFile(source)
     index = opened.index()
     counts = WeakCounts()
-    asked = _prompts(opened, index, prompt)
+    asked, classes = _prompts(opened, index, prompt, counts.left_out)
     made: dict[int, dict[str, Any]] = {}
-    names = opened.file_names()
+    names = {key: image.file_name for key, image in index.images.items()}
+    if nameless := [key for key in asked if not names[key]]:
+        raise InputError(f"the image with id {nameless[0]} must have a `file_name`")
+    shapes_hw = index.shapes_hw()
     total = sum(map(len, asked.values()))
     for position, image_id, answer in _answers(asked, images, names, engine):
-        shape_hw = index.shapes_hw[image_id]
+        shape_hw = shapes_hw[image_id]
         if answer.shape_hw != shape_hw:
             raise InputError(
                 f"the image {names[image_id]} must be {shape_hw[0]} x {shape_hw[1]}, as the file "
@@ -131,10 +133,22 @@ def make_weak(
             writer = ElementWriter(file)
             for element in elements:
                 raw = element.raw
-                if element.key == "annotations" and element.place is not None:
+                is_annotation = element.key == "annotations" and element.place is not None
+                counts.annotations += is_annotation
+                if is_annotation and element.place in classes:
+                    assert element.place is not None
                     fields = made.get(element.place)
                     rng = np.random.default_rng([seed, element.place])
-                    raw = _changed(raw, element.place, fields, index, class_share, rng, counts)
+                    raw = _changed(
+                        raw,
+                        element.place,
+                        classes[element.place],
+                        fields,
+                        index,
+                        class_share,
+                        rng,
+                        counts,
+                    )
                 writer.write(element.key, element.place, raw)
             writer.close()
         part.replace(out)
@@ -146,36 +160,30 @@ def make_weak(
     return counts
 
 
-def _prompts(file: CocoFile, index: Index, prompt: WeakPrompt) -> dict[Id, list[_Asked]]:
-    """Return what is to be asked, by image."""
+def _prompts(
+    file: CocoFile, index: Index, prompt: WeakPrompt, left_out: LeftOutCounts
+) -> tuple[dict[Id, list[_Asked]], dict[int, Id]]:
+    """Return what is to be asked, by image, and the classes of all annotations that are usable.
+
+    Classes are by place in the list; what is not there is copied as it is.
+    """
     asked: dict[Id, list[_Asked]] = {}
-    with closing(file.elements()) as elements:
-        for element in elements:
-            if element.key != "annotations" or element.place is None:
-                continue
-            annotation = decoded(element, _Annotation)
-            where = f"annotation at position {element.place}"
-            shape_hw = index.shapes_hw.get(annotation.image_id)
-            if shape_hw is None:
-                raise InputError(
-                    f"{where}: `image_id` must be one of the images; got {annotation.image_id}"
-                )
-            if annotation.category_id not in index.categories.ids:
-                raise InputError(
-                    f"{where}: `category_id` must be one of the categories; "
-                    f"got {annotation.category_id}"
-                )
-            if not annotation.segmentation:
-                continue
-            try:
-                window, _ = window_of(annotation.segmentation, shape_hw=shape_hw)
-            except InputError as error:
-                raise InputError(f"{where}: {error}") from error
-            box = None if window is None else window.box()
-            if box is not None:
-                asks = _Asked(element.place, _step(box, prompt))
-                asked.setdefault(annotation.image_id, []).append(asks)
-    return asked
+    classes: dict[int, Id] = {}
+    for usable in file.usable_annotations(index, left_out=left_out.add):
+        classes[usable.place] = usable.category_id
+        mask_json = usable.annotation.mask_json
+        if mask_json is None:
+            continue
+        try:
+            window, _ = window_of(read_segmentation(mask_json), shape_hw=usable.shape_hw)
+        except InputError as error:
+            left_out.add(LeftOut(usable.name, "no-mask", str(error)))
+            continue
+        box = None if window is None else window.box()
+        if box is not None:
+            asks = _Asked(usable.place, _step(box, prompt))
+            asked.setdefault(usable.image_id, []).append(asks)
+    return asked, classes
 
 
 def _step(box: Box, prompt: WeakPrompt) -> Step:
@@ -232,6 +240,7 @@ def _fields(answer: Answer, prompt: WeakPrompt) -> dict[str, Any]:
 def _changed(
     raw: bytes,
     place: int,
+    category_id: Id,
     fields: dict[str, Any] | None,
     index: Index,
     class_share: float,
@@ -239,11 +248,10 @@ def _changed(
     counts: WeakCounts,
 ) -> bytes:
     """Return one annotation with its new mask, class and id."""
-    parts: dict[str, Any] = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
-    ids = index.categories.ids
-    number = ids.index(msgspec.json.decode(parts["category_id"], type=Id))
+    parts = fields_of(raw)
+    ids = list(index.categories)
+    number = ids.index(category_id)
     flipped = flip_class(number, share=class_share, rng=rng, n_classes=len(ids))
-    counts.annotations += 1
     counts.class_noise += flipped != number
     counts.no_mask += fields is None
     counts.emptied += fields is not None and not fields["area"]

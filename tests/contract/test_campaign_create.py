@@ -8,10 +8,10 @@ import pytest
 from fake_studio import FakeStudio
 from typer.testing import CliRunner
 
-from remask_campaigns.sources.boxes import LeftOut
 from remask_campaigns.sources.upload import ImagePlace, SourceBox, SourceImage, import_source
 from remask_cli.main import app
 from remask_core.errors import InputError, NotFound
+from remask_core.left_out import LeftOut
 
 
 def refused(tmp_path: Path, *arguments: str) -> Exception:

@@ -103,7 +103,16 @@ def test_what_is_wrong_is_named_and_nothing_is_written(
     cv2.imwrite(str(tmp_path / "b.png"), np.zeros((4, 5, 3), np.uint8))
     with pytest.raises(InputError, match=r"b\.png"):
         made(document, tmp_path, engine, prompt="box")
-    document["annotations"][1]["image_id"] = 9
-    with pytest.raises(InputError, match=r"position 1: `image_id`.*got 9"):
-        made(document, tmp_path, engine, prompt="box")
     assert not (tmp_path / "out.json").exists()
+
+
+def test_odd_annotations_are_copied_and_named(
+    document: dict[str, Any], tmp_path: Path, engine: ThreadEngine
+) -> None:
+    document["annotations"][1]["image_id"] = 9
+    document["annotations"][3]["segmentation"] = [1, 2, 3, 4, 5, 6]
+    counts, result = made(document, tmp_path, engine, prompt="box")
+    assert result["annotations"][1] == document["annotations"][1]
+    assert result["annotations"][3]["boundary_type"] == "none"
+    assert counts.left_out.counts == {"no-image": 1, "no-mask": 1}
+    assert (counts.annotations, counts.no_mask) == (4, 2)

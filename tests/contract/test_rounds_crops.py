@@ -21,12 +21,12 @@ from remask_campaigns.rounds.advance import Advanced, advance
 from remask_campaigns.rounds.instance_state import instance_states
 from remask_campaigns.rounds.mask_jobs import MaskJob
 from remask_campaigns.rounds.tasks import answer_of, instances_in
-from remask_campaigns.sources.boxes import LeftOut
 from remask_campaigns.sources.truths import truths_of
 from remask_campaigns.sources.upload import SourceBox, SourceImage
 from remask_core.errors import InputError, NotFound
 from remask_core.history import Step
 from remask_core.images import decode_image
+from remask_core.left_out import LeftOut
 from remask_core.rle_coco import decode_coco_rle, encode_coco_counts, encode_coco_rle
 from remask_core.rle_ls import decode_ls_rle
 from remask_core.types import BoolMask, Box, Click, RgbImage

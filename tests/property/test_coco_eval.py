@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from remask_bench.coco_eval import compare_evaluation, reference_scores
 from remask_core.errors import InputError, NotFound
+from remask_core.left_out import LeftOut
 from remask_core.rle_coco import decode_coco_rle, encode_coco_rle
 from remask_evaluation.coco import CocoScores, Scored, evaluate_coco, read_scored
 
@@ -116,21 +117,34 @@ def test_no_detections_score_nothing(golden: Scored) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "reason", "detail"),
     [
-        ({"image_id": 5}, "gt.json: annotation at position 0 .*`image_id`.*got 5"),
-        ({"category_id": 5}, "gt.json: annotation at position 0 .*`category_id`.*got 5"),
-        ({"segmentation": {"size": [2, 2], "counts": "0"}}, "annotation at position 0"),
-        ({"segmentation": None}, r"gt.json is not as it must be.*annotations\[0\]"),
+        ({"image_id": 5}, "no-image", "no image 5"),
+        ({"category_id": 5}, "no-class", "no category 5"),
+        ({"segmentation": {"size": [2, 2], "counts": "0"}}, "no-mask", "2 x 2"),
+        ({"segmentation": None}, "no-mask", "there is none"),
     ],
 )
-def test_bad_truth_is_named(
-    golden_folder: Path, tmp_path: Path, change: dict[str, object], message: str
+def test_bad_truth_is_left_out_and_named(
+    golden_folder: Path, tmp_path: Path, change: dict[str, object], reason: str, detail: str
 ) -> None:
     document = json.loads((golden_folder / "coco/gt.json").read_text())
-    document["annotations"][0] |= change
+    first = document["annotations"][0]
+    first |= change
     (tmp_path / "gt.json").write_text(json.dumps(document))
-    with pytest.raises(InputError, match=message):
+    left: list[LeftOut] = []
+    scored = read_scored(tmp_path / "gt.json", golden_folder / "coco/dt.json", left_out=left.append)
+    assert len(scored.truth["annotations"]) == len(document["annotations"]) - 1
+    assert [(f"annotation {first['id']}", reason)] == [(one.name, one.reason) for one in left]
+    assert detail in left[0].detail
+
+
+def test_truth_without_a_usable_annotation_is_refused(golden_folder: Path, tmp_path: Path) -> None:
+    document = json.loads((golden_folder / "coco/gt.json").read_text())
+    for annotation in document["annotations"]:
+        del annotation["segmentation"]
+    (tmp_path / "gt.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match=r"gt\.json .* it has none\. Left out, no-mask: \d+ "):
         read_scored(tmp_path / "gt.json", golden_folder / "coco/dt.json")
 
 

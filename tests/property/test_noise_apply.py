@@ -186,30 +186,52 @@ def test_masks_that_cannot_change_are_counted(tmp_path: Path, coco: dict[str, An
     source.write_text(json.dumps(coco))
     counts = apply_noise(source, tmp_path / "out.json", NoiseOptions(ALWAYS, seed=1))
     assert counts.annotations == 5
-    assert counts.no_mask == counts.operations["none"] == 3
+    assert counts.no_mask == counts.left_out.counts["no-mask"] == 3
+    assert counts.operations["none"] == 0
     assert counts.short_outlines == counts.empty_before == counts.id_zero == 1
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "reason", "detail"),
     [
-        ({"image_id": 7}, r"position 2 \(id 3\): `image_id`.*got 7"),
-        ({"category_id": 2}, r"position 2 \(id 3\): `category_id`.*got 2"),
-        ({"segmentation": [[1, 2, 3, 4, 5, 6, 7]]}, r"position 2 \(id 3\).*got 7 numbers"),
-        ({"segmentation": "x"}, r"position 2 \(id 3\) is not as it must be"),
-        ({"segmentation": {"size": [1, 1], "counts": [1]}}, r"position 2 \(id 3\).*240 x 320"),
-        ({"id": None}, r"position 2 is not as it must be.*\$\.id"),
+        ({"image_id": 7}, "no-image", "no image 7"),
+        ({"category_id": 2}, "no-class", "no category 2"),
+        ({"category_id": None}, "no-class", "no category None"),
+        ({"iscrowd": "perhaps"}, "unreadable", "`iscrowd` must be 0 or 1"),
+        ({"segmentation": [[1, 2, 3, 4, 5, 6, 7]]}, "no-mask", "got 7 numbers"),
+        ({"segmentation": [1, 2, 3, 4, 5, 6]}, "no-mask", "list of outlines"),
+        ({"segmentation": "x"}, "no-mask", "list of outlines"),
+        ({"segmentation": {"size": [1, 1], "counts": [1]}}, "no-mask", "240 x 320"),
     ],
 )
-def test_a_bad_annotation_is_named_and_nothing_is_written(
-    coco: dict[str, Any], tmp_path: Path, change: dict[str, object], message: str
+def test_an_odd_annotation_keeps_its_mask_and_is_named(
+    coco: dict[str, Any], tmp_path: Path, change: dict[str, object], reason: str, detail: str
 ) -> None:
     coco["annotations"][2] |= change
     source = tmp_path / "in.json"
     source.write_text(json.dumps(coco))
-    with pytest.raises(InputError, match=message):
-        apply_noise(source, tmp_path / "out.json", NoiseOptions(ALWAYS, seed=1))
-    assert list(tmp_path.iterdir()) == [source]
+    counts = apply_noise(source, tmp_path / "out.json", NoiseOptions(ALWAYS, seed=1))
+    (named,) = counts.left_out.first[reason]
+    assert named.name == "annotation 3"
+    assert detail in named.detail
+    result = json.loads((tmp_path / "out.json").read_text())["annotations"]
+    assert result[2]["segmentation"] == coco["annotations"][2]["segmentation"]
+    assert (reason == "no-mask") == ("boundary_type" in result[2])
+    assert (counts.no_mask == 1) == (reason == "no-mask")
+    assert len(result) == counts.annotations == len(coco["annotations"])
+
+
+def test_fields_that_nobody_can_decode_are_kept(tmp_path: Path) -> None:
+    """NaN, as Python writes it, and an annotation that is no object."""
+    image = {"id": 1.0, "height": 20.0, "width": 30}
+    odd = {"id": 1, "image_id": 1, "category_id": "a", "area": float("nan")}
+    document = {"images": [image], "annotations": [odd, 5], "categories": [{"id": "a"}]}
+    source, out = tmp_path / "in.json", tmp_path / "out.json"
+    source.write_text(json.dumps(document))
+    counts = apply_noise(source, out, NoiseOptions(LEVELS["hard"], seed=1))
+    assert counts.left_out.counts == {"no-mask": 1, "unreadable": 1}
+    first, second = json.loads(out.read_text())["annotations"]
+    assert (str(first["area"]), second) == ("nan", 5)
 
 
 JUNK = st.recursive(

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from remask_core.errors import InputError
-from remask_core.images import MAX_PIXELS, decode_image, image_size
+from remask_core.images import MAX_PIXELS, decode_image, decode_labels, image_size
 
 RNG = np.random.default_rng(11)
 PICTURE = RNG.integers(0, 256, (5, 7, 3), dtype=np.uint8)
@@ -270,3 +270,25 @@ def test_limit_is_inclusive() -> None:
 def test_image_without_pixels_is_refused() -> None:
     with pytest.raises(InputError, match="`data` must be"):
         image_size(png(0, 4, depth=8, colour=0))
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
+def test_labels_are_the_levels_that_are_stored(depth: int) -> None:
+    levels = [0, 1, min(3, 2**depth - 1), 2**depth - 1]
+    bits = "".join(f"{level:0{depth}b}" for level in levels)
+    row = int(bits, 2).to_bytes((len(bits) + 7) // 8, "big") if len(bits) >= 8 else None
+    row = bytes([int(bits.ljust(8, "0"), 2)]) if row is None else row
+    labels = decode_labels(png(4, 1, depth=depth, colour=0, rows=b"\0" + row))
+    assert labels.tolist() == [levels]
+    assert labels.dtype == (np.uint16 if depth == 16 else np.uint8)
+
+
+def test_what_is_no_label_map_is_refused() -> None:
+    with pytest.raises(InputError, match="PNG label map"):
+        decode_labels(saved(Image.fromarray(PICTURE), "JPEG"))
+    with pytest.raises(InputError, match="3 channels"):
+        decode_labels(saved(Image.fromarray(PICTURE), "PNG"))
+    with pytest.raises(InputError, match="broken"):
+        decode_labels(png(4, 4, depth=8, colour=0))
+    with pytest.raises(InputError, match="at most 100000000 pixels"):
+        decode_labels(png(60000, 60000, depth=8, colour=0))

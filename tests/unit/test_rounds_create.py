@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from remask_campaigns.project_description import describe, read_description, title_of
-from remask_campaigns.sources.boxes import LeftOut, instances_of
+from remask_campaigns.sources.boxes import instances_of
 from remask_core.errors import NotFound
+from remask_core.left_out import LeftOut
 from remask_core.types import Box
 from remask_label_config.labelling_config import ImageTag
 from remask_storage.campaign import Campaign, CampaignInstance, Qualification, instance_id

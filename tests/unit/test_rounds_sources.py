@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from remask_campaigns.sources.boxes import LeftOut
 from remask_campaigns.sources.coco import read_coco
 from remask_campaigns.sources.open_images import read_class_descriptions, read_open_images
 from remask_campaigns.sources.truths import truths_of
 from remask_campaigns.sources.upload import ImagePlace, SourceImage
 from remask_core.errors import InputError, NotFound
+from remask_core.left_out import LeftOut
 from remask_core.rle_coco import decode_coco_rle, encode_coco_rle
 from remask_core.types import Box
 from remask_label_config.prompts import PercentBox

@@ -16,9 +16,9 @@ import numpy as np
 from remask_campaigns.crops.geometry import crop_window, cut_instance
 from remask_campaigns.project_description import describe, title_of
 from remask_campaigns.rounds.tasks import data_of, instances_in
-from remask_campaigns.sources.boxes import LeftOut
 from remask_core.errors import InputError, NotFound
 from remask_core.geometry import window_of
+from remask_core.left_out import LeftOut
 from remask_core.progress import OnProgress, no_progress
 from remask_core.types import Box, RgbImage
 from remask_label_config.pages.boxes import box_region, write_box_config

@@ -13,11 +13,12 @@ from remask_campaigns.create import instances_of_source, tasks_of
 from remask_campaigns.crops.geometry import cut_counts
 from remask_campaigns.crops.images import PixelsOf, crop_instances
 from remask_campaigns.project_description import title_of
-from remask_campaigns.sources.boxes import LeftOut, shape_of_region, standing_result
+from remask_campaigns.sources.boxes import shape_of_region, standing_result
 from remask_campaigns.sources.truths import truths_of
 from remask_campaigns.sources.upload import ImagePlace, SourceImage, file_names_of, import_source
 from remask_core.errors import InputError, NotFound
 from remask_core.geometry import box_of_mask
+from remask_core.left_out import LeftOut
 from remask_core.progress import OnProgress, no_progress
 from remask_core.rle_coco import encode_coco_counts
 from remask_label_config.labelling_config import ImageTag, parse_image_tags

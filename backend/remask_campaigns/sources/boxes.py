@@ -3,37 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import msgspec
 
 from remask_core.errors import InputError, NotFound
+from remask_core.left_out import LeftOut
 from remask_label_config.labelling_config import ImageTag
 from remask_label_config.prompts import Mark, marks_of
 from remask_label_config.regions import Region, read_regions
 from remask_storage.campaign import Campaign, CampaignInstance, instance_id
 
-__all__ = ["LeftOut", "ShapeOf", "instances_of", "shape_of_region", "standing_result"]
+__all__ = ["ShapeOf", "instances_of", "shape_of_region", "standing_result"]
 
 ShapeOf: TypeAlias = Callable[[str], tuple[int, int]]
 """Height and width in pixels of the image at an address, as a browser shows it (EXIF applied).
 Raises a `RemaskError` where the image cannot be had."""
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """Something that does not become an instance.
-
-    Attributes:
-        name: Task, or task and region, in Label Studio; or the name in a file.
-        reason: A short slug that counts are kept by.
-        detail: A sentence, where the reason alone does not say it.
-    """
-
-    name: str
-    reason: str
-    detail: str = ""
 
 
 def instances_of(

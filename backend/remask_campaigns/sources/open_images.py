@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TextIO
 
-from remask_campaigns.sources.boxes import LeftOut
 from remask_campaigns.sources.upload import SourceBox, SourceImage
-from remask_core.errors import InputError, NotFound
+from remask_core.errors import InputError
+from remask_core.left_out import LeftOut, OnLeftOut, ignore_left_out
+from remask_files.csv_rows import CsvRow, csv_columns, read_csv, read_csv_cells
 from remask_label_config.prompts import PercentBox
 
 __all__ = ["read_class_descriptions", "read_open_images"]
@@ -24,7 +23,7 @@ def read_open_images(
     *,
     class_names: Mapping[str, str] | None = None,
     folder: Path | None = None,
-    left_out: Callable[[LeftOut], None] = lambda _one: None,
+    left_out: OnLeftOut = ignore_left_out,
 ) -> list[SourceImage]:
     """Return the images of an Open Images box file with their boxes, in its order.
 
@@ -41,7 +40,7 @@ def read_open_images(
 
     Raises:
         NotFound: There is no such file.
-        InputError: It lacks a column.
+        InputError: It lacks a column, or is no CSV that can be read.
     """
     boxes: dict[str, dict[str, SourceBox]] = {}
     seen: dict[str, int] = {}
@@ -56,8 +55,8 @@ def read_open_images(
         else:
             boxes.setdefault(image, {})[found.id] = found
     return [
-        SourceImage(_file_name(image, folder), None, tuple(some.values()))
-        for image, some in boxes.items()
+        SourceImage(_file_name(image, folder), None, tuple(own.values()))
+        for image, own in boxes.items()
     ]
 
 
@@ -66,38 +65,26 @@ def read_class_descriptions(path: Path) -> dict[str, str]:
 
     Raises:
         NotFound: There is no such file.
-        InputError: A line has fewer than two columns.
+        InputError: A line has fewer than two columns, or it is no CSV that can be read.
     """
-    with _opened(path, "class_descriptions") as file:
-        rows = [row for row in csv.reader(file) if row]
-    if any(len(row) < 2 for row in rows):
-        raise InputError(f"`class_descriptions` must have two columns; {path} has not")
-    return {row[0]: row[1].strip() for row in rows if row[0] != "LabelName"}
-
-
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    with _opened(path, "open_images") as file:
-        reader = csv.DictReader(file)
-        columns = set(reader.fieldnames or ())
-        before = "Box" if "BoxXMin" in columns else ""
-        edges = [before + edge for edge in _EDGES]
-        missing = {"ImageID", "LabelName", *edges} - columns
-        if missing:
-            raise InputError(f"`open_images` must have columns {sorted(missing)}; {path} has not")
-        for row in reader:
-            yield (
-                reader.line_num,
-                row | {edge: row[name] for edge, name in zip(_EDGES, edges, strict=True)},
+    names = {}
+    for line, cells in read_csv_cells(path, name="class_descriptions"):
+        if len(cells) < 2:
+            raise InputError(
+                f"`class_descriptions` must have two columns; {path}, line {line} has one"
             )
+        if cells[0] != "LabelName":
+            names[cells[0]] = cells[1].strip()
+    return names
 
 
-def _opened(path: Path, name: str) -> TextIO:
-    try:
-        return path.open(newline="", encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise NotFound(f"`{name}` must be a file; {path} does not exist") from error
-    except OSError as error:
-        raise InputError(f"`{name}` must be readable: {error}") from error
+def _rows(path: Path) -> Iterator[CsvRow]:
+    columns = csv_columns(path, name="open_images")
+    before = "Box" if "BoxXMin" in columns else ""
+    edges = [before + edge for edge in _EDGES]
+    for row in read_csv(path, name="open_images", needed=("ImageID", "LabelName", *edges)):
+        own = {edge: row.cells[column] for edge, column in zip(_EDGES, edges, strict=True)}
+        yield CsvRow(row.line, row.cells | own)
 
 
 def _box(row: Mapping[str, str], order: int, class_names: Mapping[str, str]) -> SourceBox | LeftOut:

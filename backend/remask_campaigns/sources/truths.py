@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-import msgspec
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from remask_campaigns.crops.geometry import cut_mask, whole_shape
-from remask_campaigns.sources.boxes import LeftOut
 from remask_campaigns.sources.upload import SourceImage, file_names_of
 from remask_core.errors import InputError
-from remask_core.rle_coco import decode_coco_segmentation, encode_coco_counts
+from remask_core.left_out import LeftOut, OnLeftOut, ignore_left_out
+from remask_core.rle_coco import encode_coco_counts
 from remask_label_studio.api import LabelStudioApi
+from remask_masks.mask_windows import decode_mask
 from remask_storage.campaign import CampaignInstance, Truth
 from remask_storage.campaign_store import CampaignStore
 
@@ -26,7 +25,7 @@ def keep_truths(
     name: str,
     images: Sequence[SourceImage],
     *,
-    left_out: Callable[[LeftOut], None] = lambda _one: None,
+    left_out: OnLeftOut = ignore_left_out,
 ) -> int:
     """Store the segmentations of a file as truths of a campaign, and return how many.
 
@@ -58,7 +57,7 @@ def truths_of(
     instances: Iterable[CampaignInstance],
     file_names: Mapping[int, str],
     *,
-    left_out: Callable[[LeftOut], None] = lambda _one: None,
+    left_out: OnLeftOut = ignore_left_out,
 ) -> Iterator[Truth]:
     """Yield the truth of each instance whose box comes from an annotation with a segmentation.
 
@@ -85,9 +84,7 @@ def truths_of(
             continue
         try:
             shape_hw = whole_shape(instance)
-            mask = decode_coco_segmentation(
-                msgspec.json.decode(box.segmentation), shape_hw=image.shape_hw or shape_hw
-            )
+            mask = decode_mask(box.segmentation, shape_hw=image.shape_hw or shape_hw)
             if mask.shape != shape_hw:
                 raise InputError(f"the truth must be of {shape_hw} pixels; it is of {mask.shape}")
         except InputError as error:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-import msgspec
-
-from remask_campaigns.sources.boxes import LeftOut
 from remask_core.errors import InputError
 from remask_core.images import image_size
+from remask_core.left_out import LeftOut, LeftOutCounts, OnLeftOut, ignore_left_out
 from remask_core.progress import OnProgress, no_progress
+from remask_core.types import Box
 from remask_label_config.pages.boxes import box_region, write_box_config
 from remask_label_config.prompts import PercentBox
 from remask_label_studio.api import LabelStudioApi
@@ -22,12 +21,16 @@ __all__ = [
     "ImagePlace",
     "SourceBox",
     "SourceImage",
+    "check_images",
     "file_names_of",
     "import_source",
 ]
 
 _IMAGES_PER_PAGE = 20
 """Files in one request; Label Studio takes 100, but they may be large."""
+
+_HEAD_BYTES = 1 << 16
+"""Enough for the header of nearly every image file."""
 
 _LOCAL_FILES = "/data/local-files/"
 
@@ -43,13 +46,13 @@ class SourceBox:
         id: Its name in the file, unique for the image.
         label: Its class.
         place: In per cent of the image.
-        segmentation: COCO's, undecoded; None where the file has none.
+        segmentation: COCO's, as JSON; None where the file has none.
     """
 
     id: str
     label: str
     place: PercentBox
-    segmentation: msgspec.Raw | None = None
+    segmentation: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,11 @@ class ImagePlace:
         """Whether Label Studio is given the files themselves."""
         return self.folder is not None and self.prefix is None
 
+    def check(self) -> None:
+        """Raise an `InputError` if the folder of the images is none."""
+        if self.folder is not None and not self.folder.is_dir():
+            raise InputError(f"`--images` must be a folder; there is none at {self.folder}")
+
     def address(self, image: SourceImage) -> str:
         """Return the address of an image that is not uploaded.
 
@@ -121,7 +129,7 @@ def import_source(
     place: ImagePlace,
     description: str = "",
     on_progress: OnProgress = no_progress,
-    left_out: Callable[[LeftOut], None] = lambda _one: None,
+    left_out: OnLeftOut = ignore_left_out,
 ) -> int:
     """Return the project that holds `images` with their boxes as annotations.
 
@@ -138,33 +146,91 @@ def import_source(
         left_out: Called with each image that cannot be used.
 
     Raises:
-        InputError: There are no images, a class has a name that Label Studio cannot hold, or an
-            image has no address.
+        InputError: No image can be used, and then no project is made; a class has a name that
+            Label Studio cannot hold; or an image has no address.
         Unavailable: Label Studio does not answer.
     """
-    if not images:
-        raise InputError("`images` must hold at least one image with a box; there is none")
+    place.check()
     known = connection.projects_titled(title)
-    if known:
-        project = known[0]
-    else:
-        classes = sorted({box.label for image in images for box in image.boxes})
-        config = write_box_config(classes)
-        project = connection.create_project(title, label_config=config, description=description)
-        _serve(connection, project, place)
-    present = set(file_names_of(connection, project).values())
+    project = known[0] if known else None
+    present = set() if project is None else set(file_names_of(connection, project).values())
     missing = [image for image in images if image.file_name not in present]
     done = len(images) - len(missing)
     on_progress("images", done, len(images))
-    for some in _pages(missing):
-        ready = [_ready(image, place) for image in some]
-        for one in ready:
-            if isinstance(one, LeftOut):
-                left_out(one)
-        _import(connection, project, [one for one in ready if isinstance(one, _Ready)], place)
-        done += len(some)
+    reasons = LeftOutCounts()
+    leave_out = reasons.before(left_out)
+    for page in _pages(missing):
+        ready = []
+        for image in page:
+            checked = _ready(image, place)
+            if isinstance(checked, LeftOut):
+                leave_out(checked)
+            else:
+                ready.append(checked)
+        if ready and project is None:
+            classes = sorted({box.label for image in images for box in image.boxes})
+            config = write_box_config(classes)
+            project = connection.create_project(title, label_config=config, description=description)
+            _serve(connection, project, place)
+        if project is not None:
+            _import(connection, project, ready, place)
+        done += len(page)
         on_progress("images", done, len(images))
+    if project is None:
+        raise _nothing_left(len(images), reasons)
     return project
+
+
+def check_images(
+    images: Sequence[SourceImage],
+    place: ImagePlace,
+    *,
+    wants: Callable[[Box], bool] = lambda box: True,
+    left_out: OnLeftOut = ignore_left_out,
+) -> list[SourceImage]:
+    """Return what of `images` a campaign can begin from; nothing is sent anywhere.
+
+    Args:
+        images: With boxes.
+        place: Where the image files are.
+        wants: Says whether a box, in pixels, is large enough. Asked where the size of its image is
+            known.
+        left_out: Called with each image and box that cannot be used.
+
+    Raises:
+        InputError: The folder is none, or nothing can be used; the message says why.
+    """
+    place.check()
+    reasons = LeftOutCounts()
+    leave_out = reasons.before(left_out)
+    usable = []
+    for image in images:
+        checked = _ready(image, place, read=False)
+        if isinstance(checked, LeftOut):
+            leave_out(checked)
+            continue
+        boxes = []
+        for box in image.boxes:
+            in_px = None if checked.shape_hw is None else box.place.to_box(checked.shape_hw)
+            if in_px is None or wants(in_px):
+                boxes.append(box)
+            else:
+                size = f"{in_px.width:.0f} x {in_px.height:.0f} px"
+                leave_out(LeftOut(f"{image.file_name}/{box.id}", "too-small", size))
+        if boxes:
+            usable.append(replace(image, boxes=tuple(boxes)))
+    if not usable:
+        raise _nothing_left(len(images), reasons)
+    return usable
+
+
+def _nothing_left(n_images: int, reasons: LeftOutCounts) -> InputError:
+    if not n_images:
+        return InputError("there must be a box to begin from; the file has none that can be used")
+    return InputError(
+        "there must be an image with a box to begin from; none of the file's "
+        f"{n_images} can be used. {'. '.join(reasons.lines())}"
+    )
 
 
 def file_names_of(connection: LabelStudioApi, project: int) -> dict[int, str]:
@@ -192,34 +258,58 @@ def _pages(images: Sequence[SourceImage]) -> Iterator[Sequence[SourceImage]]:
         yield images[start : start + _IMAGES_PER_PAGE]
 
 
-def _ready(image: SourceImage, place: ImagePlace) -> _Ready | LeftOut:
+def _ready(image: SourceImage, place: ImagePlace, *, read: bool = True) -> _Ready | LeftOut:
+    """Return an image that can be imported, or why it cannot.
+
+    Args:
+        image: With boxes.
+        place: Where its file is.
+        read: Whether the file is wanted, where it is to be uploaded.
+    """
     if place.folder is None:
+        if ".." in PurePosixPath(image.file_name).parts:
+            return LeftOut(image.file_name, "outside", "its name leads out of the images' folder")
         return _Ready(image, image.shape_hw)
     if place.uploads and not image.file_name.lower().endswith(_ENDINGS):
         ends = ", ".join(_ENDINGS)
         return LeftOut(image.file_name, "no-image", f"Label Studio takes files that end in {ends}")
     try:
-        file = (place.folder / image.file_name).read_bytes()
-        shape_hw = image_size(file)
-    except OSError as error:
-        return LeftOut(image.file_name, "no-file", str(error))
+        path = (place.folder / image.file_name).resolve()
+        if not path.is_relative_to(place.folder.resolve()):
+            return LeftOut(image.file_name, "outside", f"it lies outside of {place.folder}")
+        file = path.read_bytes() if read and place.uploads else b""
+        shape_hw = image_size(file) if file else _size_of(path)
     except InputError as error:
         return LeftOut(image.file_name, "no-image", str(error))
+    except (OSError, ValueError) as error:
+        # A name may have a NUL byte in it, which is a ValueError.
+        return LeftOut(image.file_name, "no-file", str(error))
     if image.shape_hw is not None and not _same_view(image.shape_hw, shape_hw):
         return LeftOut(image.file_name, "other-size", _sizes(image.shape_hw, shape_hw))
-    return _Ready(image, shape_hw, file if place.uploads else b"")
+    return _Ready(image, shape_hw, file)
 
 
-def _same_view(on_progress: tuple[int, int], shown: tuple[int, int]) -> bool:
-    """Whether the boxes of one size lie where they should on the other: only scaled."""
-    down, across = shown[0] / on_progress[0], shown[1] / on_progress[1]
-    return abs(down - across) * max(on_progress) <= 1.0
+def _size_of(path: Path) -> tuple[int, int]:
+    """Return an image file's height and width, from its beginning where that is enough."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+        try:
+            return image_size(head)
+        except InputError:
+            # A header may be larger, with a colour profile or a preview in it.
+            return image_size(head + file.read())
 
 
-def _sizes(on_progress: tuple[int, int], shown: tuple[int, int]) -> str:
+def _same_view(file_hw: tuple[int, int], shown_hw: tuple[int, int]) -> bool:
+    """Whether boxes of one size lie where they should on the other: only scaled."""
+    down, across = shown_hw[0] / file_hw[0], shown_hw[1] / file_hw[1]
+    return abs(down - across) * max(file_hw) <= 1.0
+
+
+def _sizes(file_hw: tuple[int, int], shown_hw: tuple[int, int]) -> str:
     return (
-        f"its boxes are for {on_progress[1]} x {on_progress[0]} px, but a browser shows it as "
-        f"{shown[1]} x {shown[0]} px"
+        f"its boxes are for {file_hw[1]} x {file_hw[0]} px, but a browser shows it as "
+        f"{shown_hw[1]} x {shown_hw[0]} px"
     )
 
 
@@ -229,20 +319,20 @@ def _import(
     if not ready:
         return
     if place.uploads:
-        named = [(Path(one.image.file_name).name, one.file) for one in ready]
+        named = [(Path(image.image.file_name).name, image.file) for image in ready]
         addresses = connection.upload_files(project, named)
     else:
-        addresses = [place.address(one.image) for one in ready]
-    tasks = [_task(one, address) for one, address in zip(ready, addresses, strict=True)]
+        addresses = [place.address(image.image) for image in ready]
+    tasks = [_task(image, address) for image, address in zip(ready, addresses, strict=True)]
     connection.import_whole_tasks(project, tasks)
 
 
-def _task(one: _Ready, address: str) -> dict[str, Any]:
+def _task(ready: _Ready, address: str) -> dict[str, Any]:
     regions = [
-        box_region(box.place, box.label, region_id=box.id, shape_hw=one.shape_hw)
-        for box in one.image.boxes
+        box_region(box.place, box.label, region_id=box.id, shape_hw=ready.shape_hw)
+        for box in ready.image.boxes
     ]
     return {
-        "data": {"image": address, "file_name": one.image.file_name},
+        "data": {"image": address, "file_name": ready.image.file_name},
         "annotations": [{"result": regions}],
     }

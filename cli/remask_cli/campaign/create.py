@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from remask_cli.campaign.app import app
-from remask_cli.campaign.left_out import counted, tell_left_out
+from remask_cli.campaign.left_out import LeftOutNotes
 from remask_cli.images import open_image_source, pixels_from
 from remask_core.errors import InputError, WrongState
+from remask_files.text import read_text
 from remask_service.state import open_campaigns
 from remask_terminal.options import ApiKey, Json, Name, State, Url
 from remask_terminal.progress import progress_bars, repeatable
 
 if TYPE_CHECKING:
-    from remask_campaigns.sources.boxes import LeftOut
-    from remask_campaigns.sources.upload import ImagePlace, SourceImage
-    from remask_core.progress import OnProgress
-    from remask_label_studio.api import LabelStudioApi
+    from remask_campaigns.sources.upload import SourceImage
+    from remask_core.left_out import OnLeftOut
     from remask_storage.campaign import Campaign, CampaignInstance
 
 __all__ = ["create"]
@@ -98,26 +97,30 @@ def create(
 ) -> None:
     """Make a campaign from a project with boxes, a COCO file or an Open Images CSV.
 
-    A file's boxes become a Label Studio project first. An interrupted command may be given again.
-    No round is opened: `remask campaign advance` does that.
+    A file's boxes become a Label Studio project first. What of it cannot be used is printed before
+    anything is made. An interrupted command may be given again. No round is opened:
+    `remask campaign advance` does that.
     """
     import time
+    from dataclasses import replace
 
     from remask_campaigns.create import create_campaign
-    from remask_campaigns.project_description import check_name
+    from remask_campaigns.project_description import check_name, describe, title_of
     from remask_campaigns.sources.truths import keep_truths
-    from remask_campaigns.sources.upload import ImagePlace
+    from remask_campaigns.sources.upload import ImagePlace, check_images, import_source
     from remask_label_studio.client import connect
-    from remask_storage.campaign import Campaign
+    from remask_storage.campaign import Campaign, classes_of
 
     check_name(name)
-    if sum(one is not None for one in (project, coco, open_images)) != 1:
+    if sum(source is not None for source in (project, coco, open_images)) != 1:
         raise InputError("give one of `--project`, `--coco` and `--open-images`")
     if with_truth and coco is None:
         raise InputError("`--truth` needs the segmentations of `--coco`")
     long_px, short_px = _size(min_size)
-    left: list[LeftOut] = []
-    found = _file_images(coco, open_images, class_descriptions, images, left.append)
+    left = LeftOutNotes(as_json=as_json)
+    place = ImagePlace(images, image_prefix)
+    place.check()
+    found = _file_images(coco, open_images, class_descriptions, images, left.add)
     settings = Campaign(
         name=name,
         source_project=project or 0,
@@ -132,6 +135,16 @@ def create(
         policies=_policies(policy or ()),
         crop=crop,
     )
+
+    def check_instances(instances: Sequence[CampaignInstance]) -> None:
+        left.tell()
+        _check_policies(settings, set(classes_of(instances)))
+
+    if found is not None:
+        left.tell()
+        found = check_images(found, place, wants=settings.wants, left_out=left.add)
+        left.tell()
+        _check_policies(settings, {box.label for image in found for box in image.boxes})
     with (
         repeatable(),
         open_campaigns(state) as store,
@@ -139,11 +152,19 @@ def create(
         open_image_source(state, url, api_key) as source,
         progress_bars() as on_progress,
     ):
-        if name in {one.name for one in store.campaigns()}:
+        if name in {campaign.name for campaign in store.campaigns()}:
             raise WrongState(f"`name` must be new; there is a campaign {name!r}")
         if found is not None:
-            place = ImagePlace(images, image_prefix)
-            settings = _import(connection, settings, found, place, on_progress, left.append)
+            source_project = import_source(
+                connection,
+                title_of(name, "boxes"),
+                found,
+                place=place,
+                description=describe(settings, "boxes"),
+                on_progress=on_progress,
+                left_out=left.add,
+            )
+            settings = replace(settings, source_project=source_project)
         instances = create_campaign(
             store,
             connection,
@@ -151,11 +172,12 @@ def create(
             shape_of=lambda image: source.fetch(image, task_id=None).shape_hw,
             pixels_of=pixels_from(source),
             on_progress=on_progress,
-            left_out=left.append,
+            left_out=left.add,
+            on_found=check_instances,
         )
         truths = 0
         if with_truth and found is not None:
-            truths = keep_truths(store, connection, name, found, left_out=left.append)
+            truths = keep_truths(store, connection, name, found, left_out=left.add)
     _show(settings, instances, truths, left, as_json=as_json)
 
 
@@ -164,7 +186,7 @@ def _file_images(
     open_images: Path | None,
     class_descriptions: Path | None,
     folder: Path | None,
-    left_out: Callable[[LeftOut], None],
+    left_out: OnLeftOut,
 ) -> list[SourceImage] | None:
     """Return the images of the file that was given; None where it was a project."""
     from remask_campaigns.sources.coco import read_coco
@@ -176,32 +198,6 @@ def _file_images(
         names = None if class_descriptions is None else read_class_descriptions(class_descriptions)
         return read_open_images(open_images, class_names=names, folder=folder, left_out=left_out)
     return None
-
-
-def _import(
-    connection: LabelStudioApi,
-    campaign: Campaign,
-    images: Sequence[SourceImage],
-    place: ImagePlace,
-    on_progress: OnProgress,
-    left_out: Callable[[LeftOut], None],
-) -> Campaign:
-    """Return the campaign with the project that now holds the file's boxes."""
-    from dataclasses import replace
-
-    from remask_campaigns.project_description import describe, title_of
-    from remask_campaigns.sources.upload import import_source
-
-    project = import_source(
-        connection,
-        title_of(campaign.name, "boxes"),
-        images,
-        place=place,
-        description=describe(campaign, "boxes"),
-        on_progress=on_progress,
-        left_out=left_out,
-    )
-    return replace(campaign, source_project=project)
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -216,22 +212,30 @@ def _size(text: str) -> tuple[int, int]:
 def _policies(given: Sequence[str]) -> dict[str, str]:
     """Return class to Markdown; what holds for every class stands under the empty class."""
     policies: dict[str, str] = {}
-    for one in given:
-        classes, is_named, file = one.rpartition("=")
-        try:
-            text = Path(file).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"`--policy` must name a readable text file: {error}") from error
+    for policy in given:
+        classes, is_named, file = policy.rpartition("=")
+        if not Path(file).is_file():
+            raise InputError(f"`--policy` must name a text file; there is none at {file}")
+        text = read_text(Path(file), name="--policy")
         for label in classes.split(",") if is_named else [""]:
             policies[label.strip()] = text
     return policies
+
+
+def _check_policies(campaign: Campaign, classes: set[str]) -> None:
+    """Refuse a policy for a class that no box has: it would never be shown."""
+    if unknown := sorted(set(campaign.policies) - classes - {""}):
+        raise InputError(
+            f"`--policy` must name classes that boxes have: {', '.join(sorted(classes))}; "
+            f"got {', '.join(unknown)}"
+        )
 
 
 def _show(
     campaign: Campaign,
     instances: Sequence[CampaignInstance],
     truths: int,
-    left: Sequence[LeftOut],
+    left: LeftOutNotes,
     *,
     as_json: bool,
 ) -> None:
@@ -251,7 +255,7 @@ def _show(
             "crops": crops,
             "classes": classes,
             "truths": truths,
-            "left_out": counted(left),
+            "left_out": left.counts,
         }
         typer.echo(msgspec.json.encode(answer))
         return
@@ -263,5 +267,5 @@ def _show(
         typer.echo(f"Shown in a crop: {crops}")
     if truths:
         typer.echo(f"Truths: {truths}")
-    tell_left_out(left)
+    left.tell()
     typer.echo(f"Next: remask campaign advance {campaign.name}")

@@ -1,30 +1,38 @@
-"""What a campaign could not use, in a few lines."""
+"""What a campaign's command could not use, printed for people."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
-
 import typer
 
-if TYPE_CHECKING:
-    from remask_campaigns.sources.boxes import LeftOut
+from remask_core.left_out import LeftOut, LeftOutCounts
 
-__all__ = ["counted", "tell_left_out"]
-
-_SHOWN_PER_REASON = 3
+__all__ = ["LeftOutNotes"]
 
 
-def counted(left: Sequence[LeftOut]) -> Mapping[str, int]:
-    """Return how many things were left out for each reason."""
-    return Counter(one.reason for one in left)
+class LeftOutNotes:
+    """Collects what is left out and prints each of it once, a line for each reason.
 
+    Args:
+        as_json: Whether standard output is for a program; the lines then go to standard error.
+    """
 
-def tell_left_out(left: Sequence[LeftOut]) -> None:
-    """Print how many things were left out for each reason, with the first of them."""
-    for reason, count in counted(left).items():
-        some = [one for one in left if one.reason == reason][:_SHOWN_PER_REASON]
-        named = ", ".join(f"{one.name} ({one.detail})" if one.detail else one.name for one in some)
-        more = ", …" if count > len(some) else ""
-        typer.echo(f"Left out, {reason}: {count} ({named}{more})")
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._all = LeftOutCounts()
+        self._unsaid = LeftOutCounts()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many things were left out, by reason."""
+        return self._all.counts
+
+    def add(self, thing: LeftOut) -> None:
+        """Take note of one thing."""
+        self._all.add(thing)
+        self._unsaid.add(thing)
+
+    def tell(self) -> None:
+        """Print what has come since the last time."""
+        for line in self._unsaid.lines():
+            typer.echo(line, err=self._as_json)
+        self._unsaid = LeftOutCounts()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from remask_cli.campaign.app import app, open_session
-from remask_cli.campaign.left_out import tell_left_out
+from remask_cli.campaign.left_out import LeftOutNotes
 from remask_cli.campaign.masks import Device, Model, Weights, open_masks
 from remask_cli.images import open_image_source, pixels_from
 from remask_core.errors import InputError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from remask_campaigns.crops.images import PixelsOf
     from remask_campaigns.gold.instances import Gold
     from remask_campaigns.qualification.exam import Verdict
-    from remask_campaigns.sources.boxes import LeftOut
+    from remask_core.left_out import OnLeftOut
     from remask_images.image_source import ImageSource
     from remask_label_studio.api import LabelStudioApi
     from remask_storage.campaign import Campaign, Qualification
@@ -87,7 +87,7 @@ def qualify(
         min_instances=min_instances,
         required=not count_everybody,
     )
-    left: list[LeftOut] = []
+    left = LeftOutNotes(as_json=as_json)
     with open_session(name, state=state, url=url, api_key=api_key) as session:
         campaign = session.store.campaign(name)
         chosen = model or campaign.model
@@ -105,7 +105,7 @@ def qualify(
                 place=(images, image_prefix),
                 count=(instances, seed),
                 pixels_of=pixels_from(source),
-                left_out=left.append,
+                left_out=left.add,
             )
             rules = open_test(
                 session.store,
@@ -119,7 +119,7 @@ def qualify(
     if as_json:
         typer.echo(msgspec.json.encode(rules))
         return
-    tell_left_out(left)
+    left.tell()
     typer.echo(f"The test is open: {url.rstrip('/')}/projects/{rules.project}/data")
     typer.echo(f"Afterwards: remask campaign grade {name} --pages verdicts")
 
@@ -224,7 +224,7 @@ def _gold(
     place: tuple[Path | None, str | None],
     count: tuple[int, int],
     pixels_of: PixelsOf,
-    left_out: Callable[[LeftOut], None],
+    left_out: OnLeftOut,
 ) -> list[Gold]:
     """Return the gold instances that the command line names, shown as the campaign's own are."""
     from remask_campaigns.gold.instances import (

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from remask_cli.campaign.app import app, open_session
-from remask_cli.campaign.left_out import counted, tell_left_out
+from remask_cli.campaign.left_out import LeftOutNotes
 from remask_cli.images import open_image_source
 from remask_terminal.options import ApiKey, Json, Name, State, Url
-
-if TYPE_CHECKING:
-    from remask_campaigns.sources.boxes import LeftOut
 
 __all__ = ["restore", "truth"]
 
@@ -35,7 +32,7 @@ def restore(
 
     from remask_campaigns.restore import restore_campaign
 
-    left: list[LeftOut] = []
+    left = LeftOutNotes(as_json=as_json)
     with (
         open_session(None, state=state, url=url, api_key=api_key) as session,
         open_image_source(state, url, api_key) as source,
@@ -46,7 +43,7 @@ def restore(
             name,
             shape_of=lambda image: source.fetch(image, task_id=None).shape_hw,
             on_progress=session.on_progress,
-            left_out=left.append,
+            left_out=left.add,
         )
         found = {
             "campaign": name,
@@ -61,7 +58,7 @@ def restore(
         f"Campaign {name}: {found['instances']} instances, {found['rounds']} rounds, "
         f"{found['visits']} answers"
     )
-    tell_left_out(left)
+    left.tell()
     if campaign.qualification is not None and campaign.qualification.required:
         typer.echo(
             f"Nobody's answers count before `remask campaign qualify {name}`, with the same gold, "
@@ -84,13 +81,17 @@ def truth(
     from remask_campaigns.sources.coco import read_coco
     from remask_campaigns.sources.truths import keep_truths
 
-    left: list[LeftOut] = []
+    left = LeftOutNotes(as_json=as_json)
     with open_session(name, state=state, url=url, api_key=api_key) as session:
         count = keep_truths(
-            session.store, session.studio, name, read_coco(coco), left_out=left.append
+            session.store,
+            session.studio,
+            name,
+            read_coco(coco, left_out=left.add),
+            left_out=left.add,
         )
     if as_json:
-        typer.echo(msgspec.json.encode({"truths": count, "left_out": counted(left)}))
+        typer.echo(msgspec.json.encode({"truths": count, "left_out": left.counts}))
         return
     typer.echo(f"Truths: {count}")
-    tell_left_out(left)
+    left.tell()

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
+from remask_core.left_out import LeftOutCounts
 from remask_evaluation.contestants import BOX, Contestant
-from remask_evaluation.datasets import Instance, open_set
+from remask_evaluation.datasets import Instance, open_sets
 from remask_evaluation.interactive import (
     noc,
     rounds,
@@ -51,6 +52,7 @@ class Setting:
         device: For the models.
         pictured: Objects drawn per model, as examples and as worst cases.
         made_by: The command, for the foot of the report.
+        on_opened: Called with what of the data sets is left out, before anything is measured.
     """
 
     data: tuple[Path, ...]
@@ -62,6 +64,7 @@ class Setting:
     device: str = "cpu"
     pictured: int = 4
     made_by: str = ""
+    on_opened: Callable[[LeftOutCounts], None] = lambda left_out: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,9 @@ def study_rounds(setting: Setting, *, box: BoxKind, questions: bool, watch: Watc
 
 def field_of(setting: Setting) -> tuple[list[Instance], list[Contestant]]:
     """Return the objects and the models of a setting."""
-    instances = [one for path in setting.data for one in open_set(path, limit=setting.limit)]
+    left_out = LeftOutCounts()
+    instances = open_sets(setting.data, limit=setting.limit, left_out=left_out.add)
+    setting.on_opened(left_out)
     return instances, [Contestant.parse(spec, device=setting.device) for spec in setting.models]
 
 

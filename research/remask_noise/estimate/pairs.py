@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from remask_core.errors import InputError
+from remask_core.left_out import LeftOut, OnLeftOut, ignore_left_out
 from remask_core.types import BoolMask, Box
-from remask_files.coco import CocoFile, Id, Index, decoded
-from remask_masks.mask_windows import MaskWindow, Outlines, Runs, empty_window, window_of
+from remask_files.coco import CocoFile, Id, Index, UsableAnnotation
+from remask_masks.mask_windows import (
+    MaskWindow,
+    empty_window,
+    read_segmentation,
+    window_of,
+)
 
 __all__ = ["MARGIN_PX", "Pair", "Pairs", "pair_of", "read_pairs"]
 
@@ -55,13 +58,6 @@ class Pairs:
     without_mask: int
 
 
-class _Annotation(msgspec.Struct):
-    id: Id
-    image_id: Id
-    category_id: Id
-    segmentation: Outlines | Runs | None = None
-
-
 def pair_of(reference: BoolMask, noisy: BoolMask, *, classes: tuple[Id, Id] = (0, 0)) -> Pair:
     """Return two whole masks of one shape as a pair; the reference must not be empty."""
     shape_hw = (reference.shape[0], reference.shape[1])
@@ -74,7 +70,12 @@ def pair_of(reference: BoolMask, noisy: BoolMask, *, classes: tuple[Id, Id] = (0
 
 
 def read_pairs(
-    reference: Path, noisy: Path, *, limit: int | None, rng: np.random.Generator
+    reference: Path,
+    noisy: Path,
+    *,
+    limit: int | None,
+    rng: np.random.Generator,
+    left_out: OnLeftOut = ignore_left_out,
 ) -> Pairs:
     """Return the annotations that two COCO files share by id, with masks.
 
@@ -83,6 +84,7 @@ def read_pairs(
         noisy: COCO file of the same images, its annotations with the ids of the first.
         limit: Only so many objects, drawn by `rng`; classes are compared for all.
         rng: Source of chance.
+        left_out: Called with each record that cannot be used.
 
     Raises:
         NotFound: A file is missing.
@@ -90,8 +92,9 @@ def read_pairs(
             image in the second file.
     """
     files = CocoFile(reference), CocoFile(noisy)
-    index = files[0].index()
-    before, after = ({one.id: one for one in _annotations(file)} for file in files)
+    index = files[0].index(left_out=left_out)
+    before = _by_id(files[0], index, left_out)
+    after = _by_id(files[1], files[1].index(left_out=left_out), left_out)
     shared = [key for key in before if key in after]
     if not shared:
         raise InputError(f"{reference} and {noisy} must share ids of annotations; they share none")
@@ -105,7 +108,8 @@ def read_pairs(
             raise InputError(
                 f"the annotation with id {key} must be on the same image in both files"
             )
-        windows = [_window(one, index) for one in (before[key], after[key])]
+        shape_hw = before[key].shape_hw
+        windows = [_window(usable, shape_hw, left_out) for usable in (before[key], after[key])]
         classes = before[key].category_id, after[key].category_id
         pair = None
         if windows[0] is not None and windows[1] is not None:
@@ -119,24 +123,27 @@ def read_pairs(
     )
 
 
-def _annotations(file: CocoFile) -> Iterator[_Annotation]:
-    with closing(file.elements()) as elements:
-        for element in elements:
-            if element.key == "annotations" and element.place is not None:
-                yield decoded(element, _Annotation)
+def _by_id(file: CocoFile, index: Index, left_out: OnLeftOut) -> dict[Id, UsableAnnotation]:
+    return {
+        usable.annotation.id: usable
+        for usable in file.usable_annotations(index, left_out=left_out)
+        if usable.annotation.id is not None
+    }
 
 
-def _window(annotation: _Annotation, index: Index) -> MaskWindow | None:
+def _window(
+    usable: UsableAnnotation, shape_hw: tuple[int, int], left_out: OnLeftOut
+) -> MaskWindow | None:
     """Return the mask; None where there is none to be read, an empty window for an empty mask."""
-    if not annotation.segmentation:
+    mask_json = usable.annotation.mask_json
+    if mask_json is None:
         return None
-    shape_hw = index.shapes_hw.get(annotation.image_id)
     try:
-        if shape_hw is None:
-            raise InputError(f"`image_id` must be one of the images; got {annotation.image_id}")
-        window, _ = window_of(annotation.segmentation, shape_hw=shape_hw)
+        segmentation = read_segmentation(mask_json)
+        window, _ = window_of(segmentation, shape_hw=shape_hw)
     except InputError as error:
-        raise InputError(f"annotation with id {annotation.id}: {error}") from error
+        left_out(LeftOut(usable.name, "no-mask", str(error)))
+        return None
     return window or empty_window(shape_hw)
 
 

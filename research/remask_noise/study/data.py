@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 import cv2
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from remask_core.errors import InputError
+from remask_core.left_out import LeftOut, OnLeftOut, ignore_left_out
 from remask_core.types import BoolMask, Box
-from remask_files.coco import CocoFile, Id, decoded
-from remask_masks.mask_windows import MaskWindow, Outlines, Runs, window_of
+from remask_files.coco import CocoFile, Id, UsableAnnotation
+from remask_masks.mask_windows import MaskWindow, read_segmentation, window_of
 from remask_noise.operations import LEVELS
 from remask_simulation.boxes import jittered_box
 
@@ -68,20 +67,14 @@ class StudySet:
     files: dict[Id, Path]
 
 
-class _Annotation(msgspec.Struct):
-    image_id: Id
-    category_id: Id
-    segmentation: Outlines | Runs | None = None
-    iscrowd: int | bool | None = None
-
-
-class _Category(msgspec.Struct):
-    id: Id
-    name: str | None = None
-
-
 def read_study(
-    annotations: Path, images: Path, *, n_images: int, n_classes: int, seed: int
+    annotations: Path,
+    images: Path,
+    *,
+    n_images: int,
+    n_classes: int,
+    seed: int,
+    left_out: OnLeftOut = ignore_left_out,
 ) -> StudySet:
     """Return the objects of a study; crowds and objects below 24 x 24 pixels are left out.
 
@@ -91,64 +84,56 @@ def read_study(
         n_images: Draw so many images at most, a third of them to test on.
         n_classes: Keep so many of the commonest classes on them.
         seed: Of the choice and of the proposals.
+        left_out: Called with each record that cannot be used.
 
     Raises:
         NotFound: The file is missing.
         InputError: Something in it is not as it must be, or there are too few objects.
     """
     file = CocoFile(annotations)
-    shapes_hw = file.index().shapes_hw
-    names = file.file_names()
+    index = file.index(left_out=left_out)
+    names = {key: image.file_name for key, image in index.images.items() if image.file_name}
     ids = list(names)
     drawn_ids = [ids[i] for i in np.random.default_rng(seed).permutation(len(ids))[:n_images]]
     tested = set(drawn_ids[: round(_TEST_SHARE * len(drawn_ids))])
     chosen = set(drawn_ids)
-    categories: dict[Id, str] = {}
-    found: list[tuple[int, _Annotation, MaskWindow]] = []
+    found: list[tuple[UsableAnnotation, MaskWindow]] = []
     margin_px = max(level.reach_px for level in LEVELS.values()) + 1
-    with closing(file.elements()) as elements:
-        for element in elements:
-            if element.place is None:
-                continue
-            if element.key == "categories":
-                category = decoded(element, _Category)
-                categories[category.id] = category.name or str(category.id)
-            if element.key != "annotations":
-                continue
-            one = decoded(element, _Annotation)
-            if one.image_id not in chosen or one.iscrowd or not one.segmentation:
-                continue
-            try:
-                window, _ = window_of(
-                    one.segmentation, shape_hw=shapes_hw[one.image_id], margin_px=margin_px
-                )
-            except InputError as error:
-                raise InputError(f"annotation at position {element.place}: {error}") from error
-            if window is not None and window.area_px >= _LEAST_PX:
-                found.append((element.place, one, window))
-    common = Counter(one.category_id for _, one, _ in found).most_common(n_classes)
+    for usable in file.usable_annotations(index, left_out=left_out):
+        mask_json = usable.annotation.mask_json
+        if usable.image_id not in chosen or usable.annotation.is_crowd or mask_json is None:
+            continue
+        try:
+            segmentation = read_segmentation(mask_json)
+            window, _ = window_of(segmentation, shape_hw=usable.shape_hw, margin_px=margin_px)
+        except InputError as error:
+            left_out(LeftOut(usable.name, "no-mask", str(error)))
+            continue
+        if window is not None and window.area_px >= _LEAST_PX:
+            found.append((usable, window))
+    common = Counter(usable.category_id for usable, _ in found).most_common(n_classes)
     label_of = {category: number for number, (category, _) in enumerate(common)}
     objects = [
         StudyObject(
-            one.image_id,
-            position,
-            label_of[one.category_id],
+            usable.image_id,
+            usable.place,
+            label_of[usable.category_id],
             window,
-            _proposal(window, position, seed),
+            _proposal(window, usable.place, seed),
         )
-        for position, one, window in found
-        if one.category_id in label_of
+        for usable, window in found
+        if usable.category_id in label_of
     ]
-    objects.sort(key=lambda one: (str(one.image_id), one.position))
-    train = [one for one in objects if one.image_id not in tested]
-    test = [one for one in objects if one.image_id in tested]
+    objects.sort(key=lambda entry: (str(entry.image_id), entry.position))
+    train = [entry for entry in objects if entry.image_id not in tested]
+    test = [entry for entry in objects if entry.image_id in tested]
     if len(common) < 2 or not train or not test:
         raise InputError(
             "a study needs objects of two classes at least, on images to train and to test on; "
             f"{annotations} has {len(train)} and {len(test)} of {len(common)} classes"
         )
     return StudySet(
-        tuple(categories[category] for category, _ in common),
+        tuple(index.categories[category].name or str(category) for category, _ in common),
         train,
         test,
         {image_id: images / names[image_id] for image_id in drawn_ids},
