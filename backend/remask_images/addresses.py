@@ -37,6 +37,10 @@ _SERVES_FILES = re.compile(
 )
 # The name of an upload begins with random hexadecimal digits and is never given twice.
 _NEVER_CHANGES = re.compile(r"/data/upload/")
+# RFC 4291, RFC 6052, and the interface identifiers of RFC 5214.
+_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_ISATAP = frozenset({0x0000_5EFE, 0x0200_5EFE})
 _CLOUD = ("s3", "gs", "azure-blob")
 
 
@@ -127,13 +131,35 @@ class HostRules:
         host = (urlsplit(url).hostname or "").lower()
         if self.is_label_studio(url) or host in self._exact:
             return
-        address = ipaddress.ip_address(number)
-        mapped = getattr(address, "ipv4_mapped", None)
-        if not (mapped or address).is_global or address.is_multicast:
+        if not _is_public(ipaddress.ip_address(number)):
             raise AddressRefused(
                 f"image address {shown(url)} leads to the private address {number}; "
                 f"list {host} in REMASK_ALLOWED_HOSTS if that is meant"
             )
+
+
+def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether an address belongs to the public internet, also through a translator of networks."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address.is_global and not address.is_multicast
+    inner = _carried_ipv4(address)
+    if inner is not None and not _is_public(inner):
+        return False
+    if address in _NAT64 or address.ipv4_mapped is not None:
+        return True
+    # Everything else outside is local, reserved or long withdrawn, whatever Python's tables say.
+    return address in _GLOBAL_UNICAST and address.is_global
+
+
+def _carried_ipv4(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """Return the IPv4 address that a translator or tunnel would send to; None without one."""
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    if address.sixtofour is not None:
+        return address.sixtofour
+    if address in _NAT64 or (int(address) >> 32) & 0xFFFF_FFFF in _ISATAP:
+        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    return None
 
 
 class AddressBook:

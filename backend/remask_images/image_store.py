@@ -18,6 +18,7 @@ from pathlib import Path
 from remask_core.errors import BadImage, InputError, Unavailable
 from remask_core.images import image_size
 from remask_core.lru import ByteLru
+from remask_storage.private_files import make_private_folder
 
 __all__ = ["ImageStore", "StoreState", "StoredImage"]
 
@@ -91,7 +92,7 @@ class ImageStore:
         self._lock = threading.Lock()
         self._kept = ByteLru[str, _Kept](max_bytes, size_of=lambda kept: kept.nbytes)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_private_folder(folder)
             self._adopt()
         except OSError as error:
             raise InputError(f"the image cache at {folder} cannot be used: {error}") from error

@@ -7,6 +7,7 @@ Each field names its environment variable and its unit, and says why its default
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from difflib import get_close_matches
@@ -240,6 +241,16 @@ class Settings:
         return cls(**values)
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What works and is probably not meant, one sentence each."""
+        if self.basic_auth_user is not None or _is_loopback(self.host):
+            return ()
+        return (
+            f"anybody who reaches {self.host} can use this backend, read images through it and "
+            "write to its click log: set BASIC_AUTH_USER and BASIC_AUTH_PASS",
+        )
+
+    @property
     def state_place(self) -> str:
         """The click log's database: a URL, or the path of an SQLite file."""
         return self.state_url or str(self.state_dir / "sessions.db")
@@ -303,6 +314,13 @@ def _parse(field_: Field[Any], text: str) -> object:
         except ValueError:
             raise _problem(field_.name, "a number", text) from None
     return text.upper() if field_.name == "log_level" else text
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _is_plain_url(url: str) -> bool:

@@ -18,6 +18,7 @@ from typing import IO
 import msgspec
 
 from remask_storage.click_rows import AnnotationEvent, PromptRow
+from remask_storage.private_files import make_private_folder
 
 __all__ = ["AsideFile", "Entry"]
 
@@ -101,7 +102,7 @@ class AsideFile:
 
     @contextmanager
     def _locked(self) -> Iterator[IO[bytes]]:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self.path.parent)
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         with os.fdopen(descriptor, "r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)

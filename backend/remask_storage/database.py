@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -41,6 +41,7 @@ from sqlalchemy.exc import (
 )
 
 from remask_core.errors import InputError, Unavailable
+from remask_storage.private_files import make_private_file, make_private_folder
 
 __all__ = [
     "Database",
@@ -179,8 +180,10 @@ class Database:
             url = make_url(text if "://" in text else f"sqlite:///{Path(text).absolute()}")
             shown = url.render_as_string(hide_password=True)
             if url.drivername.startswith("sqlite") and url.database:
-                Path(url.database).parent.mkdir(parents=True, exist_ok=True)
                 shown = url.database
+                if url.database != ":memory:":
+                    make_private_folder(Path(url.database).parent)
+                    make_private_file(Path(url.database))
             engine = create_engine(url, pool_pre_ping=not url.drivername.startswith("sqlite"))
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, OSError) as error:
             raise InputError(f"`state` must be a file or a database URL: {error}") from error
@@ -223,6 +226,9 @@ class Database:
         if self._file is None or _identity(self.place) == self._file:
             return
         self.engine.dispose()
+        with suppress(OSError):
+            # Where it cannot be made, the next line says why.
+            make_private_file(Path(self.place))
         with self.writing() as connection:
             self._metadata.create_all(connection)
         self._file = _identity(self.place)

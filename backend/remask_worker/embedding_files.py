@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from remask_core.types import Embedding
+from remask_storage.private_files import make_private_folder
 
 __all__ = ["Spill"]
 
@@ -40,7 +41,7 @@ class Spill:
         self._version = model_version
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="remask-spill")
         self._room = threading.Semaphore(_WAITING)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(folder)
 
     def __contains__(self, image_id: str) -> bool:
         return self._path(image_id).is_file()

@@ -71,4 +71,6 @@ def serve(
         ("stop", "Ctrl+C"),
     ):
         typer.echo(f"{label:>13}  {value}")
+    for sentence in settings.warnings:
+        typer.echo(f"{'warning':>13}  {sentence}", err=True)
     run(settings)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import os
 import sqlite3
+import stat
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -26,6 +28,35 @@ def store(tmp_path: Path) -> Iterator[Database]:
     store = Database.open(tmp_path / "state" / "sessions.db")
     yield store
     store.close()
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*")}
+
+
+def test_the_state_is_its_owners_alone(tmp_path: Path) -> None:
+    """Whatever the umask; what an older version left open is closed, a shared folder is not."""
+    before = os.umask(0)
+    try:
+        folder = tmp_path / "state"
+        store = Database.open(folder / "sessions.db")
+        log = ClickLog(store)
+        log.add([CLICK])
+        log.flush()
+        fresh = {".": stat.S_IMODE(folder.stat().st_mode)} | modes(folder)
+        log.close()
+        store.close()
+        folder.chmod(0o755)
+        (folder / "sessions.db").chmod(0o644)
+        Database.open(folder / "sessions.db").close()
+    finally:
+        os.umask(before)
+
+    assert fresh.pop(".") == 0o700
+    assert "sessions.db" in fresh
+    assert set(fresh.values()) == {0o600}
+    assert modes(folder)["sessions.db"] == 0o600
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o755
 
 
 @pytest.fixture

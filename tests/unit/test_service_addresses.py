@@ -195,7 +195,16 @@ def test_other_hosts_and_climbing_paths_are_refused(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "number", ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "::ffff:10.0.0.1", "0.0.0.0"]
+    "number",
+    [
+        *("127.0.0.1", "10.0.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1"),
+        *("::1", "::", "fe80::1", "fc00::1", "fec0::1", "ff02::1", "100::1"),
+        # IPv4 inside IPv6: mapped, compatible, translated, NAT64, 6to4, Teredo, ISATAP.
+        *("::ffff:10.0.0.1", "::127.0.0.1", "::10.0.0.1", "::8.8.8.8", "::ffff:0:127.0.0.1"),
+        *("64:ff9b::127.0.0.1", "64:ff9b::a9fe:a9fe", "64:ff9b:1::8.8.8.8"),
+        *("2002:7f00:1::", "2002:a00:1::1", "2002:a9fe:a9fe::1"),
+        *("2001:0:4136:e378:8000:63bf:f5ff:fffe", "2a00:1450::5efe:10.0.0.1"),
+    ],
 )
 def test_a_public_name_must_not_lead_to_a_private_number(number: str) -> None:
     with pytest.raises(AddressRefused, match="private"):
@@ -205,7 +214,8 @@ def test_a_public_name_must_not_lead_to_a_private_number(number: str) -> None:
 def test_a_listed_name_or_label_studio_may_be_private() -> None:
     RULES.check_number("https://images.example.com/x", "10.0.0.1")
     RULES.check_number(f"{HOME}/data/upload/x", "10.0.0.1")
-    RULES.check_number("https://a.cloud.example/x", "93.184.216.34")
+    for number in ("93.184.216.34", "2a00:1450:4001:80b::200e", "64:ff9b::5db8:d822"):
+        RULES.check_number("https://a.cloud.example/x", number)
 
 
 @pytest.mark.parametrize(

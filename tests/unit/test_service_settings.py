@@ -92,3 +92,23 @@ def test_the_state_database_is_shown_without_its_password() -> None:
 def test_the_page_on_settings_is_up_to_date() -> None:
     """`make docs` writes it."""
     assert (ROOT / "docs" / "settings.md").read_text() == settings_markdown()
+
+
+@pytest.mark.parametrize(
+    ("environ", "count"),
+    [
+        ({}, 0),
+        ({"REMASK_HOST": "localhost"}, 0),
+        ({"REMASK_HOST": "::1"}, 0),
+        ({"REMASK_HOST": "127.0.0.2"}, 0),
+        ({"REMASK_HOST": "0.0.0.0"}, 1),
+        ({"REMASK_HOST": "::"}, 1),
+        ({"REMASK_HOST": "backend.example.org"}, 1),
+        ({"REMASK_HOST": "0.0.0.0", "BASIC_AUTH_USER": "a", "BASIC_AUTH_PASS": "b"}, 0),
+    ],
+)
+def test_an_open_address_without_authentication_warns(environ: dict[str, str], count: int) -> None:
+    warnings = Settings.from_environ(environ).warnings
+
+    assert len(warnings) == count
+    assert all("BASIC_AUTH_USER" in sentence for sentence in warnings)

@@ -13,6 +13,7 @@ from remask_models.device import has_cuda_driver
 from remask_service.doctor.findings import Finding, examined
 from remask_service.settings import Settings
 from remask_storage.database import Database
+from remask_storage.private_files import make_private_folder
 
 __all__ = ["examine_machine"]
 
@@ -91,7 +92,7 @@ def _device(settings: Settings) -> Finding:
 def _state_folder(settings: Settings) -> Finding:
     def look() -> Finding:
         try:
-            settings.state_dir.mkdir(parents=True, exist_ok=True)
+            make_private_folder(settings.state_dir)
             with tempfile.TemporaryFile(dir=settings.state_dir):
                 pass
         except OSError as error:
