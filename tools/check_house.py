@@ -189,6 +189,33 @@ def broken_links(root: Path, files: Iterable[Path]) -> Iterator[str]:
                 yield f"{path}: the link {address} names no heading of that page"
 
 
+def stale_names(root: Path, files: Iterable[Path]) -> Iterator[str]:
+    """Yield a sentence for each path or module that a page names and that is not there.
+
+    Decisions and the changelog speak of the past and may name modules that are gone.
+    """
+    wings = {wing for wing, _ in packages(files)} | {"tests", "tools"}
+    path_in_code = re.compile(rf"`((?:{'|'.join(sorted(wings))})/[\w./-]+)`")
+    modules = {
+        ".".join(path.with_suffix("").parts[1:]).removesuffix(".__init__")
+        for path in files
+        if _in_package(path)
+    }
+    for page in files:
+        if page.suffix != ".md":
+            continue
+        text = (root / page).read_text()
+        for named in path_in_code.findall(text):
+            if not (root / named).exists():
+                yield f"{page}: names {named}, which is not there"
+        if page.name == "CHANGELOG.md" or page.parts[:2] == ("docs", "decisions"):
+            continue
+        for named in sorted(set(re.findall(r"\bremask_[a-z_]+(?:\.\w+)+", text))):
+            parts = named.split(".")
+            if not any(".".join(parts[:end]) in modules for end in range(2, len(parts) + 1)):
+                yield f"{page}: names {named}, which is no module"
+
+
 def anchors(markdown: str) -> set[str]:
     """Return what links may name behind `#`: the headings of a page, as GitHub writes them."""
     headings = re.findall(r"^#+ (.+?)\s*$", _without_code(markdown), re.MULTILINE)
@@ -224,6 +251,7 @@ def main() -> int:
         *short_modules(ROOT, files),
         *forbidden_words(ROOT, files),
         *broken_links(ROOT, files),
+        *stale_names(ROOT, files),
         *decisions_out_of_order(files),
     ]
     for path, lines in long_modules(ROOT, files):

@@ -136,6 +136,21 @@ def test_links_to_headings_that_are_not_there_are_found(check_house, tmp_path, w
     ]
 
 
+def test_names_of_modules_that_are_gone_are_found(check_house, tmp_path, write) -> None:
+    text = "`core/remask_a/b.py` `core/gone.py` remask_a.b.function remask_a.gone.function"
+    files = [
+        write("core/remask_a/__init__.py", ""),
+        write("core/remask_a/b.py", ""),
+        write("docs/page.md", text),
+        write("docs/decisions/0001-a.md", "remask_a.gone was there"),
+    ]
+
+    assert list(check_house.stale_names(tmp_path, files)) == [
+        "docs/page.md: names core/gone.py, which is not there",
+        "docs/page.md: names remask_a.gone.function, which is no module",
+    ]
+
+
 def test_two_decisions_of_one_number_are_found(check_house) -> None:
     names = ["README.md", "0001-a.md", "0001-b.md", "later.md"]
     found = list(
