@@ -23,9 +23,9 @@ from remask_core.types import (
     Prompt,
     RgbImage,
     check_image,
+    check_prompt,
     no_pause,
 )
-from remask_models.prompts import check_prompt
 from remask_worker.calls import Call
 
 

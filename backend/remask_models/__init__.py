@@ -1,1 +1,1 @@
-"""The models themselves: bundled convnet, Segment Anything, GrabCut. Imports no torch by itself."""
+"""The models: the bundled convnet, Segment Anything, GrabCut. Imports no torch by itself."""

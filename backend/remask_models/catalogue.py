@@ -1,4 +1,4 @@
-"""What models there are on this machine, for people to read."""
+"""The models on this machine and the state of their weights, for people to read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The device that a model runs on, from the word a person writes."""
+"""The device that a model runs on: `cpu`, `cuda`, `cuda:1` or `auto`."""
 
 from __future__ import annotations
 

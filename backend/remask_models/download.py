@@ -1,4 +1,4 @@
-"""Fetching published weights: resumed where it stopped, and kept only when it is the right file."""
+"""Download of published weights: resumed where it stopped, kept only if it is the right file."""
 
 from __future__ import annotations
 

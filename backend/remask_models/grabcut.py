@@ -1,4 +1,4 @@
-"""GrabCut behind the Segmenter protocol: a box or clicks to a mask, by colour alone, no weights.
+"""GrabCut as a `Segmenter`: from a box or clicks to a mask, by colour alone, without weights.
 
 Source: Rother, Kolmogorov, Blake 2004, as OpenCV implements it. Ours is what surrounds it: which
 part of the image is looked at and how large, what each prompt says of each pixel, and the score.
@@ -24,9 +24,9 @@ from remask_core.types import (
     Prompt,
     RgbImage,
     check_image,
+    check_prompt,
     no_pause,
 )
-from remask_models.prompts import check_prompt
 
 __all__ = ["GrabCutSegmenter", "version"]
 

@@ -1,4 +1,4 @@
-"""Segment Anything behind the Segmenter protocol: official checkpoints, their own package.
+"""Segment Anything as a `Segmenter`: official checkpoints, run by their own package.
 
 Source: Kirillov et al. 2023, through the authors' `segment_anything` package. Ours is what
 surrounds it: no state between calls, pauses inside the encoder, one decoder run for many objects.
@@ -30,10 +30,10 @@ from remask_core.types import (
     Prompt,
     RgbImage,
     check_image,
+    check_prompt,
     no_pause,
 )
 from remask_models.device import resolve_device
-from remask_models.prompts import check_prompt
 from remask_models.weights import digest, stamp
 
 __all__ = ["SamSegmenter", "load_sam", "random_sam"]

@@ -1,4 +1,4 @@
-"""Weights files: which are known, where they lie, whether they are what they claim to be."""
+"""Weights files: which are published, where they lie, and whether they are the right ones."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ CallKey: TypeAlias = tuple[bytes, str]
 
 
 class Lane(IntEnum):
-    """Who is waiting; a lower lane is served first."""
+    """Who waits for an answer; the lower lane is served first."""
 
     CLICK = 0
     OPENED = 1
@@ -192,7 +192,7 @@ class Expired(Unavailable):
 
 
 class WorkerDied(Unavailable):
-    """The worker was lost while it held the call, and the one replay was lost as well."""
+    """The worker was lost while it had the call, and so was the one that tried again."""
 
     code = "worker-died"
 
@@ -210,7 +210,7 @@ class PoisonCall(InputError):
 
 
 class Engine(Protocol):
-    """Whatever answers calls: a thread in tests, or the supervised child process."""
+    """What answers calls: a thread in tests, or the supervised child process."""
 
     def submit(self, call: Call) -> Future[Answer]:
         """Return at once with a future.

@@ -17,7 +17,9 @@ class Embeddings:
     def __init__(
         self, *, max_bytes: int, spill_dir: Path | None, spill_bytes: int, model_version: str
     ) -> None:
-        self._memory = ByteLru[str, Embedding](max_bytes, size_of=lambda held: held.nbytes)
+        self._memory = ByteLru[str, Embedding](
+            max_bytes, size_of=lambda embedding: embedding.nbytes
+        )
         self._spill = (
             None
             if spill_dir is None

@@ -167,7 +167,7 @@ class Lanes:
         return gone
 
     def withdraw_all(self) -> list[Job]:
-        """Take out everybody."""
+        """Take out all jobs."""
         gone = [
             job
             for lane in Lane

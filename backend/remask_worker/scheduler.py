@@ -252,7 +252,7 @@ class DeviceLoop:
     # ---- giving way
 
     def _give_way(self) -> None:
-        """Let more urgent work go first: the pause between two slices of the time_slice on top."""
+        """Let more urgent work go first: called between two steps of the current time slice."""
         time_slice = self._slices[-1]
         self._account(time_slice)
         while time_slice.may_lend(self._settings.batch_share):

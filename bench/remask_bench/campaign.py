@@ -1,4 +1,4 @@
-"""A campaign's machinery at size: masks, tasks, answers and results through a real Label Studio.
+"""Timings of a whole campaign: masks, tasks, answers and results through a real Label Studio.
 
 The model is one that takes no time, so what is measured is everything around it. The campaign and
 its projects stay in Label Studio to be looked at.
@@ -39,7 +39,7 @@ _PER_IMAGE = 10
 
 @dataclass(frozen=True, slots=True)
 class CampaignTiming:
-    """One stretch of the way.
+    """The timing of one stretch of a campaign.
 
     Attributes:
         what: What was done.
@@ -120,15 +120,15 @@ def table_of(timings: list[CampaignTiming]) -> Table:
             Column("per s", digits=1),
             Column("peak MiB", digits=0, hint="Most memory of this process until then"),
         ),
-        rows=tuple((one.what, one.items, one.seconds, one.per_s, one.peak_mib) for one in timings),
+        rows=tuple((row.what, row.items, row.seconds, row.per_s, row.peak_mib) for row in timings),
     )
 
 
 class _Watch:
-    """Makes a timing of each stretch that progress is told of."""
+    """An `OnProgress` that times each stretch."""
 
     def __init__(self, on_progress: OnProgress, timings: list[CampaignTiming]) -> None:
-        self._told = on_progress
+        self._on_progress = on_progress
         self._timings = timings
         self._what: str | None = None
         self._done = 0
@@ -140,7 +140,7 @@ class _Watch:
             self.end()
             self._what = what
         self._done, self._last = done, time.perf_counter()
-        self._told(what, done, total)
+        self._on_progress(what, done, total)
 
     def begin(self) -> None:
         """Leave out the time since the last stretch."""

@@ -1,4 +1,4 @@
-"""A model whose every mask can be told beforehand, so that a load test can check each answer."""
+"""A model whose every mask is known beforehand, so that a load test can check each answer."""
 
 from __future__ import annotations
 

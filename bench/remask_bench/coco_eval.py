@@ -1,4 +1,4 @@
-"""Our evaluation beside the reference: pycocotools, and boundary AP written on top of it."""
+"""Timings of our COCO evaluation beside pycocotools, and boundary AP on top of that."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our brush RLE codec and the SDK's, timed side by side on the same masks."""
+"""Timings of our brush RLE codec beside the one of Label Studio's SDK, on the same masks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our COCO export and the converter of Label Studio's SDK, timed on the same file in one run."""
+"""Timings of our COCO export beside the converter of Label Studio's SDK, on the same file."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def compare_exports(
         masks: How many.
         shape_hw: Of every mask.
         per_task: Masks on one image.
-        processes: Of our second way; the SDK knows only one.
+        processes: Of our second way; the SDK knows only timing.
         ours_repeats: Runs of ours, each way; the shortest counts, the one least disturbed by
             other work.
         sdk_repeats: Runs of the SDK, likewise.
@@ -162,17 +162,17 @@ def table_of(timings: Sequence[ExportTiming]) -> Table:
     )
     rows = tuple(
         (
-            f"{one.shape_hw[0]} x {one.shape_hw[1]}",
-            one.masks,
-            one.megabytes,
-            one.masks / one.ours_s,
-            one.masks / one.shared_s,
-            one.masks / one.sdk_s,
-            one.ratio,
-            one.shared_ratio,
-            one.same_masks,
+            f"{timing.shape_hw[0]} x {timing.shape_hw[1]}",
+            timing.masks,
+            timing.megabytes,
+            timing.masks / timing.ours_s,
+            timing.masks / timing.shared_s,
+            timing.masks / timing.sdk_s,
+            timing.ratio,
+            timing.shared_ratio,
+            timing.same_masks,
         )
-        for one in timings
+        for timing in timings
     )
     return Table(columns=columns, rows=rows, caption="COCO export and the SDK's BRUSH_TO_COCO")
 

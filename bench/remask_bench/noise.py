@@ -1,4 +1,4 @@
-"""How fast label noise is made, beside the published way of making it."""
+"""Timings of making label noise, beside the published way of making it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A click on an image seen before: an embedding cache against encoding it again.
+"""Timings of a click on an image seen before, with an embedding cache and without.
 
 The usual example around Segment Anything calls `set_image` for every request, because its
 predictor holds one image at a time: whenever another image came in between, the encoder runs
@@ -53,7 +53,7 @@ def compare_sam(*, seed: int = 0, clicks: int = 3, name: str = "sam_vit_b") -> l
     theirs = SamPredictor(sam)
     rng = np.random.default_rng(seed)
     images = [rng.integers(0, 256, (480, 640, 3), dtype=np.uint8) for _ in range(2)]
-    cache = ByteLru[int, Embedding](_CACHE_BYTES, size_of=lambda held: held.nbytes)
+    cache = ByteLru[int, Embedding](_CACHE_BYTES, size_of=lambda embedding: embedding.nbytes)
     for number, image in enumerate(images):
         cache.put(number, ours.embed(image))
 

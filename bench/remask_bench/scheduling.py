@@ -1,4 +1,4 @@
-"""What the worker's scheduler costs and gains, measured with a model that only takes its time.
+"""Timings of the worker's scheduler, with a model that only takes its time.
 
 The stand-in has the shape of Segment Anything: an encoder in twelve equal slices, and a decoder
 whose time grows with the number of prompts. It sleeps, as a process does that waits for a GPU, so

@@ -1,4 +1,4 @@
-"""A `remask serve` of our own, for as long as a measurement takes."""
+"""A `remask serve` process, for as long as a measurement takes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The service under load, over HTTP only, every answer checked."""
+"""Load tests of the service, over HTTP only; every answer is checked."""
 
 from __future__ import annotations
 
@@ -85,10 +85,12 @@ def measure_service(
     rows = [_bare(seed)]
     with served(_MODEL, folder) as server:
         for image in range(images):
-            with _typist(server, names, seed, client=0, image=image) as person:
+            with _simulated_editor(server, names, seed, client=0, image=image) as person:
                 person.click()
-        with _typist(server, names, seed, client=1) as person:
-            rows += _rows("one client", [one for _ in range(200) for one in person.click()])
+        with _simulated_editor(server, names, seed, client=1) as person:
+            rows += _rows(
+                "one client", [exchange for _ in range(200) for exchange in person.click()]
+            )
         with _health(server) as seen:
             exchanges = _crowd(server, names, seed, clients, requests, kill, on_done)
         situation = f"{clients} clients" + (", worker killed" if kill else "")
@@ -125,7 +127,7 @@ def _bare(seed: int) -> LoadRow:
 
 
 @contextmanager
-def _typist(
+def _simulated_editor(
     server: Server, names: list[str], seed: int, *, client: int, image: int | None = None
 ) -> Iterator[SimulatedEditor]:
     rng = np.random.default_rng([seed, client])
@@ -156,7 +158,7 @@ def _crowd(
 
     def work(client: int) -> list[Exchange]:
         own: list[Exchange] = []
-        with _typist(server, names, seed, client=client) as person:
+        with _simulated_editor(server, names, seed, client=client) as person:
             acts = (person.box, person.click, person.box_and_click)
             while left.acquire(blocking=False):
                 done = acts[person.rng.integers(len(acts))]()

@@ -1,4 +1,4 @@
-"""An annotator as the service sees one: the requests that Label Studio's editor would send."""
+"""A simulated annotator that sends the requests of Label Studio's editor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An object's history of prompts, and how a segmenter is taken through it.
+"""An object's history of prompts, and its replay through a segmenter.
 
 A mask depends on the order in which its prompts came, because later calls see the logits of
 earlier ones. The history is therefore all that a mask follows from: the mask can be computed again

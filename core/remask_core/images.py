@@ -1,4 +1,4 @@
-"""Bytes of an image file to the pixels that a browser shows.
+"""Decoding of image files into the pixels that a browser shows.
 
 Annotators see an image in a browser and click on it there, so that is the picture a model must
 see: turned by the EXIF orientation where browsers turn it, laid on white where it is transparent,

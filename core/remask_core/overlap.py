@@ -1,4 +1,4 @@
-"""How well two masks agree: IoU, boundary IoU and boundary F."""
+"""Agreement of two masks: IoU, boundary IoU and boundary F."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One function over many things, in several processes, with the same answers in the same order."""
+"""A function applied to many items in several processes; the results keep their order."""
 
 from __future__ import annotations
 

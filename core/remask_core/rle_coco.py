@@ -1,4 +1,4 @@
-"""COCO's RLE: how masks stand in files.
+"""COCO's RLE, the encoding of masks in files.
 
 Runs of pixels, column by column, of zeros and ones in turn and zeros first; in JSON either as a
 list of their lengths or packed into a string.

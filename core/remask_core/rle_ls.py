@@ -1,4 +1,4 @@
-"""Label Studio's brush RLE: how a `brushlabels` region stores its mask.
+"""Label Studio's brush RLE, the encoding of a `brushlabels` region's mask.
 
 A stream of bits, first bit highest: 32 bits with the number of values N, 5 bits with the bits per
 value less one, four times 4 bits with the width of a block's length field less one, then blocks.

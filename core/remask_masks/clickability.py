@@ -1,4 +1,4 @@
-"""Clickability: where in an error people would click, as a map over the image.
+"""Clickability: maps of where in an error people would click.
 
 A map is `(H, W)` float32 or float64, at least 0 everywhere; only its shape matters, never its
 scale. It comes from clicks that were measured, or from a distribution that needs none.
@@ -23,7 +23,7 @@ from remask_core.types import BoolMask, check_mask
 __all__ = [
     "SIGMA",
     "ClickMap",
-    "ErrorKind",
+    "ClickType",
     "Points",
     "check_points",
     "click_radius_px",
@@ -39,7 +39,7 @@ __all__ = [
 ClickMap: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 Points: TypeAlias = npt.NDArray[np.int64]
 """(n, 2) int64 `x, y` of clicked pixels."""
-ErrorKind = Literal["first", "fn", "fp"]
+ClickType = Literal["first", "fn", "fp"]
 """What a click answers: no mask at all yet, missed object, or wrong object."""
 
 SIGMA: Final = 5.0
@@ -48,7 +48,7 @@ SIGMA: Final = 5.0
 _FULL_HD_DIAGONAL = math.hypot(1920, 1080)
 
 
-def error_of(truth: BoolMask, mask: BoolMask, kind: ErrorKind) -> BoolMask:
+def error_of(truth: BoolMask, mask: BoolMask, kind: ClickType) -> BoolMask:
     """Return (H, W) bool, all that a click of `kind` may answer: every region, not the largest.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What is wrong with one mask: the kind of its error, and how large it is in pixels.
+"""Kinds of mask errors: what is wrong with a mask, and by how many pixels.
 
 The mask is explained by its reference: the reference is grown or shrunk, moved, simplified, or
 given the parts that are missing and extra, each as much as fits best, and the kind is that of the
@@ -172,7 +172,9 @@ class _Shape:
             self.mask.view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE
         )
         self.rings = [contour[:, 0, :] for contour in contours]
-        self.vertices = sum(len(cv2.approxPolyDP(one, _STRAIGHT_PX, True)) for one in contours)
+        self.vertices = sum(
+            len(cv2.approxPolyDP(contour, _STRAIGHT_PX, True)) for contour in contours
+        )
 
     def outline(self) -> npt.NDArray[np.int32]:
         """Return the pixels of the outline that do not lie where the image ends, if any do not."""
@@ -199,7 +201,7 @@ def _measured(mask: BoolMask, reference: BoolMask) -> _Measures:
     missing, extra = true.mask & ~drawn.mask, drawn.mask & ~true.mask
     depth_px = _PART_DEPTH_PX + abs(growth_px)
     least_px = _PART_SHARE * np.count_nonzero(true.mask)
-    missing_px, extra_px = (_in_parts(one, depth_px, least_px) for one in (missing, extra))
+    missing_px, extra_px = (_in_parts(error, depth_px, least_px) for error in (missing, extra))
     away_px = np.abs(outward)
     differing_px = np.count_nonzero(missing) + np.count_nonzero(extra)
 
@@ -224,7 +226,8 @@ def _measured(mask: BoolMask, reference: BoolMask) -> _Measures:
     )
     if measures.vertices_ratio < _FEWER:
         explained["simplified"] = max(
-            right(approximate(true.mask, one, holes=True)) for one in _TOLERANCES_PX
+            right(approximate(true.mask, tolerance_px, holes=True))
+            for tolerance_px in _TOLERANCES_PX
         )
     if away_px.mean() <= _AGREE_PX and (away_px > _NEAR_PX).mean() <= _FEW:
         return measures
@@ -279,7 +282,7 @@ def _outward(drawn: _Shape, true: _Shape) -> tuple[_Floats, _Floats]:
 
 def _roughness_px(drawn: _Shape, true: _Shape) -> float:
     along = [true.distance[ring[:, 1], ring[:, 0]] for ring in drawn.rings]
-    changes = np.sort(np.abs(np.concatenate([one - np.roll(one, _STEP) for one in along])))
+    changes = np.sort(np.abs(np.concatenate([ring - np.roll(ring, _STEP) for ring in along])))
     return float(changes[: 1 + len(changes) // 2].mean())
 
 

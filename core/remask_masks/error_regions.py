@@ -1,4 +1,4 @@
-"""Error regions: where a mask and the truth disagree, one connected piece at a time."""
+"""Error regions: the connected pieces where a mask and the truth disagree."""
 
 from __future__ import annotations
 

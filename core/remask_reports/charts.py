@@ -71,8 +71,8 @@ class Series:
         return cls(
             name,
             tuple(xs),
-            tuple(one.value for one in estimates),
-            tuple((one.low, one.high) for one in estimates),
+            tuple(estimate.value for estimate in estimates),
+            tuple((estimate.low, estimate.high) for estimate in estimates),
         )
 
 
@@ -326,7 +326,7 @@ def _ticks_of(
 ) -> list[float]:
     if wanted is not None:
         return ticks(*wanted)
-    values = [value for one in series for value in values_of(one) if math.isfinite(value)]
+    values = [value for line in series for value in values_of(line) if math.isfinite(value)]
     return ticks(min(values), max(values)) if values else ticks(0.0, 1.0)
 
 

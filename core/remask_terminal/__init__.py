@@ -1,1 +1,1 @@
-"""What the commands share: options, tables and progress bars on a terminal."""
+"""Options, tables and progress bars of the commands."""

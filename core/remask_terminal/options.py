@@ -1,4 +1,4 @@
-"""Arguments and options that several commands have; each is declared, and explained, once."""
+"""Arguments and options that several commands have, each declared once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How commands show that they are under way: bars on standard error, for people alone."""
+"""Progress bars of the commands, on standard error."""
 
 from __future__ import annotations
 

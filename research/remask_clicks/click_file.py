@@ -20,7 +20,7 @@ import numpy as np
 from remask_core.errors import InputError
 from remask_evaluation.datasets import Instance
 from remask_files.csv_rows import read_csv
-from remask_masks.clickability import ErrorKind, Points
+from remask_masks.clickability import ClickType, Points
 
 __all__ = [
     "Device",
@@ -59,7 +59,7 @@ class MeasuredClick:
     image_stem: str
     object_stem: str
     model_type: str
-    click_type: ErrorKind
+    click_type: ClickType
     full_stem: str
     device: Device
     x: int
@@ -85,7 +85,7 @@ class MeasuredClick:
         instance: Instance,
         xy: tuple[int, int],
         *,
-        kind: ErrorKind,
+        kind: ClickType,
         shape_hw: tuple[int, int],
         model: str = "",
         device: Device = "pc",
@@ -138,7 +138,7 @@ def read_clicks(path: Path) -> list[MeasuredClick]:
 
 def _read_row(row: dict[str, str], *, path: Path, line: int) -> MeasuredClick:
     words = {name: row[name] for name in _COLUMNS}
-    for name, allowed in (("click_type", get_args(ErrorKind)), ("device", get_args(Device))):
+    for name, allowed in (("click_type", get_args(ClickType)), ("device", get_args(Device))):
         if words[name] not in allowed:
             raise InputError(
                 f"{path}, line {line}: `{name}` must be one of {allowed}; got {words[name]!r}"
@@ -177,7 +177,7 @@ def measured(
     instance: Instance,
     *,
     shape_hw: tuple[int, int],
-    kind: ErrorKind = "first",
+    kind: ClickType = "first",
 ) -> Points:
     """Return (n, 2) the clicks of one kind on one object, in pixels of an image of `shape_hw`.
 

@@ -20,7 +20,7 @@ from remask_core.errors import InputError
 from remask_core.rle_coco import CocoRle, decode_coco_rle
 from remask_core.types import BoolMask
 from remask_evaluation.datasets import Instance
-from remask_masks.clickability import ErrorKind, error_of
+from remask_masks.clickability import ClickType, error_of
 from remask_training.clickability.examples import ClickLesson
 
 __all__ = ["ClickedError", "ClickedErrors", "clicked_errors"]
@@ -39,7 +39,7 @@ class ClickedError:
     """
 
     instance: Instance
-    kind: ErrorKind
+    kind: ClickType
     name: str
     clicks: tuple[MeasuredClick, ...]
     mask: Path | CocoRle | None
@@ -100,7 +100,7 @@ def clicked_errors(
     left_out: Counter[str] = Counter()
     used: set[int] = set()
     for instance in instances:
-        parts: defaultdict[tuple[ErrorKind, str], list[MeasuredClick]] = defaultdict(list)
+        parts: defaultdict[tuple[ClickType, str], list[MeasuredClick]] = defaultdict(list)
         for click in by_image.get(instance.image_path.stem, []):
             if click.is_on(instance):
                 parts[click.click_type, click.full_stem].append(click)

@@ -17,14 +17,14 @@ import numpy.typing as npt
 
 from remask_core.errors import InputError, ShapeMismatch
 from remask_core.types import BoolMask, Click
-from remask_masks.clickability import ClickMap, ErrorKind, error_of
+from remask_masks.clickability import ClickMap, ClickType, error_of
 from remask_simulation.clicks import baseline_click
 
 __all__ = ["GROUPS", "MapSource", "group_chances", "group_click"]
 
 GROUPS: Final = 10
 
-MapSource: TypeAlias = Callable[[BoolMask, ErrorKind], ClickMap]
+MapSource: TypeAlias = Callable[[BoolMask, ClickType], ClickMap]
 """Given the error (H, W) and its kind, gives a map (H, W) of how likely each pixel is clicked."""
 
 
@@ -96,7 +96,7 @@ def group_click(
         ShapeMismatch: The masks or the map differ in shape.
     """
     baseline = baseline_click(truth, mask, taken=taken, valid=valid)
-    kind: ErrorKind = "fp"
+    kind: ClickType = "fp"
     if baseline.positive:
         kind = "fn" if mask.any() else "first"
     error = error_of(truth, mask, kind)

@@ -20,7 +20,7 @@ from remask_core.errors import InputError, NotFound
 from remask_core.rle_coco import CocoRle, coco_rle
 from remask_evaluation.datasets import Instance, open_set
 from remask_files.csv_rows import csv_columns
-from remask_masks.clickability import ErrorKind
+from remask_masks.clickability import ClickType
 from remask_training.click_rows import read_click_rows
 
 __all__ = ["read_clicked_errors"]
@@ -93,8 +93,8 @@ def _read_log(
     path: Path, known: Mapping[str, Instance], left_out: Counter[str]
 ) -> list[ClickedError]:
     """Return the errors of a log; what cannot be used is added to `left_out`."""
-    clicks: defaultdict[tuple[str, int, ErrorKind], list[MeasuredClick]] = defaultdict(list)
-    shown: dict[tuple[str, int, ErrorKind], CocoRle] = {}
+    clicks: defaultdict[tuple[str, int, ClickType], list[MeasuredClick]] = defaultdict(list)
+    shown: dict[tuple[str, int, ClickType], CocoRle] = {}
     for line, cells in read_click_rows(path, needed=_COLUMNS):
         row = _Row(cells, f"{path}, line {line}")
         name = cells["instance"]
@@ -105,7 +105,7 @@ def _read_log(
         elif not cells["mask_before"]:
             left_out["no mask"] += 1
         else:
-            kind: ErrorKind = "fn" if row.flag("positive") else "fp"
+            kind: ClickType = "fn" if row.flag("positive") else "fp"
             key = name, row.number("round"), kind
             clicks[key].append(_click(row, known[name], kind))
             shape_hw = row.number("height"), row.number("width")
@@ -122,7 +122,7 @@ def _read_log(
     ]
 
 
-def _click(row: _Row, instance: Instance, kind: ErrorKind) -> MeasuredClick:
+def _click(row: _Row, instance: Instance, kind: ClickType) -> MeasuredClick:
     height, width = row.number("height"), row.number("width")
     x = min(max(row.number("x"), 0), width - 1)
     y = min(max(row.number("y"), 0), height - 1)

@@ -21,7 +21,7 @@ from remask_core.types import BoolMask, Click
 from remask_evaluation.contestants import Contestant, answer
 from remask_evaluation.datasets import Instance, Sample
 from remask_evaluation.trials import generator
-from remask_masks.clickability import ErrorKind, Points, error_of
+from remask_masks.clickability import ClickType, Points, error_of
 
 __all__ = ["Habit", "Study", "simulate_clicks"]
 
@@ -97,11 +97,11 @@ def simulate_clicks(
     return clicks
 
 
-_LATER: tuple[ErrorKind, ...] = ("fn", "fp")
+_LATER: tuple[ClickType, ...] = ("fn", "fp")
 
 
 def _clicked(
-    instance: Instance, sample: Sample, kind: ErrorKind, mask: BoolMask, study: Study
+    instance: Instance, sample: Sample, kind: ClickType, mask: BoolMask, study: Study
 ) -> list[MeasuredClick]:
     error = error_of(sample.truth, mask, kind) & sample.valid
     if np.count_nonzero(error) < (1 if kind == "first" else _MIN_ERROR_PX):
@@ -117,7 +117,7 @@ def _clicked(
 
 
 def _points(
-    instance: Instance, sample: Sample, kind: ErrorKind, error: BoolMask, study: Study
+    instance: Instance, sample: Sample, kind: ClickType, error: BoolMask, study: Study
 ) -> Points:
     rng = generator(study.seed, instance.key, study.habit.value, kind)
     if study.habit is Habit.hand:

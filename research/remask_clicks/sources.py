@@ -17,7 +17,7 @@ from remask_core.types import BoolMask
 from remask_evaluation.datasets import Instance, Sample
 from remask_masks.clickability import (
     ClickMap,
-    ErrorKind,
+    ClickType,
     Points,
     clickability,
     distance_map,
@@ -90,7 +90,7 @@ class ClickSource:
             points = first_clicks(self.path, instance, shape_hw=(height, width))
         rule = _RULES[self.rule]
 
-        def clickmap(error: BoolMask, kind: ErrorKind) -> ClickMap:
+        def clickmap(error: BoolMask, kind: ClickType) -> ClickMap:
             if kind == "first" and len(points):
                 found = clickability(points, error)
                 if found.any():

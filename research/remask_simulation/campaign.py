@@ -1,4 +1,4 @@
-"""Simulated annotators, who answer an open round through Label Studio as people would.
+"""Simulated annotators that answer an open round through Label Studio.
 
 They see what a person sees, the mask that a task shows, and they know what the object really
 covers. Everything else is as with people: an annotation with clicks or without, or a skip, with
@@ -75,10 +75,10 @@ def hire(connection: LabelStudioApi, count: int, *, seed: int) -> list[Person]:
     habits = crew(count, rng=np.random.default_rng(seed))
     known = connection.users()
     people = []
-    for number, one in enumerate(habits, start=1):
+    for number, annotator in enumerate(habits, start=1):
         address, name = _ADDRESS.format(number), f"Simulated {number}"
         user = known.get(address) or connection.add_user(address, name=name)
-        people.append(Person(user, name, one))
+        people.append(Person(user, name, annotator))
     return people
 
 
@@ -112,12 +112,12 @@ def simulate(
     campaign = store.campaign(name)
     if campaign.mode != "batch":
         raise InputError("`name` must be a batch campaign; simulated annotators do not work live")
-    one = _open_round(store, name)
-    assert one.project is not None
+    opened = _open_round(store, name)
+    assert opened.project is not None
     truths = store.truths(name)
     answered = already = unknown = clicks = 0
     seconds = 0.0
-    for done, (task, total) in enumerate(_tasks(connection, one.project), start=1):
+    for done, (task, total) in enumerate(_tasks(connection, opened.project), start=1):
         data = round_data(task["data"])
         if task.get("annotations"):
             already += 1
@@ -137,7 +137,7 @@ def simulate(
                 clicks + made.clicks,
                 seconds + made.seconds,
             )
-        on_progress(f"answering round {one.number}", done, total)
+        on_progress(f"answering round {opened.number}", done, total)
     return Simulated(answered, already, unknown, clicks, seconds)
 
 
@@ -151,7 +151,11 @@ class _Made:
 
 
 def _open_round(store: CampaignStore, name: str) -> Round:
-    opened = [one for one in store.rounds(name) if one.state == "open" and one.project is not None]
+    opened = [
+        round_
+        for round_ in store.rounds(name)
+        if round_.state == "open" and round_.project is not None
+    ]
     if not opened:
         raise WrongState(
             f"campaign {name!r} has no open round; `remask campaign advance` opens one"

@@ -1,4 +1,4 @@
-"""Simulated corrective clicks: where an annotator would click a mask that is not good yet.
+"""Simulated corrective clicks: where an annotator would click on a mask that is not good yet.
 
 Each function is pure: truth, mask and a generator in, clicks out. They differ in where in an error
 they click; how errors are found and shared out is the same for all but the baseline.

@@ -19,7 +19,7 @@ from remask_clicks.sources import ClickSource
 from remask_core.errors import InputError, NotFound, ShapeMismatch
 from remask_core.types import BoolMask
 from remask_evaluation.datasets import Instance, open_set
-from remask_masks.clickability import ErrorKind, Points, error_of
+from remask_masks.clickability import ClickType, Points, error_of
 from remask_models.clickability.model import Clickability, load_clickability
 from remask_models.convnet.loading import WEIGHTS
 from remask_training.clickability.train import Epoch, train_clickability
@@ -37,7 +37,7 @@ def made_clicks(instance: Instance, masks: Path, rng: np.random.Generator) -> li
     """Twelve clicks on the object, on what a mask missed of it, and on what it had too much."""
     truth = instance.load().truth
     mask = np.roll(truth, 8, axis=1)
-    kinds: tuple[ErrorKind, ...] = ("first", "fn", "fp")
+    kinds: tuple[ClickType, ...] = ("first", "fn", "fp")
     clicks = [
         MeasuredClick.on(
             instance, (int(x), int(y)), kind=kind, shape_hw=SHAPE_HW, model=kind and "sam"

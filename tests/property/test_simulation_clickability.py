@@ -31,7 +31,7 @@ from remask_clicks.metrics import (
 )
 from remask_core.types import Click
 from remask_masks.clickability import (
-    ErrorKind,
+    ClickType,
     click_radius_px,
     clickability,
     distance_map,
@@ -41,7 +41,7 @@ from remask_masks.clickability import (
     uniform_map,
 )
 
-KINDS: tuple[ErrorKind, ...] = ("first", "fn", "fp")
+KINDS: tuple[ClickType, ...] = ("first", "fn", "fp")
 MAPS = ("first_sigma0.01", "first_sigma1", "first_sigma5", "first_sigma20", "first_sigma120")
 
 
@@ -80,7 +80,7 @@ def test_the_kernel_is_theirs(golden: Golden) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_error_and_soft_error_are_theirs(golden: Golden, kind: ErrorKind) -> None:
+def test_error_and_soft_error_are_theirs(golden: Golden, kind: ClickType) -> None:
     error = error_of(golden.truth, golden.mask, kind)
 
     assert np.array_equal(golden.arrays[f"error_mask_{kind}"], error)

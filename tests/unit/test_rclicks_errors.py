@@ -13,7 +13,7 @@ from remask_clicks.click_file import MeasuredClick
 from remask_clicks.errors import clicked_errors
 from remask_core.errors import InputError
 from remask_evaluation.datasets import Instance, open_set
-from remask_masks.clickability import ErrorKind
+from remask_masks.clickability import ClickType
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def instances(tmp_path: Path) -> list[Instance]:
     return open_set(write_folder(tmp_path / "tiny"))
 
 
-def on(instance: Instance, kind: ErrorKind, x: int, y: int) -> MeasuredClick:
+def on(instance: Instance, kind: ClickType, x: int, y: int) -> MeasuredClick:
     model = "" if kind == "first" else "sam"
     return MeasuredClick.on(instance, (x, y), kind=kind, shape_hw=SHAPE_HW, model=model)
 

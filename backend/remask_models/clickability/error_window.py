@@ -1,4 +1,4 @@
-"""What the clickability model is shown of an error: a window of the image, and planes drawn in it.
+"""The input of the clickability model: a window of the image around an error, and drawn planes.
 
 Training and use draw with the same function, so they cannot drift apart. No torch here.
 """
@@ -24,7 +24,7 @@ from remask_models.convnet.windows import (
     window_around,
 )
 
-__all__ = ["PLANES", "ErrorWindow", "sight_of"]
+__all__ = ["PLANES", "ErrorWindow", "error_window_of"]
 
 PLANES = 6
 """Error, object, depth in the error, depth in the own region, size of the own region, distance
@@ -66,7 +66,7 @@ class ErrorWindow:
         return (slice(y0, y1), slice(x0, x1)), pixels
 
 
-def sight_of(image: RgbImage, truth: BoolMask, error: BoolMask) -> ErrorWindow:
+def error_window_of(image: RgbImage, truth: BoolMask, error: BoolMask) -> ErrorWindow:
     """Return what is seen of an error.
 
     Args:

@@ -1,4 +1,4 @@
-"""The clickability model by file: foretells where people click on an error.
+"""The clickability model, loaded from a file: it predicts where people click on an error.
 
 Source: RClicks (Antonov et al. 2024, arXiv 2410.11722), section 4.
 Differs: the paper's network sees the whole image in a frame of 416 px and answers with a map
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from remask_core.errors import InputError
 from remask_core.types import BoolMask, RgbImage
 from remask_masks.clickability import soft_error
-from remask_models.clickability.error_window import sight_of
+from remask_models.clickability.error_window import error_window_of
 from remask_models.weights import digest, stamp
 from remask_models.weights_file import read_weights
 
@@ -70,7 +70,7 @@ class Clickability:
         found = np.zeros(error.shape, dtype=np.float32)
         if not error.any():
             return found
-        sight = sight_of(image, truth, error)
+        sight = error_window_of(image, truth, error)
         with torch.inference_mode():
             seen = torch.from_numpy(sight.image).to(self._device)
             seen = seen.permute(2, 0, 1)[None].float().div(127.5).sub(1)

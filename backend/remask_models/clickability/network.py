@@ -1,7 +1,7 @@
 """The network behind the clickability model: how likely each place of an error is to be clicked.
 
 The encoder of `convnet` is taken as it is and never trained; a small decoder joins its features
-with the planes of `clickability_sight`.
+with the planes of `error_window`.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ class ClickNet(nn.Module):
         means = torch.split(self.feature_mean, list(PYRAMID_CHANNELS))
         scales = torch.split(self.feature_scale, list(PYRAMID_CHANNELS))
         return tuple(
-            (one - mean[:, None, None]) * scale[:, None, None]
-            for one, mean, scale in zip(maps, means, scales, strict=True)
+            (features - mean[:, None, None]) * scale[:, None, None]
+            for features, mean, scale in zip(maps, means, scales, strict=True)
         )
 
     def forward(self, seen: Sequence[Tensor], planes: Tensor) -> Tensor:
@@ -86,7 +86,7 @@ class ClickNet(nn.Module):
             (N, 1, S/2, S/2).
         """
         look2, look4, look8, look16 = (
-            look(one) for look, one in zip(self.looks, seen, strict=True)
+            look(features) for look, features in zip(self.looks, seen, strict=True)
         )
         at2 = self.at2(torch.cat([planes, look2], 1))
         at4 = self.at4(torch.cat([F.avg_pool2d(at2, 2), look4], 1))

@@ -19,6 +19,7 @@ from remask_core.types import (
     Prompt,
     RgbImage,
     check_image,
+    check_prompt,
     no_pause,
 )
 from remask_models.convnet.enforce_clicks import obey
@@ -38,7 +39,6 @@ from remask_models.convnet.windows import (
     whole_image,
     window_around,
 )
-from remask_models.prompts import check_prompt
 
 __all__ = ["ConvNetSegmenter", "Manner", "Network"]
 

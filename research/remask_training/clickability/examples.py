@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from remask_core.types import BoolMask, RgbImage
 from remask_masks.clickability import Points, clickability
-from remask_models.clickability.error_window import ErrorWindow, sight_of
+from remask_models.clickability.error_window import ErrorWindow, error_window_of
 
 __all__ = ["ClickLesson", "Target", "target_of"]
 
@@ -55,7 +55,7 @@ def target_of(lesson: ClickLesson) -> Target | None:
     if not lesson.error.any():
         return None
     clickmap = clickability(lesson.points_xy, lesson.error)
-    sight = sight_of(lesson.image, lesson.truth, lesson.error)
+    sight = error_window_of(lesson.image, lesson.truth, lesson.error)
     wanted = sight.crop(clickmap)
     total = np.float32(wanted.sum(dtype=np.float64))
     if total == 0.0:

@@ -7,7 +7,7 @@ import pytest
 
 from remask_core.errors import InputError
 from remask_core.types import BoolMask
-from remask_models.clickability.error_window import PLANES, sight_of
+from remask_models.clickability.error_window import PLANES, error_window_of
 
 IMAGE = np.full((120, 160, 3), 90, dtype=np.uint8)
 ERROR, OBJECT, DEPTH, OWN_DEPTH, SIZE, APART = range(PLANES)
@@ -24,7 +24,7 @@ def squares(*corners: tuple[int, int, int]) -> BoolMask:
 def test_the_window_holds_the_error_with_room_around_it() -> None:
     error = squares((40, 30, 20))
 
-    sight = sight_of(IMAGE, error, error)
+    sight = error_window_of(IMAGE, error, error)
 
     assert (sight.window.x0, sight.window.y0, sight.window.side) == (34.0, 24.0, 32.0)
     assert sight.planes.shape == (PLANES, 80, 80)
@@ -34,7 +34,7 @@ def test_the_window_holds_the_error_with_room_around_it() -> None:
 def test_planes_lie_between_zero_and_one() -> None:
     error = squares((3, 3, 40), (90, 60, 9), (100, 80, 1))
 
-    sight = sight_of(IMAGE, squares((0, 0, 60)), error)
+    sight = error_window_of(IMAGE, squares((0, 0, 60)), error)
 
     assert sight.planes.dtype == np.float32
     assert sight.planes.min() >= 0.0
@@ -43,7 +43,7 @@ def test_planes_lie_between_zero_and_one() -> None:
 
 def test_a_small_region_is_as_deep_as_a_large_one_in_its_own_eyes() -> None:
     error = squares((10, 10, 40), (80, 20, 10))
-    planes = sight_of(IMAGE, error, error).planes
+    planes = error_window_of(IMAGE, error, error).planes
     large, small = np.s_[:, :35], np.s_[:, 50:]
 
     assert planes[DEPTH][large].max() > 3 * planes[DEPTH][small].max() > 0
@@ -53,7 +53,7 @@ def test_a_small_region_is_as_deep_as_a_large_one_in_its_own_eyes() -> None:
 
 def test_the_middle_of_a_region_is_nearest_to_its_middle() -> None:
     error = squares((40, 30, 20))
-    planes = sight_of(IMAGE, error, error).planes
+    planes = error_window_of(IMAGE, error, error).planes
 
     inside = np.where(planes[ERROR] > 0.5, planes[APART], 1.0)
     row, column = np.unravel_index(inside.argmin(), inside.shape)
@@ -63,7 +63,7 @@ def test_the_middle_of_a_region_is_nearest_to_its_middle() -> None:
 
 def test_what_is_pasted_lies_where_it_was_cropped() -> None:
     error = squares((40, 30, 20))
-    sight = sight_of(IMAGE, error, error)
+    sight = error_window_of(IMAGE, error, error)
 
     here, pixels = sight.paste(sight.crop(error.astype(np.float32)))
 
@@ -75,11 +75,11 @@ def test_an_error_at_the_border_and_a_thread_are_seen() -> None:
     thread = np.zeros(IMAGE.shape[:2], dtype=np.bool_)
     thread[60, :] = True
 
-    planes = sight_of(IMAGE, thread, thread).planes
+    planes = error_window_of(IMAGE, thread, thread).planes
 
     assert planes[OWN_DEPTH].max() == 1.0
 
 
 def test_nothing_to_click_is_refused() -> None:
     with pytest.raises(InputError, match="error"):
-        sight_of(IMAGE, squares((1, 1, 9)), squares())
+        error_window_of(IMAGE, squares((1, 1, 9)), squares())
