@@ -241,6 +241,18 @@ def decisions_out_of_order(files: Iterable[Path]) -> Iterator[str]:
             taken[number.group()] = path
 
 
+def unlisted_decisions(root: Path, files: Iterable[Path]) -> Iterator[str]:
+    """Yield a sentence for each decision that the index does not list under its title."""
+    for path in files:
+        if path.parts[:2] != ("docs", "decisions") or path.name == "README.md":
+            continue
+        heading = (root / path).read_text().split("\n")[0]
+        title = heading.removeprefix(f"# {path.name[:4]} ")
+        index = path.parent / "README.md"
+        if f"[{title}]({path.name})" not in (root / index).read_text():
+            yield f"{index}: lacks [{title}]({path.name})"
+
+
 def main() -> int:
     files = tracked_files(ROOT)
     problems = [
@@ -253,6 +265,7 @@ def main() -> int:
         *broken_links(ROOT, files),
         *stale_names(ROOT, files),
         *decisions_out_of_order(files),
+        *unlisted_decisions(ROOT, files),
     ]
     for path, lines in long_modules(ROOT, files):
         if lines > MOST_LINES:

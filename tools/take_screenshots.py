@@ -84,7 +84,7 @@ def main() -> None:
         )
         connection = stack.enter_context(connect(url, api_key))
         project = open_project(connection, backend, progress=lambda done, total: None)
-        task_id, photo = next(one for one in project.tasks if one[1].file == PHOTO)
+        task_id, photo = next(task for task in project.tasks if task[1].file == PHOTO)
         label = photo.objects[0].label
         truth = _truth(label)
 
@@ -101,7 +101,7 @@ def main() -> None:
         for _ in range(3):
             click = baseline_click(truth, _pixels(region))
             answered = editor.click(click.x, click.y, label, positive=click.positive).answered
-            region = next(one for one in answered if one["type"] == "brushlabels")
+            region = next(item for item in answered if item["type"] == "brushlabels")
         editor.screenshot(IMAGES / "labelling.png")
 
         editor.open_stream(_open_round(connection, photo, shown))
@@ -140,11 +140,11 @@ def _picture_report(browser: Browser, page: Path) -> None:
 def _truth(label: str) -> BoolMask:
     """Return the true mask of the pictured object."""
     content = json.loads(ANNOTATIONS.read_text(encoding="utf-8"))
-    image = next(one for one in content["images"] if one["file_name"] == PHOTO)
-    kind = next(one for one in content["categories"] if one["name"] == label)
+    image = next(item for item in content["images"] if item["file_name"] == PHOTO)
+    kind = next(item for item in content["categories"] if item["name"] == label)
     sought = image["id"], kind["id"]
     true = next(
-        one for one in content["annotations"] if (one["image_id"], one["category_id"]) == sought
+        item for item in content["annotations"] if (item["image_id"], item["category_id"]) == sought
     )
     shape_hw = image["height"], image["width"]
     return decode_coco_segmentation(true["segmentation"], shape_hw=shape_hw)
@@ -155,7 +155,7 @@ def _shown(connection: Connection, project_id: int, task_id: int) -> dict[str, A
     tasks, _ = connection.task_page(project_id, page=1, page_size=100)
     (prediction,) = next(task for task in tasks if task["id"] == task_id)["predictions"]
     region: dict[str, Any] = next(
-        one for one in prediction["result"] if one["type"] == "brushlabels"
+        region for region in prediction["result"] if region["type"] == "brushlabels"
     )
     return region
 

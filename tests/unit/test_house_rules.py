@@ -160,6 +160,18 @@ def test_two_decisions_of_one_number_are_found(check_house) -> None:
     assert len(found) == 2
 
 
+def test_decisions_that_the_index_lacks_are_found(check_house, tmp_path, write) -> None:
+    write("docs/decisions/README.md", "- [One thing](0001-a.md)\n")
+    files = [
+        write("docs/decisions/0001-a.md", "# 0001 One thing\n"),
+        write("docs/decisions/0002-b.md", "# 0002 Another\n"),
+    ]
+
+    assert list(check_house.unlisted_decisions(tmp_path, files)) == [
+        "docs/decisions/README.md: lacks [Another](0002-b.md)"
+    ]
+
+
 def test_every_command_has_help_with_an_example() -> None:
     import typer.main
 
