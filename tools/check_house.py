@@ -116,7 +116,7 @@ def nameless_modules(files: Iterable[Path]) -> Iterator[str]:
 
 
 def packages(files: Iterable[Path]) -> list[tuple[str, str]]:
-    """Return (room, package) of every top-level package in the rooms."""
+    """Return (wing, package) of every top-level package in the wings."""
     found = {
         (path.parts[0], path.parts[1])
         for path in files
@@ -129,9 +129,9 @@ def unlisted_packages(pyproject: str, found: Iterable[tuple[str, str]]) -> Itera
     """Yield a sentence for each package that the wheel or import-linter does not know."""
     wheel = _array_after("packages", pyproject)
     walls = _array_after("root_packages", pyproject)
-    for room, package in found:
-        if f"{room}/{package}" not in wheel:
-            yield f"pyproject.toml: the wheel's packages lack {room}/{package}"
+    for wing, package in found:
+        if f"{wing}/{package}" not in wheel:
+            yield f"pyproject.toml: the wheel's packages lack {wing}/{package}"
         if package not in walls:
             yield f"pyproject.toml: import-linter's root_packages lack {package}"
 
