@@ -159,6 +159,12 @@ class FakeStudio:
         tasks = self._of(project_id)
         return copy.deepcopy(tasks[(page - 1) * page_size : page * page_size]), len(tasks)
 
+    def task_states(
+        self, project_id: int, *, page: int, page_size: int
+    ) -> tuple[list[dict[str, Any]], int]:
+        tasks, total = self.task_page(project_id, page=page, page_size=page_size)
+        return [task | {"annotations": []} for task in tasks], total
+
     def delete_task(self, task_id: int) -> None:
         self._changing(lambda: self.tasks.pop(task_id, None))
 

@@ -226,9 +226,11 @@ def fetch(
     api_key: ApiKey = "",
     page_size: Annotated[int, typer.Option(min=1, help="Tasks asked for at a time.")] = 100,
 ) -> None:
-    """Fetch a project with its annotations, page by page.
+    """Fetch a project with its annotations, as Label Studio holds it at one moment.
 
-    What was interrupted goes on where it stopped. Label Studio's own JSON export does as well.
+    Pages are fetched one by one; a fetch that was interrupted goes on where it stopped. What
+    changes meanwhile is fetched again. The labelling configuration is written beside the file.
+    Label Studio's own JSON export does as well.
     """
     from functools import partial
 
@@ -242,8 +244,13 @@ def fetch(
             out=out,
             page_size=page_size,
             on_page=partial(on_progress, "tasks"),
+            on_change=_say_changed,
         )
     typer.echo(f"{out}: {count} tasks")
+
+
+def _say_changed(tasks: int) -> None:
+    typer.echo(f"{tasks} tasks changed since they were fetched; fetching them again", err=True)
 
 
 def _show(manifest: "Manifest", out: Path, *, as_json: bool) -> None:

@@ -169,6 +169,15 @@ class LabelStudioApi(Protocol):
         """
         ...
 
+    def task_states(
+        self, project_id: int, *, page: int, page_size: int
+    ) -> tuple[list[dict[str, Any]], int]:
+        """Return a page as `task_page` does, without annotations: much faster for many tasks.
+
+        A task's `updated_at` changes with each change to the task or to its annotations.
+        """
+        ...
+
     def delete_task(self, task_id: int) -> None:
         """Delete a task with its annotations; one that is gone already is no error."""
         ...

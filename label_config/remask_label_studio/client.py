@@ -282,6 +282,21 @@ class Connection:
         tasks: list[Any] = list(pager.items or [])
         return [task.model_dump(mode="json") for task in tasks], int(pager.response.total)
 
+    def task_states(
+        self, project_id: int, *, page: int, page_size: int
+    ) -> tuple[list[dict[str, Any]], int]:
+        """Return a page of tasks without their annotations, and how many tasks there are."""
+        with translate_errors(self.url):
+            pager: Any = self.client.tasks.list(
+                project=project_id,
+                page=page,
+                page_size=page_size,
+                fields="task_only",
+                resolve_uri=False,
+            )
+        tasks: list[Any] = list(pager.items or [])
+        return [task.model_dump(mode="json") for task in tasks], int(pager.response.total)
+
 
 @contextmanager
 def connect(url: str, api_key: str) -> Iterator[Connection]:

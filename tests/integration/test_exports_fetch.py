@@ -86,6 +86,9 @@ def counted(connection: Connection, fail: Any) -> Iterator[tuple[Any, list[int]]
                 raise Unavailable("gone for a moment")
             return connection.task_page(project_id, page=page, page_size=page_size)
 
+        task_states = connection.task_states
+        label_config = connection.label_config
+
     yield Counted(), asked
 
 
@@ -103,7 +106,10 @@ def test_what_is_fetched_is_what_label_studio_exports(
         for one, other in zip(our["annotations"], their["annotations"], strict=True):
             for key in ("id", "result", "was_cancelled", "lead_time"):
                 assert one[key] == other[key]
-    assert [path.name for path in tmp_path.iterdir()] == ["export.json"]
+    names = ["export.config.xml", "export.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    config = (tmp_path / "export.config.xml").read_text(encoding="utf-8")
+    assert config == connection.label_config(project)
 
 
 def test_a_fetched_project_is_exported_pixel_by_pixel(
@@ -146,6 +152,42 @@ def test_an_interrupted_fetch_goes_on_where_it_stopped(
         assert fetch(back, project, out=out, page_size=3) == 7
 
     assert asked == [3]
+
+
+def test_what_changes_while_it_is_fetched_is_fetched_as_it_is_in_the_end(
+    connection: Connection, tmp_path: Path
+) -> None:
+    """Between two pages a task is deleted, an answer withdrawn, one changed, and a task added."""
+    number = connection.create_project("Busy", label_config=write_labelling_config(["Cat"]))
+    data = [{"image": f"/data/local-files/?d=images/{n}.jpg"} for n in range(7)]
+    tasks = connection.import_tasks(number, data)
+    results = [[mask_region("m", disk(n))] for n in range(7)]
+    answers = [
+        connection.client.annotations.create(id=task, result=result).id
+        for task, result in zip(tasks, results, strict=True)
+    ]
+    changed: list[int] = []
+
+    def meddle(call: int) -> bool:
+        if call == 2:
+            connection.delete_task(tasks[0])
+            connection.client.annotations.delete(id=answers[1])
+            connection.client.annotations.update(id=answers[2], result=results[6])
+            connection.import_tasks(number, data[:1])
+        return False
+
+    with counted(connection, fail=meddle) as (busy, _):
+        count = fetch(
+            busy, number, out=tmp_path / "export.json", page_size=3, on_change=changed.append
+        )
+
+    ours = json.loads((tmp_path / "export.json").read_text())
+    theirs = connection.export_tasks(number)
+    assert count == len(theirs) == 7
+    assert sum(changed) >= 3
+    assert [(task["id"], [a["result"] for a in task["annotations"]]) for task in ours] == [
+        (task["id"], [a["result"] for a in task["annotations"]]) for task in theirs
+    ]
 
 
 def test_an_empty_project_and_a_missing_one(connection: Connection, tmp_path: Path) -> None:
