@@ -1,24 +1,31 @@
-"""CSV files, read one row at a time.
+"""CSV files, read and written one row at a time.
 
 One treatment for all commands: UTF-8 and UTF-16 as `remask_files.text` reads them, any line ends,
 commas, semicolons or tabs between the cells, and blank lines passed over. A row with fewer cells
 than the heading has empty ones at its end, and what a row has too much is dropped, so that one bad
 row is the caller's to name and not the end of the file.
+
+Spreadsheets run a cell that begins with `=`, `+`, `-` or `@` as a formula, and the text may be what
+a stranger typed as a class name or file name. Such text is written with a `'` before it, which
+spreadsheets take as "this is text", and read without it.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection, Iterator
+import re
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple, TextIO
 
 from remask_core.errors import InputError
 from remask_files.text import open_text
 
-__all__ = ["CsvRow", "csv_columns", "read_csv", "read_csv_cells"]
+__all__ = ["CsvRow", "CsvWriter", "csv_columns", "read_csv", "read_csv_cells"]
 
 _DELIMITERS: Final = ",;\t"
+_FORMULA: Final = re.compile(r"\s*[=+\-@\t\r]")
+_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|[+-]?(inf|nan)$")
 
 
 class CsvRow(NamedTuple):
@@ -83,13 +90,45 @@ def read_csv_cells(path: Path, *, name: str) -> Iterator[tuple[int, list[str]]]:
             for cells in reader:
                 if any(cells):
                     line = reader.line_num + skipped
-                    yield line, [cell.strip() for cell in cells] if first else cells
+                    yield line, [cell.strip() if first else _plain(cell) for cell in cells]
                     first = False
         except csv.Error as error:
             line = reader.line_num + skipped
             raise InputError(
                 f"`{name}` must be a CSV file; {path}, line {line}: {error}"
             ) from error
+
+
+class CsvWriter:
+    """A CSV file in UTF-8 that is written row by row; no text in it is run as a formula.
+
+    What is None becomes an empty cell.
+    """
+
+    def __init__(self, path: Path, columns: Iterable[str]) -> None:
+        self._file = path.open("w", encoding="utf-8", newline="")
+        self._rows = csv.writer(self._file, lineterminator="\n")
+        self._rows.writerow(columns)
+
+    def add(self, cells: Iterable[object]) -> None:
+        """Write one row."""
+        self._rows.writerow([_quoted(cell) if isinstance(cell, str) else cell for cell in cells])
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _quoted(text: str) -> str:
+    """Return text with a `'` before it where a spreadsheet would run it as a formula."""
+    if _FORMULA.match(text.lstrip("'")) and not _NUMBER.match(text):
+        return f"'{text}"
+    return text
+
+
+def _plain(text: str) -> str:
+    """Return the text that `_quoted` was given."""
+    return text[1:] if text.startswith("'") and _FORMULA.match(text.lstrip("'")) else text
 
 
 def _delimiter(file: TextIO) -> tuple[int, str]:

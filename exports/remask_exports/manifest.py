@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import msgspec
 
 from remask_exports.annotations import LeftOut
 from remask_exports.image_names import file_name_of
 from remask_exports.instances import ImageRef
+from remask_files.csv_rows import CsvWriter
 
 __all__ = ["LeftOutLog", "Manifest", "digest_of", "digests_of"]
 
@@ -69,14 +69,12 @@ class LeftOutLog:
 
     def __init__(self, folder: Path) -> None:
         self.counts: Counter[str] = Counter()
-        self._file = (folder / "left_out.csv").open("w", encoding="utf-8", newline="")
-        self._rows = csv.writer(self._file, lineterminator="\n")
-        self._rows.writerow(("name", "reason", "detail"))
+        self._file = CsvWriter(folder / "left_out.csv", ("name", "reason", "detail"))
 
     def add(self, left_out: LeftOut) -> None:
         """Write one line."""
         self.counts[left_out.reason] += 1
-        self._rows.writerow((left_out.name, left_out.reason, left_out.detail))
+        self._file.add((left_out.name, left_out.reason, left_out.detail))
 
     def close(self) -> None:
         """Close the file."""
@@ -91,7 +89,7 @@ class RenamedLog:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "renamed.csv"
-        self._file: TextIO | None = None
+        self._file: CsvWriter | None = None
 
     def add(self, image: ImageRef) -> None:
         """Write a line, if the image has another name than its address says."""
@@ -99,10 +97,8 @@ class RenamedLog:
         if image.file_name == plain:
             return
         if self._file is None:
-            self._file = self._path.open("w", encoding="utf-8", newline="")
-            csv.writer(self._file, lineterminator="\n").writerow(("name", "was", "address", "task"))
-        row = (image.file_name, plain, image.address, image.task)
-        csv.writer(self._file, lineterminator="\n").writerow(row)
+            self._file = CsvWriter(self._path, ("name", "was", "address", "task"))
+        self._file.add((image.file_name, plain, image.address, image.task))
 
     def close(self) -> None:
         """Close the file, if there is one."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -22,6 +21,7 @@ from typing import (
 
 from remask_core.errors import InputError
 from remask_core.extras import needs_extra
+from remask_files.csv_rows import CsvWriter
 
 if TYPE_CHECKING:
     import pyarrow
@@ -83,14 +83,12 @@ class _Table(Protocol):
 
 class _CsvTable:
     def __init__(self, path: Path, columns: Columns) -> None:
-        self._file = path.open("w", encoding="utf-8", newline="")
-        self._rows = csv.writer(self._file, lineterminator="\n")
-        self._rows.writerow(columns)
+        self._file = CsvWriter(path, columns)
         self._columns = tuple(columns)
 
     def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
         for row in rows:
-            self._rows.writerow([_cell(row[name]) for name in self._columns])
+            self._file.add(_cell(row[name]) for name in self._columns)
 
     def close(self) -> None:
         self._file.close()

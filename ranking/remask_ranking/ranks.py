@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from remask_core.errors import InputError, NotFound
+from remask_core.errors import InputError
+from remask_files.csv_rows import CsvWriter, read_csv
 from remask_ranking.judge import Ranked
 from remask_ranking.order_curves import percent_count
 
@@ -35,7 +36,7 @@ class Rank:
 
 Ranks: TypeAlias = Mapping[str, Rank]
 
-_NEEDED: Final = {"instance", "predicted_iou", "rank"}
+_NEEDED: Final = ("instance", "predicted_iou", "rank")
 
 
 def worst_instances(ranks: Ranks, *, percent: float) -> list[str]:
@@ -55,12 +56,10 @@ def write_ranks(ranked: Iterable[Ranked], path: Path) -> None:
         InputError: `path` cannot be written.
     """
     try:
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(RANK_COLUMNS)
+        with closing(CsvWriter(path, RANK_COLUMNS)) as file:
             for instance in ranked:
                 row = instance.row
-                writer.writerow(
+                file.add(
                     (
                         row.instance,
                         row.round,
@@ -83,20 +82,10 @@ def read_ranks(path: Path) -> Ranks:
         InputError: A column is missing, or a line cannot be read.
     """
     ranks: dict[str, Rank] = {}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            missing = _NEEDED - set(reader.fieldnames or ())
-            if missing:
-                raise InputError(f"`{path}` must have the columns {', '.join(sorted(missing))}")
-            for line in reader:
-                try:
-                    rank = Rank(float(line["predicted_iou"]), int(line["rank"]))
-                except (TypeError, ValueError) as error:
-                    raise InputError(f"`{path}` line {reader.line_num}: {error}") from error
-                ranks[line["instance"]] = rank
-    except FileNotFoundError as error:
-        raise NotFound(f"no ranking at {path}; `remask rank apply` makes one") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"`{path}` must be a readable ranking: {error}") from error
+    for line, cells in read_csv(path, name="ranks", needed=_NEEDED):
+        try:
+            rank = Rank(float(cells["predicted_iou"]), int(cells["rank"]))
+        except ValueError as error:
+            raise InputError(f"`ranks`: {path}, line {line}: {error}") from error
+        ranks[cells["instance"]] = rank
     return ranks

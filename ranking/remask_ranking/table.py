@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias
 
@@ -14,6 +14,7 @@ from remask_core.errors import InputError, NotFound
 from remask_core.overlap import iou
 from remask_core.rle_coco import decode_coco_rle
 from remask_core.types import Box, Click
+from remask_files.csv_rows import CsvWriter, read_csv
 from remask_ranking.features import FEATURES, Features, features, in_crop
 
 __all__ = [
@@ -158,7 +159,7 @@ def read_rows(path: Path) -> list[Row]:
             rows[row.instance, row.round] = row
     except FileNotFoundError as error:
         raise NotFound(f"no table at {path}") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except OSError as error:
         raise InputError(f"`{path}` must be a readable table: {error}") from error
     return list(rows.values())
 
@@ -171,12 +172,10 @@ def write_rows(rows: Iterable[Row], path: Path) -> int:
     """
     count = 0
     try:
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(_COLUMNS)
+        with closing(CsvWriter(path, _COLUMNS)) as file:
             for row in rows:
                 known = (row.true_iou, row.score, row.weight)
-                writer.writerow((row.instance, row.round, *row.features, *known))
+                file.add((row.instance, row.round, *row.features, *known))
                 count += 1
     except OSError as error:
         raise InputError(f"`{path}` must be writable: {error}") from error
@@ -196,21 +195,15 @@ def _read_jsonl(path: Path) -> Iterator[tuple[int, Row]]:
 
 
 def _read_csv(path: Path) -> Iterator[tuple[int, Row]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        missing = {"instance", "round", *FEATURES} - set(reader.fieldnames or ())
-        if missing:
-            raise InputError(f"`{path}` must have the columns {', '.join(sorted(missing))}")
-        for cells in reader:
-            values = {
-                "instance": cells["instance"],
-                "round": cells["round"],
-                "features": [cells[name] for name in FEATURES],
-                **{
-                    name: cells[name] for name in ("true_iou", "score", "weight") if cells.get(name)
-                },
-            }
-            try:
-                yield reader.line_num, msgspec.convert(values, Row, strict=False)
-            except msgspec.ValidationError as error:
-                raise InputError(f"`{path}` line {reader.line_num}: {error}") from error
+    needed = ("instance", "round", *FEATURES)
+    for line, cells in read_csv(path, name="table", needed=needed):
+        values = {
+            "instance": cells["instance"],
+            "round": cells["round"],
+            "features": [cells[name] for name in FEATURES],
+            **{name: cells[name] for name in ("true_iou", "score", "weight") if cells.get(name)},
+        }
+        try:
+            yield line, msgspec.convert(values, Row, strict=False)
+        except msgspec.ValidationError as error:
+            raise InputError(f"`{path}` line {line}: {error}") from error

@@ -257,3 +257,21 @@ def test_a_drawn_box_without_area_or_off_the_image_is_no_box(
     assert 0 <= y0 < y1 <= 1
     [annotated] = coco_of(tmp_path / "coco")["annotations"]
     assert annotated["drawn_box"] is None
+
+
+def test_no_cell_of_an_export_is_run_as_a_formula(tmp_path: Path) -> None:
+    regions = [
+        mask_region("r", block(8, 4, 20, 16), "=HYPERLINK(1)"),
+        mask_region("=r", np.zeros(SHAPE, np.bool_), meta={"instance": "+cmd|x"}),
+    ]
+    name = "/data/local-files/?d=@evil.png"
+    source = write_export(tmp_path / "export.json", [task(1, annotation(regions), image=name)])
+
+    for form in (PNG, OPEN_IMAGES):
+        export(source, form, out=tmp_path / form.name)
+    tables = [path for form in (PNG, OPEN_IMAGES) for path in (tmp_path / form.name).glob("*.csv")]
+
+    assert 5 == len(tables)
+    for path in tables:
+        for line in csv.reader(path.read_text(encoding="utf-8").splitlines()):
+            assert not [cell for cell in line if cell[:1] in tuple("=+-@")], path

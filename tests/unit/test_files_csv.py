@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
 
 from remask_core.errors import InputError, NotFound
-from remask_files.csv_rows import csv_columns, read_csv, read_csv_cells
+from remask_files.csv_rows import CsvWriter, csv_columns, read_csv, read_csv_cells
 from remask_files.text import encoding_of, read_text
 
 TABLE = 'name,words,x\nchat,"d\'été, grand",1\n猫,"two\nlines",2\n'
@@ -87,3 +88,33 @@ def test_text_is_read_in_the_same_encodings(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"`policy` must be text in UTF-8 .* Save it as UTF-8"):
         read_text(tmp_path / "a.md", name="policy")
     assert encoding_of(b"") == "utf-8"
+
+
+TEXTS = [
+    "=1+1",
+    "+cmd|' /C calc'!A0",
+    "-2+3",
+    "@SUM(A1)",
+    "\tx",
+    "  =1",
+    "'=1",
+    "''=1",
+    "'quoted'",
+    "-0.5",
+    "+1e-3",
+    "plain, with comma",
+    "",
+]
+
+
+def test_no_text_is_run_as_a_formula_and_all_is_read_as_it_was(tmp_path: Path) -> None:
+    file = CsvWriter(tmp_path / "a.csv", ["n", "text", "x"])
+    for number, text in enumerate(TEXTS):
+        file.add((number, text, -0.5))
+    file.close()
+
+    raw = (tmp_path / "a.csv").read_text(encoding="utf-8").splitlines()[1:]
+    cells = [next(csv.reader([line]))[1] for line in raw]
+    assert [text for text in cells if text.lstrip()[:1] in tuple("=+-@")] == ["-0.5", "+1e-3"]
+    assert TEXTS == [row.cells["text"] for row in read_csv(tmp_path / "a.csv", name="a")]
+    assert {row.cells["x"] for row in read_csv(tmp_path / "a.csv", name="a")} == {"-0.5"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,10 +12,11 @@ from typing import Final
 
 import numpy as np
 
-from remask_core.errors import InputError, NotFound
+from remask_core.errors import InputError
 from remask_exports.formats.writer import Categories, Format, encode_png
 from remask_exports.image_names import digest_of_address
 from remask_exports.instances import ImageRef, Instance, PlacedClick
+from remask_files.csv_rows import CsvWriter, read_csv_cells
 
 __all__ = [
     "COLUMNS",
@@ -87,12 +87,8 @@ class OpenImagesWriter:
         self._masks.mkdir()
         self._label_names = label_names or {}
         self._listed: set[str] = set()
-        self._file = (folder / "segmentations.csv").open("w", encoding="utf-8", newline="")
-        self._images = (folder / "images.csv").open("w", encoding="utf-8", newline="")
-        self._rows = csv.writer(self._file, lineterminator="\n")
-        self._image_rows = csv.writer(self._images, lineterminator="\n")
-        self._rows.writerow(COLUMNS)
-        self._image_rows.writerow(_IMAGE_COLUMNS)
+        self._file = CsvWriter(folder / "segmentations.csv", COLUMNS)
+        self._images = CsvWriter(folder / "images.csv", _IMAGE_COLUMNS)
 
     def add(self, encoded: tuple[ImageRef, list[EncodedMask]]) -> None:
         """Write the masks of an image and their rows."""
@@ -101,14 +97,14 @@ class OpenImagesWriter:
         image_id = _image_id(image)
         if image_id not in self._listed:
             row = (image_id, image.file_name, image.address, image.task, width, height)
-            self._image_rows.writerow(row)
+            self._images.add(row)
             self._listed.add(image_id)
         for mask in masks:
             label = self._label_names.get(mask.label, mask.label)
             path = f"{image_id}_{_plain(label)}_{mask.box_id}.png"
             (self._masks / path).write_bytes(mask.png)
             known = (*mask.box, mask.predicted_iou, mask.clicks)
-            self._rows.writerow((path, image_id, label, mask.box_id, *known))
+            self._file.add((path, image_id, label, mask.box_id, *known))
 
     def close(self) -> None:
         """Close both tables."""
@@ -153,17 +149,11 @@ def read_label_names(path: Path) -> dict[str, str]:
         InputError: It cannot be read, or a line has fewer columns.
     """
     names: dict[str, str] = {}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            for number, line in enumerate(csv.reader(file), start=1):
-                if len(line) < 2:
-                    raise InputError(f"`{path}` line {number} must have two columns")
-                if not (number == 1 and line[0] == "LabelName"):
-                    names[line[1]] = line[0]
-    except FileNotFoundError as error:
-        raise NotFound(f"no class descriptions at {path}") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"`{path}` must be a readable CSV: {error}") from error
+    for number, cells in read_csv_cells(path, name="labels"):
+        if len(cells) < 2:
+            raise InputError(f"`{path}` line {number} must have two columns; got {len(cells)}")
+        if not (number == 1 and cells[0] == "LabelName"):
+            names[cells[1]] = cells[0]
     return names
 
 

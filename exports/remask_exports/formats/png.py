@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from remask_core.geometry import window_of
 from remask_exports.formats.writer import Categories, Format, encode_png, stem_of
 from remask_exports.instances import Instance
+from remask_files.csv_rows import CsvWriter
 
 __all__ = [
     "BINARY_PNG",
@@ -92,9 +92,7 @@ class PngWriter:
         del categories
         self._masks = folder / "masks"
         self._masks.mkdir()
-        self._file = (folder / "index.csv").open("w", encoding="utf-8", newline="")
-        self._rows = csv.writer(self._file, lineterminator="\n")
-        self._rows.writerow(COLUMNS)
+        self._file = CsvWriter(folder / "index.csv", COLUMNS)
 
     def add(self, encoded: list[EncodedMap]) -> None:
         """Write the pictures of an image and their rows."""
@@ -102,7 +100,7 @@ class PngWriter:
             name = f"{label_map.stem}.png"
             (self._masks / name).write_bytes(label_map.png)
             for file_name, *rest in label_map.rows:
-                self._rows.writerow((file_name, name, *rest))
+                self._file.add((file_name, name, *rest))
 
     def close(self) -> None:
         """Close the index."""
