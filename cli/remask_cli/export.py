@@ -130,8 +130,8 @@ def _command(*, epilog: str) -> Callable[[Callable[..., "Format[Any]"]], None]:
 
         # Options have defaults and arguments may not; by keyword their order is free.
         every = [
-            one.replace(kind=Parameter.KEYWORD_ONLY)
-            for one in (source, out, *own.values(), *others)
+            parameter.replace(kind=Parameter.KEYWORD_ONLY)
+            for parameter in (source, out, *own.values(), *others)
         ]
         command.__signature__ = Signature(every)  # type: ignore[attr-defined]
         app.command(form_of.__name__, epilog=epilog, help=form_of.__doc__)(command)

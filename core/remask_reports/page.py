@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 import cv2
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
@@ -34,6 +34,7 @@ __all__ = [
     "Step",
     "Table",
     "Text",
+    "table_of",
 ]
 
 Cell: TypeAlias = str | int | float | Estimate | None
@@ -83,6 +84,37 @@ class Table:
             [_words(cell, column) for cell, column in zip(row, self.columns, strict=True)]
             for row in self.rows
         ]
+
+
+_Row = TypeVar("_Row")
+
+
+def table_of(
+    rows: Sequence[_Row],
+    columns: Sequence[tuple[Column, Callable[[_Row], Cell]]],
+    *,
+    only_known: bool = False,
+) -> Table:
+    """Return a table with a line for each of `rows`, and its caption empty.
+
+    Args:
+        rows: What the table is about, of any kind.
+        columns: Each with the cell that it has for a row.
+        only_known: Leave out the columns in which nothing is known.
+    """
+    cells = [(column, [cell_of(row) for row in rows]) for column, cell_of in columns]
+    if only_known:
+        cells = [(column, values) for column, values in cells if any(map(_is_known, values))]
+    return Table(
+        columns=tuple(column for column, _ in cells),
+        rows=tuple(zip(*(values for _, values in cells), strict=True)),
+    )
+
+
+def _is_known(cell: Cell) -> bool:
+    if isinstance(cell, Estimate):
+        return math.isfinite(cell.value)
+    return cell not in (None, "–")
 
 
 @dataclass(frozen=True, slots=True)

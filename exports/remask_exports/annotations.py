@@ -88,9 +88,9 @@ class Found:
     def _outcome(self, marks: Sequence[Mark]) -> ExportedOutcome:
         if self.region.origin == "prediction-changed":
             return "painted"
-        told = _meta(self.region).get("outcome")
-        if told in _OUTCOMES:
-            return cast("ExportedOutcome", told)
+        said = _meta(self.region).get("outcome")
+        if said in _OUTCOMES:
+            return cast("ExportedOutcome", said)
         clicks = [mark for mark in marks if mark.box is None]
         if self.round is not None and any(_round(mark.region) is not None for mark in clicks):
             clicks = [mark for mark in clicks if _round(mark.region) == self.round]
@@ -248,8 +248,8 @@ def _campaign_instances(data: Mapping[str, Any]) -> dict[str, object]:
 
     The task of a round does not say it; there, whoever takes the mask away skips the instance.
     """
-    told = data.get("remask")
-    listed = told.get("instances") if isinstance(told, dict) else None
+    campaign = data.get("remask")
+    listed = campaign.get("instances") if isinstance(campaign, dict) else None
     rows = [row for row in listed or () if isinstance(row, dict)]
     return {
         row["id"]: row.get("outcome", "skipped") for row in rows if isinstance(row.get("id"), str)

@@ -1,4 +1,4 @@
-"""The click log of a campaign as rows: each click with its visit and what it changed.
+"""The clicks of a campaign as rows: each click with its visit and what it changed.
 
 Places and masks are those of the whole image, also where annotators were shown a crop of it.
 """
@@ -151,8 +151,8 @@ def write_live_prompts(store: Database, out: Path, *, project: str | None = None
     """
     annotation = {name: kind for name, kind in columns_of(JoinedPrompt).items() if name != "prompt"}
     rows = (
-        asdict(one.prompt) | {name: getattr(one, name) for name in annotation}
-        for one in joined_prompts(store, project=project)
+        asdict(joined.prompt) | {name: getattr(joined, name) for name in annotation}
+        for joined in joined_prompts(store, project=project)
     )
     return write_table(rows, out, columns={**columns_of(PromptRow), **annotation})
 
@@ -163,12 +163,14 @@ def _rows_of(campaign: str, entries: Sequence[VisitRecord]) -> list[ClickRow]:
 
 def _rows(campaign: str, entry: VisitRecord) -> Iterator[ClickRow]:
     visit, size = entry.visit, entry.instance.shape_hw
-    before, after, truth = (_decoded(one, size) for one in (entry.before, entry.after, entry.truth))
+    before, after, truth = (
+        _decoded(mask, size) for mask in (entry.before, entry.after, entry.truth)
+    )
     errors = None if before is None or truth is None else error_regions(truth, before)
     changed, iou_before, iou_after = _iou(before, after), _iou(before, truth), _iou(after, truth)
-    areas = [None if errors is None else _area_under(one, errors) for one in visit.clicks]
+    areas = [None if errors is None else _area_under(click, errors) for click in visit.clicks]
     instance = whole_instance(entry.instance)
-    shown, made = (_text(one, entry.instance) for one in (entry.before, entry.after))
+    shown, made = (_text(mask, entry.instance) for mask in (entry.before, entry.after))
     clicks = whole_clicks(visit.clicks, entry.instance)
     for position, (click, area) in enumerate(zip(clicks, areas, strict=True)):
         yield ClickRow(

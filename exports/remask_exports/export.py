@@ -1,4 +1,4 @@
-"""From a Label Studio export to a folder in another format, in two passes and with flat memory.
+"""Exporting a Label Studio export to another format, in two passes and with little memory.
 
 The first pass looks at regions but decodes no mask: it finds the classes, the images and their
 names, and which instances are wanted. The second decodes and encodes those, in as many processes

@@ -1,4 +1,4 @@
-"""Which value of a task's data is the image that a mask was drawn on.
+"""Finding the image that a mask was drawn on in the data of its task.
 
 A region names an `<Image>` tag in its `to_name`, and the labelling configuration says from which
 key of the task's data the tag takes its image. Label Studio's JSON export does not hold the

@@ -1,4 +1,4 @@
-"""What an export holds, where it came from, and what was left out and why."""
+"""The manifest of an export, and the lists of what was left out and of renamed images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which instances are exported: by rank, predicted IoU, class, round, annotator and outcome."""
+"""The conditions of an export: rank, predicted IoU, class, round, annotator and outcome."""
 
 from __future__ import annotations
 

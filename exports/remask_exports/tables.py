@@ -138,10 +138,10 @@ def _arrow_type(pyarrow: Any, hint: Any) -> Any:
     if dataclasses.is_dataclass(hint):
         assert isinstance(hint, type)
         inner = columns_of(hint).items()
-        return pyarrow.struct([(name, _arrow_type(pyarrow, one)) for name, one in inner])
-    arguments = [one for one in get_args(hint) if one not in (NoneType, Ellipsis)]
+        return pyarrow.struct([(name, _arrow_type(pyarrow, kind)) for name, kind in inner])
+    arguments = [kind for kind in get_args(hint) if kind not in (NoneType, Ellipsis)]
     if get_origin(hint) is tuple:
         return pyarrow.list_(_arrow_type(pyarrow, arguments[0]))
-    kinds = {type(one) if isinstance(one, str) else one for one in arguments}
+    kinds = {type(kind) if isinstance(kind, str) else kind for kind in arguments}
     assert len(kinds) == 1, hint
     return _arrow_type(pyarrow, kinds.pop())

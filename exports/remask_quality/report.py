@@ -227,7 +227,7 @@ def _reading(quality: Quality, album: Album, image_of: ImageOf | None) -> Sectio
             "submitting."
         ),
     ]
-    versions = sorted({one.model_version for one in quality.rounds if one.model_version})
+    versions = sorted({opened.model_version for opened in quality.rounds if opened.model_version})
     if versions:
         blocks.append(Text(f"Masks by {', '.join(versions)}."))
     if quality.campaign.qualification is not None and quality.campaign.qualification.required:

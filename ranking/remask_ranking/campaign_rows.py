@@ -1,4 +1,4 @@
-"""The rows of a campaign: one per instance and finished round, ready to learn from and to rank."""
+"""The table of a campaign's visits, to train a ranking on and to rank."""
 
 from __future__ import annotations
 

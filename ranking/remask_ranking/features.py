@@ -1,4 +1,4 @@
-"""What the ranking model sees of one instance and round: five numbers, none of them the image."""
+"""The five features of an instance and round that the ranking model predicts from."""
 
 from __future__ import annotations
 

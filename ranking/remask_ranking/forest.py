@@ -1,7 +1,7 @@
-"""The ranking model: a random forest that foretells the IoU of a mask with its unknown truth.
+"""The ranking model: a random forest that predicts the IoU of a mask with its unknown truth.
 
-The forest is grown by scikit-learn and then kept as plain arrays, which a few lines of numpy walk
-down. Whoever only ranks needs no scikit-learn, and a stored model is numbers, not code
+scikit-learn trains the forest; it is then kept as plain arrays, and a few lines of numpy find the
+leaf of a row. Ranking alone needs no scikit-learn, and a stored model is numbers, not code
 (docs/decisions/0110-forests-are-stored-as-arrays.md).
 """
 
@@ -37,9 +37,9 @@ class Ranker:
         left: (nodes,) int32, the node on the left, always behind this one.
         right: (nodes,) int32, the node on the right, always behind this one.
         value: (nodes,) float64, mean IoU of the training rows that came through.
-        importances: (5,) float64, the share of each feature in telling good from bad; sums to 1,
-            or is all 0 when the forest never had to ask.
-        n_rows: Rows that the forest was grown on.
+        importances: (5,) float64, how much each feature helps to tell good from bad; sums to 1,
+            or is all 0 if the forest has no nodes but leaves.
+        n_rows: Rows that the forest was trained on.
     """
 
     roots: Indexes
@@ -72,7 +72,7 @@ class Ranker:
             Two arrays (n,) float64: mean and standard deviation over the trees. Raises as
             `predict` does.
         """
-        # Trees were grown on 32-bit features: rounding alike keeps every row on its own side.
+        # The trees were trained on 32-bit features: equal rounding keeps each row on its side.
         rows = check_features(X).astype(np.float32).astype(np.float64)
         mean, spread = np.empty(len(rows)), np.empty(len(rows))
         for start in range(0, len(rows), _ROWS_AT_ONCE):
@@ -105,7 +105,7 @@ def fit(
     n_trees: int = 100,
     min_leaf: int = 5,
 ) -> Ranker:
-    """Return a forest grown on rows whose truth is known.
+    """Return a forest trained on rows whose truth is known.
 
     Args:
         X: (n, 5), features in the order of `FEATURES`; n >= 1.
@@ -133,15 +133,15 @@ def fit(
         weights = _check_column(sample_weight, n=len(rows), name="sample_weight")
         if weights.min() < 0.0 or weights.sum() <= 0.0:
             raise InputError("`sample_weight` must hold no negative weight, and not only zeros")
-    grown = RandomForestRegressor(
+    forest = RandomForestRegressor(
         n_estimators=n_trees, min_samples_leaf=min_leaf, random_state=seed
     )
-    grown.fit(rows.astype(np.float32), truth, sample_weight=weights)
-    return _arrays_of(grown, n_rows=len(rows))
+    forest.fit(rows.astype(np.float32), truth, sample_weight=weights)
+    return _arrays_of(forest, n_rows=len(rows))
 
 
-def _arrays_of(grown: Any, *, n_rows: int) -> Ranker:
-    trees = [estimator.tree_ for estimator in grown.estimators_]
+def _arrays_of(forest: Any, *, n_rows: int) -> Ranker:
+    trees = [estimator.tree_ for estimator in forest.estimators_]
     sizes = np.array([tree.node_count for tree in trees])
     roots = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int32)
 
@@ -158,7 +158,7 @@ def _arrays_of(grown: Any, *, n_rows: int) -> Ranker:
         left=np.where(is_leaf, LEAF, left + offset).astype(np.int32),
         right=np.where(is_leaf, LEAF, right + offset).astype(np.int32),
         value=joined("value")[:, 0, 0].astype(np.float64),
-        importances=np.asarray(grown.feature_importances_, np.float64),
+        importances=np.asarray(forest.feature_importances_, np.float64),
         n_rows=n_rows,
     )
 

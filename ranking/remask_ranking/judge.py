@@ -1,4 +1,4 @@
-"""Ranking a table, and judging a ranking where the truth is known: the one judge of rankings."""
+"""Ranking instances, and judging a ranking where the truth is known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How good an order of masks is: curves of its best and worst, rank correlation, calibration."""
+"""Measures of an order of masks: mean IoU of the best and worst, rank correlation, calibration."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
 Numbers: TypeAlias = npt.NDArray[np.float64]
 
 PERCENTS: Final = tuple(range(5, 101, 5))
-"""Where curves are read unless told otherwise."""
+"""Where curves are read."""
 
 
 def percent_count(percent: float, n: int) -> int:

@@ -1,4 +1,4 @@
-"""A ranking model in a file: arrays and a line of JSON, nothing that could be run."""
+"""The file of a ranking model: arrays and a line of JSON, no code."""
 
 from __future__ import annotations
 

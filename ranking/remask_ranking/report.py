@@ -1,4 +1,4 @@
-"""The ranking's report: curves of the best and the worst, calibration, what the forest looks at."""
+"""The report on a ranking: its best and worst, calibration, and importance of the features."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def ranking_page(
                 ),
             ),
             Section("Are the predicted numbers right?", (_calibration(judgement),)),
-            Section("What the forest looks at", (_importances(ranker),)),
+            Section("Importance of the features", (_importances(ranker),)),
         ),
         made_by=made_by,
     )

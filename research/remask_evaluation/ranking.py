@@ -89,7 +89,7 @@ def study_ranking(
 ) -> tuple[list[Row], Judgement]:
     """Return the rows of a campaign on `instances`, and how well they are ranked.
 
-    Every object is judged by a forest that was grown on others. A crew of eight annotators of
+    Every object is judged by a forest that was trained on others. A crew of eight annotators of
     differing care answers.
 
     Args:
@@ -113,10 +113,10 @@ def study_ranking(
 def ranking_report(
     rows: Sequence[Row], judgement: Judgement, *, model: str, seed: int = 0, made_by: str = ""
 ) -> Page:
-    """Return the ranking's report on a study; the importances are of a forest grown on all rows."""
+    """Return the report on a study; the importances are of a forest trained on all rows."""
     judged_on = (
         f"A simulated campaign with {model}: {_CREW} annotators of differing care, three rounds of "
-        "up to four clicks. Every instance was judged by a forest grown on the others."
+        "up to four clicks. Every instance was judged by a forest trained on the others."
     )
     return ranking_page(judgement, fit_rows(rows, seed=seed), judged_on=judged_on, made_by=made_by)
 

@@ -30,8 +30,10 @@ def encode(instances: Sequence[Instance], *, as_annotation: bool) -> bytes:
         as_annotation: The masks are an annotation, not a prediction.
     """
     image = instances[0].image
-    predicted = [one.predicted_iou for one in instances if one.predicted_iou is not None]
-    ranks = [one.rank for one in instances if one.rank is not None]
+    predicted = [
+        instance.predicted_iou for instance in instances if instance.predicted_iou is not None
+    ]
+    ranks = [instance.rank for instance in instances if instance.rank is not None]
     worst = min(predicted, default=None)
     data = {
         **image.data,
@@ -86,13 +88,13 @@ def _regions(instances: Sequence[Instance]) -> Iterator[dict[str, Any]]:
             "annotator": instance.annotator,
             "n_clicks": len(instance.clicks),
         }
-        told = {name: value for name, value in known.items() if value is not None}
+        facts = {name: value for name, value in known.items() if value is not None}
         for region in instance.regions:
             row = _filled(region)
             if bytes(region.value.rle):
                 row["value"]["format"] = "rle"
             if bytes(region.value.rle) or region.value.image_data_url:
-                row["meta"] = {**(region.meta or {}), **told}
+                row["meta"] = {**(region.meta or {}), **facts}
                 score = instance.predicted_iou
                 row["score"] = instance.score if score is None else score
             yield row

@@ -1,4 +1,4 @@
-"""What every format is: a way to encode the instances of an image, and a writer for the rest."""
+"""The two halves of an export format: encoding the instances of an image, and writing files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What annotators click on, in which order, and how long they take for it."""
+"""How annotators work: what they click on, in which order, and how long it takes."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Behaviour:
 
 
 def behaviour_of(quality: Quality) -> Behaviour:
-    """Return what the visits that count tell; painted ones are left out."""
+    """Return how annotators worked in the visits that count; painted ones are left out."""
     visits = [visit for visit in quality.visits if visit.outcome != "painted"]
     by_truth = any(visit.by_truth for visit in visits)
     aimed = [visit for visit in visits if visit.aims and visit.by_truth == by_truth]

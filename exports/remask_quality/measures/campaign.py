@@ -1,4 +1,4 @@
-"""A campaign measured: masks pass by a few at a time, and only numbers are kept."""
+"""Measuring a campaign: masks are read a few at a time, and only numbers are kept."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def measure(
     processes: int = 1,
     on_progress: OnProgress = no_progress,
 ) -> Quality:
-    """Return what is to be said of a campaign.
+    """Return the figures that a campaign's report is written from.
 
     Args:
         store: Where it is kept.
@@ -71,11 +71,11 @@ def measure(
         campaign=campaign,
         rounds=tuple(store.rounds(name)),
         people=store.people(name),
-        instances=tuple(one.row for one in found),
-        visits=tuple(visit for one in found for visit in one.visits),
-        noise=tuple(one.noise for one in found if one.noise is not None),
+        instances=tuple(measured.row for measured in found),
+        visits=tuple(visit for measured in found for visit in measured.visits),
+        noise=tuple(measured.noise for measured in found if measured.noise is not None),
         noise_by_truth=bool(truths),
-        twice=tuple(pair for one in found for pair in one.twice),
+        twice=tuple(pair for measured in found for pair in measured.twice),
     )
 
 
@@ -285,15 +285,15 @@ def _aims(
 
 def _twice(instance: CampaignInstance, visits: Iterable[Visit]) -> Iterator[Twice]:
     latest: dict[int, dict[int, Visit]] = {}
-    for visit in sorted(visits, key=lambda one: (one.updated_at, one.annotation)):
+    for visit in sorted(visits, key=lambda measured: (measured.updated_at, measured.annotation)):
         if visit.annotator is not None:
             latest.setdefault(visit.round, {})[visit.annotator] = visit
     for by_person in latest.values():
         for first, second in combinations(sorted(by_person), 2):
-            one, other = by_person[first], by_person[second]
-            both_painted = one.outcome == other.outcome == "painted"
-            error = _between(instance, one.painted, other.painted) if both_painted else None
-            yield Twice(instance.id, (first, second), one.outcome == other.outcome, error)
+            visit, other = by_person[first], by_person[second]
+            both_painted = visit.outcome == other.outcome == "painted"
+            error = _between(instance, visit.painted, other.painted) if both_painted else None
+            yield Twice(instance.id, (first, second), visit.outcome == other.outcome, error)
 
 
 def _gold_twice(instance: CampaignInstance, painted: Mapping[int, bytes]) -> Iterator[Twice]:

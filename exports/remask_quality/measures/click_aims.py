@@ -1,4 +1,4 @@
-"""What the clicks of a visit were meant for: the error regions they lie on."""
+"""The error regions that the clicks of a visit were meant for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A campaign by class and by annotator."""
+"""Figures of a campaign by class and by annotator."""
 
 from __future__ import annotations
 
@@ -111,8 +111,10 @@ def by_person(quality: Quality) -> list[PersonFigures]:
     for row in quality.instances:
         if row.last_round and row.has_mask:
             last[row.annotator].append(row)
-    order = sorted(visits, key=lambda one: (-len(visits[one]), quality.name_of(one)))
-    return [_person(quality, one, visits[one], last[one]) for one in order]
+    order = sorted(
+        visits, key=lambda annotator: (-len(visits[annotator]), quality.name_of(annotator))
+    )
+    return [_person(quality, annotator, visits[annotator], last[annotator]) for annotator in order]
 
 
 def _person(

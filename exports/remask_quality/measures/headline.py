@@ -1,4 +1,4 @@
-"""What a manager wants to know first: the numbers, the sentence, and what to do next."""
+"""The head of the report: the main numbers, one sentence, and what to do next."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def next_steps(quality: Quality, ranking: Ranking | None) -> list[Step]:
 def _work_left(quality: Quality) -> list[Step]:
     name = quality.campaign.name
     counts = round_counts(quality)
-    opened = [one for one in counts if one.state in ("opening", "open")]
+    opened = [count for count in counts if count.state in ("opening", "open")]
     if opened:
         now = opened[-1]
         if now.waiting:
@@ -136,7 +136,7 @@ def _work_left(quality: Quality) -> list[Step]:
                 f"remask campaign advance {name}",
             )
         ]
-    coming = next((one for one in counts if one.state is None and one.reached), None)
+    coming = next((count for count in counts if count.state is None and count.reached), None)
     if coming is not None:
         return [
             Step(
@@ -188,7 +188,7 @@ def _deliver(name: str, ranking: Ranking) -> Step:
 
 def _people_steps(quality: Quality) -> list[Step]:
     """Return whose work to look at: those who are certainly and clearly below the rest."""
-    people = [one for one in by_person(quality) if one.visits >= _FEW]
+    people = [person for person in by_person(quality) if person.visits >= _FEW]
     steps = []
     for person in people:
         others = [
@@ -197,7 +197,7 @@ def _people_steps(quality: Quality) -> list[Step]:
             if visit.annotator != person.annotator and visit.by_truth
             for aim in visit.aims
         ]
-        rest = mean_of(float(one) for one in others)
+        rest = mean_of(float(is_on_error) for is_on_error in others)
         is_below = person.on_error.has_range and person.on_error.high < rest.low
         if is_below and rest.value - person.on_error.value >= _GAP:
             steps.append(
@@ -212,11 +212,11 @@ def _people_steps(quality: Quality) -> list[Step]:
 def _class_steps(quality: Quality) -> list[Step]:
     return [
         Step(
-            f"{percent_words(one.skipped.value)} of the class {one.label} were skipped. Look at "
-            "some of them, and at the class's policy."
+            f"{percent_words(figures.skipped.value)} of the class {figures.label} were skipped. "
+            "Look at some of them, and at the class's policy."
         )
-        for one in by_class(quality)
-        if one.done >= _FEW and one.skipped.value > _MANY_SKIPS
+        for figures in by_class(quality)
+        if figures.done >= _FEW and figures.skipped.value > _MANY_SKIPS
     ]
 
 

@@ -1,4 +1,4 @@
-"""Which kinds of errors masks have, before and after the annotators' work."""
+"""Kinds of errors in masks, before and after the annotators' work."""
 
 from __future__ import annotations
 
@@ -105,9 +105,10 @@ def kinds_of(quality: Quality) -> list[KindFigures]:
         )
         for kind in KINDS
     ]
-    occurring = [one for one in figures if one.first.value > 0 or one.last.value > 0]
+    occurring = [figure for figure in figures if figure.first.value > 0 or figure.last.value > 0]
     return sorted(
-        occurring, key=lambda one: -(one.last.value if quality.noise_by_truth else one.first.value)
+        occurring,
+        key=lambda figure: -(figure.last.value if quality.noise_by_truth else figure.first.value),
     )
 
 
@@ -123,7 +124,14 @@ def classes_of(quality: Quality) -> ClassFigures:
         known=len(known),
         wrong=share_of(row.true_label != row.label for row in known),
         confusions=tuple(
-            sorted(confusions, key=lambda one: (-len(one.instances), one.label, one.true_label))
+            sorted(
+                confusions,
+                key=lambda confusion: (
+                    -len(confusion.instances),
+                    confusion.label,
+                    confusion.true_label,
+                ),
+            )
         ),
     )
 
@@ -134,5 +142,5 @@ def _with_kind(quality: Quality, kind: ErrorKind) -> list[tuple[MaskError, str]]
 
 
 def _examples(found: Sequence[tuple[MaskError, str]]) -> tuple[str, ...]:
-    order = sorted(found, key=lambda one: (one[0].iou, one[1]))
+    order = sorted(found, key=lambda pair: (pair[0].iou, pair[1]))
     return tuple(instance for _, instance in order)

@@ -1,4 +1,4 @@
-"""How far a campaign is: instances by round and outcome, and quality over the time spent."""
+"""The progress of a campaign: instances by round and outcome, and quality over time."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Pace:
 
 def round_counts(quality: Quality) -> list[RoundCount]:
     """Return a count for each round up to the campaign's last, in order."""
-    states = {one.number: one.state for one in quality.rounds}
+    states = {opened.number: opened.state for opened in quality.rounds}
     last = max([quality.campaign.rounds, *states, *quality.campaign.reopened])
     counts = []
     for number in range(1, last + 1):
@@ -81,7 +81,7 @@ def round_counts(quality: Quality) -> list[RoundCount]:
 
 def last_closed(quality: Quality) -> int:
     """Return the number of the last closed round; 0 before the first."""
-    return max((one.number for one in quality.rounds if one.state == "closed"), default=0)
+    return max((opened.number for opened in quality.rounds if opened.state == "closed"), default=0)
 
 
 def paces(quality: Quality, *, by_truth: bool) -> list[Pace]:

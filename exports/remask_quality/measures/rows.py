@@ -1,4 +1,4 @@
-"""What a report knows of each instance, each visit and each click, masks left behind."""
+"""The rows that a report is written from: one for each instance, visit and click, no masks."""
 
 from __future__ import annotations
 

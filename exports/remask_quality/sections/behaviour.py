@@ -1,4 +1,4 @@
-"""The report's part on what annotators click on, in which order, and how fast."""
+"""The report's section on how annotators work."""
 
 from __future__ import annotations
 
@@ -38,10 +38,7 @@ def behaviour_section(quality: Quality) -> Section:
 
 def _words(found: Behaviour) -> str:
     if not found.aimed:
-        return (
-            "What the clicks were on can be told where the truth is known, or once their round is "
-            "closed."
-        )
+        return "It is not known what the clicks were on: that needs a truth, or a closed round."
     if found.by_truth:
         return (
             f"Errors are where mask and truth differ, in {found.aimed} visits whose truth is "
@@ -79,7 +76,7 @@ def _clicks(found: Behaviour) -> Figure:
         for number, shares in found.clicks_shares.items()
     ]
     if groups == len(_THEIR_SHARES):
-        series.append(Series(_OF_PAPER, places, tuple(100.0 * one for one in _THEIR_SHARES)))
+        series.append(Series(_OF_PAPER, places, tuple(100.0 * share for share in _THEIR_SHARES)))
     return Figure(
         BarChart(
             tuple(series),

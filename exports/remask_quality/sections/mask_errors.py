@@ -1,7 +1,8 @@
-"""The report's part on what is wrong with the masks, with examples."""
+"""The report's section on errors in masks, with examples."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from remask_masks.error_kinds import MaskError
@@ -16,7 +17,18 @@ from remask_quality.measures.mask_errors import (
 from remask_quality.measures.rows import InstanceRow, Quality
 from remask_quality.sections.pictures import Album
 from remask_reports.charts import BarChart, Series
-from remask_reports.page import Block, Column, Figure, Gallery, Picture, Section, Table, Text
+from remask_reports.page import (
+    Block,
+    Cell,
+    Column,
+    Figure,
+    Gallery,
+    Picture,
+    Section,
+    Table,
+    Text,
+    table_of,
+)
 
 __all__ = ["noise_section"]
 
@@ -77,33 +89,36 @@ def _words(quality: Quality) -> str:
 def _wrong_classes(figures: ClassFigures) -> list[Block]:
     if not figures.known:
         return [Text("Whether classes are right is not known: no truth names the class.")]
-    wrong = sum(len(one.instances) for one in figures.confusions)
+    wrong = sum(len(confusion.instances) for confusion in figures.confusions)
     share = figures.wrong.percent().words(digits=0)
     words = Text(f"Wrong class: {wrong} of {figures.known} masks whose class is known: {share} %.")
     if not wrong:
         return [words]
-    table = Table(
-        (Column("class"), Column("really"), Column("masks"), Column("of them")),
-        tuple(
-            (one.label, one.true_label, len(one.instances), ", ".join(one.instances[:_EXAMPLES]))
-            for one in figures.confusions[:_KINDS_SHOWN]
-        ),
+    table = table_of(
+        figures.confusions[:_KINDS_SHOWN],
+        [
+            (Column("class"), lambda row: row.label),
+            (Column("really"), lambda row: row.true_label),
+            (Column("masks"), lambda row: len(row.instances)),
+            (Column("of them"), lambda row: ", ".join(row.instances[:_EXAMPLES])),
+        ],
     )
     return [words, table]
 
 
 def _agreement_table(rows: list[tuple[str, Agreement]]) -> Table:
-    return Table(
-        columns=(
-            Column("mean of"),
-            Column("masks"),
-            Column("mask IoU", 3),
-            Column("boundary IoU", 3, hint="band of 2 % of the image's diagonal"),
-            Column("boundary F", 3, hint="within 5 px"),
-        ),
-        rows=tuple(
-            (name, one.pairs, one.iou, one.boundary_iou, one.boundary_f) for name, one in rows
-        ),
+    return table_of(
+        rows,
+        [
+            (Column("mean of"), lambda row: row[0]),
+            (Column("masks"), lambda row: row[1].pairs),
+            (Column("mask IoU", 3), lambda row: row[1].iou),
+            (
+                Column("boundary IoU", 3, hint="band of 2 % of the image's diagonal"),
+                lambda row: row[1].boundary_iou,
+            ),
+            (Column("boundary F", 3, hint="within 5 px"), lambda row: row[1].boundary_f),
+        ],
     )
 
 
@@ -117,7 +132,7 @@ def _kinds_chart(quality: Quality, figures: list[KindFigures]) -> Figure:
     return Figure(
         BarChart(
             tuple(series),
-            groups=tuple(one.kind for one in figures),
+            groups=tuple(figure.kind for figure in figures),
             y_label="% of the masks",
             digits=0,
         ),
@@ -126,36 +141,30 @@ def _kinds_chart(quality: Quality, figures: list[KindFigures]) -> Figure:
 
 
 def _kinds_table(quality: Quality, figures: list[KindFigures]) -> Table:
-    columns = [Column("kind"), Column("from the boxes, %", 1)]
+    columns: list[tuple[Column, Callable[[KindFigures], Cell]]] = [
+        (Column("kind"), lambda row: row.kind),
+        (Column("from the boxes, %", 1), lambda row: row.first.percent()),
+    ]
     if quality.noise_by_truth:
-        columns.append(Column("to be delivered, %", 1))
-    columns += [Column("mean IoU", 2), Column("worst examples")]
-    return Table(
-        tuple(columns),
-        tuple(
-            (
-                one.kind,
-                one.first.percent(),
-                *((one.last.percent(),) if quality.noise_by_truth else ()),
-                one.iou,
-                ", ".join(one.examples[:_EXAMPLES]) or None,
-            )
-            for one in figures
-        ),
-    )
+        columns.append((Column("to be delivered, %", 1), lambda row: row.last.percent()))
+    columns += [
+        (Column("mean IoU", 2), lambda row: row.iou),
+        (Column("worst examples"), lambda row: ", ".join(row.examples[:_EXAMPLES]) or None),
+    ]
+    return table_of(figures, columns)
 
 
 def _examples(quality: Quality, figures: list[KindFigures], album: Album) -> list[Block]:
     rows = {row.id: row for row in quality.instances}
     pictures: list[Picture] = []
-    for one in figures[:_KINDS_SHOWN]:
-        if one.kind == "none":
+    for figure in figures[:_KINDS_SHOWN]:
+        if figure.kind == "none":
             continue
-        for name in _spread(one.examples):
+        for name in _spread(figure.examples):
             picture = album.mask(
                 rows[name],
                 first=not quality.noise_by_truth,
-                caption=f"{one.kind}: {_title(rows[name])}",
+                caption=f"{figure.kind}: {_title(rows[name])}",
             )
             if picture is not None:
                 pictures.append(picture)

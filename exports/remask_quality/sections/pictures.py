@@ -1,4 +1,4 @@
-"""Instances as pictures: each mask that was shown with the clicks it got, then the last mask."""
+"""Pictures of instances: each mask with the clicks it got, then the last mask."""
 
 from __future__ import annotations
 
@@ -46,11 +46,13 @@ class Album:
         self._store = store
         self._campaign = quality.campaign
         self._image_of = image_of
-        self._instances = {one.id: one for one in store.instances(quality.campaign.name)}
+        self._instances = {
+            instance.id: instance for instance in store.instances(quality.campaign.name)
+        }
         self._truths = store.truths(quality.campaign.name)
 
     def story(self, row: InstanceRow) -> tuple[Picture, ...]:
-        """Return the instance's way: a picture for each mask that was clicked on, and its last.
+        """Return a picture of each mask of the instance that was clicked on, and of its last mask.
 
         Empty if it has no masks.
         """
@@ -151,7 +153,9 @@ class _Scene:
             self.image,
             np.ascontiguousarray(mask[self.window]),
             truth=self.truth,
-            clicks=[Click(one.x - x0 - 0.5, one.y - y0 - 0.5, one.positive) for one in clicks],
+            clicks=[
+                Click(click.x - x0 - 0.5, click.y - y0 - 0.5, click.positive) for click in clicks
+            ],
             box=Box(box.x0 - x0, box.y0 - y0, box.x1 - x0, box.y1 - y0),
             height_px=max(1, min(_HEIGHT_PX, round(_WIDTH_PX * height / width))),
         )

@@ -1,14 +1,15 @@
-"""The report's first part: what was done, round by round, and what it was worth."""
+"""The report's section on progress and on quality, round by round."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Final
 
 from remask_quality.measures.progress import Pace, RoundCount, paces, round_counts
 from remask_quality.measures.rows import Quality
 from remask_reports.charts import BarChart, LineChart, Series
-from remask_reports.page import Block, Column, Figure, Figures, Section, Table, Text
+from remask_reports.page import Block, Cell, Column, Figure, Figures, Section, Table, Text, table_of
 from remask_storage.campaign import VisitOutcome
 
 __all__ = ["progress_section"]
@@ -27,7 +28,7 @@ _ELSEWHERE: Final = (
 
 def progress_section(quality: Quality) -> Section:
     """Return the funnel, instances by round and outcome, and quality over the time spent."""
-    counts = [one for one in round_counts(quality) if one.state is not None]
+    counts = [count for count in round_counts(quality) if count.state is not None]
     if not quality.visits:
         return Section(_TITLE, (Text("Nobody has answered yet."),))
     by_truth = any(row.ious for row in quality.instances)
@@ -54,43 +55,41 @@ def progress_section(quality: Quality) -> Section:
 
 
 def _rounds_table(counts: list[RoundCount]) -> Table:
-    outcomes = [outcome for outcome in _OUTCOMES if any(outcome in one.outcomes for one in counts)]
-    waits = any(one.waiting for one in counts)
-    return Table(
-        columns=(
-            Column("round"),
-            Column("state"),
-            Column("instances"),
-            *(Column(outcome) for outcome in outcomes),
-            *((Column("waiting"),) if waits else ()),
+    outcomes = [
+        outcome for outcome in _OUTCOMES if any(outcome in count.outcomes for count in counts)
+    ]
+    waits = any(count.waiting for count in counts)
+    columns: list[tuple[Column, Callable[[RoundCount], Cell]]] = [
+        (Column("round"), lambda count: str(count.number)),
+        (Column("state"), lambda count: count.state),
+        (Column("instances"), lambda count: count.reached),
+        *((Column(outcome), _outcome_cell(outcome)) for outcome in outcomes),
+        *([(Column("waiting"), lambda count: count.waiting)] if waits else []),
+        (
             Column("s per visit", 1, hint="mean, by the browser's clock"),
-            Column("clicks", 2, hint="mean of a visit that was not skipped"),
+            lambda count: count.seconds,
+        ),
+        (Column("clicks", 2, hint="mean of a visit not skipped"), lambda count: count.clicks),
+        (
             Column("mask kept", 2, hint="mean IoU of the masks before and after, where corrected"),
+            lambda count: count.kept,
         ),
-        rows=tuple(
-            (
-                str(one.number),
-                one.state,
-                one.reached,
-                *(one.outcomes.get(outcome, 0) for outcome in outcomes),
-                *((one.waiting,) if waits else ()),
-                one.seconds,
-                one.clicks,
-                one.kept,
-            )
-            for one in counts
-        ),
-    )
+    ]
+    return table_of(counts, columns)
+
+
+def _outcome_cell(outcome: VisitOutcome) -> Callable[[RoundCount], Cell]:
+    return lambda count: count.outcomes.get(outcome, 0)
 
 
 def _pace_figure(found: list[Pace], *, by_truth: bool) -> Figure:
     own = Series.of_estimates(
         "this campaign, after each round",
-        [one.seconds.value for one in found],
-        [one.iou for one in found],
+        [pace.seconds.value for pace in found],
+        [pace.iou for pace in found],
     )
     elsewhere = tuple(Series(name, (x,), (y,)) for name, x, y in _ELSEWHERE)
-    lows = [one.iou.low if one.iou.has_range else one.iou.value for one in found]
+    lows = [pace.iou.low if pace.iou.has_range else pace.iou.value for pace in found]
     how = f"{found[0].instances} instances, the same at each point; whiskers: 95 %."
     if by_truth:
         how += (
@@ -111,36 +110,29 @@ def _pace_figure(found: list[Pace], *, by_truth: bool) -> Figure:
 
 
 def _paces_table(found: list[Pace], *, by_truth: bool) -> Table:
-    return Table(
-        columns=(
-            Column("after"),
-            Column("s on an instance", 1),
-            Column("mIoU" if by_truth else "IoU with the last mask", 3),
-            Column("instances"),
-        ),
-        rows=tuple(
-            (
-                "the box" if one.round == 0 else f"round {one.round}",
-                one.seconds.value,
-                one.iou,
-                one.instances,
-            )
-            for one in found
-        ),
+    reference = "mIoU" if by_truth else "IoU with the last mask"
+    return table_of(
+        found,
+        [
+            (Column("after"), lambda pace: f"round {pace.round}" if pace.round else "the box"),
+            (Column("s on an instance", 1), lambda pace: pace.seconds.value),
+            (Column(reference, 3), lambda pace: pace.iou),
+            (Column("instances"), lambda pace: pace.instances),
+        ],
     )
 
 
 def _funnel(counts: list[RoundCount]) -> Figure:
     places = tuple(float(place) for place in range(len(counts)))
     parts = [
-        Series(outcome, places, tuple(float(one.outcomes.get(outcome, 0)) for one in counts))
+        Series(outcome, places, tuple(float(count.outcomes.get(outcome, 0)) for count in counts))
         for outcome in _OUTCOMES
     ]
-    parts.append(Series("waiting", places, tuple(float(one.waiting) for one in counts)))
+    parts.append(Series("waiting", places, tuple(float(count.waiting) for count in counts)))
     return Figure(
         BarChart(
             tuple(part for part in parts if any(part.ys)),
-            groups=tuple(f"round {one.number}" for one in counts),
+            groups=tuple(f"round {count.number}" for count in counts),
             y_label="instances",
             digits=0,
             stacked=True,
