@@ -25,6 +25,8 @@ from remask_worker.child_engine import ChildEngine
 from remask_worker.settings import WorkerSettings
 
 TESTS = Path(__file__).parent.parent
+# The child must find the fakes, and the same copy of the packages as this process.
+PYTHONPATH = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
 SHAPE_HW = (40, 50)
 IMAGES = 8
 
@@ -50,7 +52,7 @@ def test_no_mask_is_lost_wrong_or_made_twice(tmp_path: Path) -> None:
     studio = FakeStudio()
     engine = ChildEngine(
         WorkerSettings(model="fakes:load_toy"),
-        env={"PYTHONPATH": str(TESTS), "TOY_EMBED_S": "0.05"},
+        env={"PYTHONPATH": PYTHONPATH, "TOY_EMBED_S": "0.05"},
     )
     killed: list[int] = []
 

@@ -145,6 +145,23 @@ def test_killing_the_worker_in_mid_request_costs_no_answer(folder: Path) -> None
         assert set(health) == {(200, "UP")}
 
 
+def test_a_frozen_worker_is_not_ready_and_clicks_are_answered_by_its_successor(
+    folder: Path,
+) -> None:
+    with serving(folder) as server:
+        server.client.post("/predict", json=request([task(1, 0)], [click("one", 80, 60)]))
+        server.worker().send_signal(signal.SIGSTOP)
+        wait_until(lambda: not server.client.get("/health").json()["ready"])
+        refused = server.client.get("/ready")
+        answer = server.client.post("/predict", json=request([task(2, 1)], [click("two", 80, 60)]))
+        [mask] = masks_of(answer.json()["results"][0])
+
+        assert refused.status_code == 503
+        assert "unresponsive" in refused.text
+        assert np.array_equal(mask, toy_mask(pixels(1), Prompt(clicks=(Click(80, 60, True),))))
+        assert server.client.get("/health").json()["ready"]
+
+
 def test_sixteen_clients_on_eight_images_get_the_right_masks(folder: Path) -> None:
     """Clicks, boxes, opened tasks and batches mixed; each image is embedded once."""
     truth = {
