@@ -68,7 +68,7 @@ class Crowd:
     """Who clicks, and how often.
 
     Attributes:
-        source: Foretells where people click.
+        source: Predicts where people click.
         rounds: Clicks per object and person.
         groups: People from the least to the most likely clicks, an even number.
         runs: How often each group is drawn anew.

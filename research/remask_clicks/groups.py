@@ -82,7 +82,7 @@ def group_click(
         truth: (H, W) bool.
         mask: (H, W) bool. Current mask.
         group: See `group_chances`.
-        clickmap_of: Foretells clicks on an error.
+        clickmap_of: Predicts clicks on an error.
         rng: Source of chance.
         groups: Number of groups.
         taken: Clicks already given; their pixels are not chosen again.

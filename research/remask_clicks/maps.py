@@ -1,4 +1,4 @@
-"""Which map foretells people: rules, a learned model, and other people, against measured clicks.
+"""Which map predicts people: rules, a learned model, and other people, against measured clicks.
 
 Source: RClicks (arXiv 2410.11722), section 4 and its table of clickability models.
 """
@@ -30,12 +30,12 @@ _Map: TypeAlias = Callable[[ClickLesson, Points], ClickMap]
 
 @dataclass(frozen=True, slots=True)
 class MapSummary:
-    """How well one kind of map foretells clicks on a set's errors: the mean of all errors.
+    """How well one kind of map predicts clicks on a set's errors: the mean of all errors.
 
     Attributes:
         dataset: Name of the set.
         clicks: `first`, or `later` for clicks on missed and on wrong object.
-        map: What foretold them.
+        map: What predicted them.
         errors: How many errors were judged.
         scores: Means over the errors.
     """

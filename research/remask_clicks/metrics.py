@@ -1,4 +1,4 @@
-"""How alike two sets of clicks are, and how well a map foretells clicks.
+"""How alike two sets of clicks are, and how well a map predicts clicks.
 
 Distances are relative to the object's size, so that numbers of different objects can be averaged.
 All sets of clicks are (n, 2) `x, y`.
@@ -127,7 +127,7 @@ def likelihood(clickmap: ClickMap, points_xy: Points) -> float:
 
 @dataclass(frozen=True, slots=True)
 class MapScores:
-    """How well a map foretells the clicks on one object.
+    """How well a map predicts the clicks on one object.
 
     Attributes:
         ks: Share of drawn sets that the test cannot tell from the clicks, in [0, 1]; high is good.

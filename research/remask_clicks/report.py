@@ -153,7 +153,7 @@ def _about(instances: Sequence[Instance], crowd: Crowd) -> Text:
     )
     told = f"Where people click is a rule, not measured: {rule}."
     if crowd.source.model is not None:
-        told = f"Where people click is foretold by a model, {crowd.source.label}."
+        told = f"Where people click is predicted by a model, {crowd.source.label}."
     if crowd.source.path is not None:
         known = sum(crowd.source.count(instance) > 0 for instance in instances)
         told = (

@@ -32,14 +32,14 @@ _RULES = {"distance": distance_map, "uniform": uniform_map}
 
 @dataclass(frozen=True, slots=True)
 class ClickSource:
-    """Foretells clicks on an object.
+    """Predicts clicks on an object.
 
     Attributes:
         rule: `distance` (the deeper in the error, the likelier) or `uniform`.
-        path: CSV of measured first clicks. Where an object has some, they foretell its first
+        path: CSV of measured first clicks. Where an object has some, they predict its first
             click. Later clicks answer errors that nobody but this model has made, so that the
-            rule foretells them, and all clicks on objects without measured ones.
-        model: Weights of `remask train clickability`, which foretell every click.
+            rule predicts them, and all clicks on objects without measured ones.
+        model: Weights of `remask train clickability`, which predict every click.
     """
 
     rule: str = "distance"
@@ -77,7 +77,7 @@ class ClickSource:
         return 0 if self.path is None else len(first_clicks(self.path, instance, shape_hw=(1, 1)))
 
     def maps_of(self, instance: Instance, sample: Sample) -> MapSource:
-        """Return the function that foretells clicks on errors of this object's masks.
+        """Return the function that predicts clicks on errors of this object's masks.
 
         `sample` is what `instance` holds.
         """

@@ -205,7 +205,7 @@ def simulate(
 ) -> None:
     """Make up a study of clicks: what everything here can be tried on before there are people.
 
-    The clicks are simulated. What is trained on them foretells the simulation.
+    The clicks are simulated. What is trained on them predicts the simulation.
     """
     from remask_clicks import simulate as rclicks_simulate
     from remask_evaluation.contestants import Contestant

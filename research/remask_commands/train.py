@@ -224,7 +224,7 @@ app.command(epilog=EXAMPLE)(clickability)
 
 
 def _reliability(score: dict[str, Any]) -> str:
-    """Return how well the score foretells the IoU before and after calibration, as a table."""
+    """Return how well the score predicts the IoU before and after calibration, as a table."""
     played = ", ".join(f"{count} of {name}" for name, count in score["instances"].items())
     lines = [f"Score against IoU in {score['answers']} answers (instances: {played})"]
     lines.append(f"{'':8}{'bias':>8}{'error':>8}{'rank':>8}")

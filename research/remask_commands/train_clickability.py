@@ -50,7 +50,7 @@ def clickability(
     seed: Annotated[int, typer.Option(help="Seed of every draw.")] = 0,
     device: ModelDevice = "auto",
 ) -> None:
-    """Train a model that foretells where people click on an error.
+    """Train a model that predicts where people click on an error.
 
     Writes clickability.npz, which `remask bench rclicks --clicks` and `remask bench clickmaps
     --model` take. The images of one in twenty are held out and measured.

@@ -42,7 +42,7 @@ class Reliability:
 
 
 def reliability(scores: Sequence[float], ious: Sequence[float]) -> Reliability:
-    """Return how well `scores` foretell `ious`, both in [0, 1] and of equal length.
+    """Return how well `scores` predict `ious`, both in [0, 1] and of equal length.
 
     Raises:
         InputError: There are none.

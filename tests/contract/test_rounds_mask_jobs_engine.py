@@ -67,22 +67,22 @@ def test_each_mask_is_that_of_its_image_and_history(engine: Engine, tmp_path: Pa
     clicks = (Click(30, 20, True), Click(10, 10, False))
     jobs = []
     for mark in range(60):
-        one = job(f"i{mark}", str(mark % 7))
-        jobs.append(MaskJob(one.instance, 1, (*one.steps, Step(clicks=clicks))))
+        first = job(f"i{mark}", str(mark % 7))
+        jobs.append(MaskJob(first.instance, 1, (*first.steps, Step(clicks=clicks))))
     made = masks(engine, tmp_path, jobs)
 
-    assert [one.instance for one in made] == [one.instance.id for one in jobs]
-    for number, one in enumerate(made):
+    assert [mask.instance for mask in made] == [job.instance.id for job in jobs]
+    for number, mask in enumerate(made):
         truth = toy_mask(toy_image(number % 7, SHAPE_HW), Prompt(clicks=clicks, box=BOX))
-        assert np.array_equal(truth, pixels(one))
+        assert np.array_equal(truth, pixels(mask))
 
 
 def test_a_painted_mask_is_what_later_clicks_start_from(engine: Engine, tmp_path: Path) -> None:
     painted = np.zeros(SHAPE_HW, dtype=np.bool_)
     painted[30:40, 40:50] = True
     counts = encode_coco_counts(painted)
-    one = job("a", "3")
-    asked = MaskJob(one.instance, 4, (Step(box=BOX, clicks=(Click(8, 8, True),)),), counts)
+    first = job("a", "3")
+    asked = MaskJob(first.instance, 4, (Step(box=BOX, clicks=(Click(8, 8, True),)),), counts)
     (made,) = masks(engine, tmp_path, [asked])
 
     assert pixels(made)[35, 45]
@@ -96,8 +96,8 @@ def test_a_job_that_cannot_be_done_is_told_in_its_place(engine: Engine, tmp_path
         [job("a", "1"), job("b", "gone"), job("c", "1", (48, 64)), outside, job("d", "2")],
     )
 
-    assert [type(one) for one in made] == [Mask, NoMask, NoMask, NoMask, Mask]
-    whys = [one.why for one in made if isinstance(one, NoMask)]
+    assert [type(mask) for mask in made] == [Mask, NoMask, NoMask, NoMask, Mask]
+    whys = [missing.why for missing in made if isinstance(missing, NoMask)]
     assert whys[0] == "no such image"
     assert "(48, 64)" in whys[1]
     assert "(900, 1)" in whys[2]
@@ -115,7 +115,7 @@ def test_where_one_image_is_out_of_reach_the_others_are_asked_for(
     jobs = [job("a", "down"), job("b", "down"), job("c", "1"), job("d", "down 2")]
     made = list(EngineMasks(engine, images, wait=lambda _s: None)(jobs))
 
-    assert [type(one) for one in made] == [NoMask, NoMask, Mask, NoMask]
+    assert [type(mask) for mask in made] == [NoMask, NoMask, Mask, NoMask]
     assert images.asked.count("down") == 5 + 1
 
 

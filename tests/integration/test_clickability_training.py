@@ -26,7 +26,7 @@ from remask_training.clickability.train import Epoch, train_clickability
 
 
 def near_the_top(error: BoolMask, n: int, rng: np.random.Generator) -> Points:
-    """Clicks in the upper third of the error: a habit that no rule foretells."""
+    """Clicks in the upper third of the error: a habit that no rule predicts."""
     rows, columns = np.nonzero(error)
     upper = rows <= np.quantile(rows, 1 / 3)
     chosen = rng.choice(np.flatnonzero(upper), size=n)
@@ -89,11 +89,13 @@ def test_a_habit_is_learnt_from_first_and_later_clicks(study: Path, model: Click
     instances = open_set(study / "tiny")
     rng = np.random.default_rng(7)
     (study / "new").mkdir()
-    clicks = [click for one in instances for click in made_clicks(one, study / "new", rng)]
+    clicks: list[MeasuredClick] = []
+    for instance in instances:
+        clicks += made_clicks(instance, study / "new", rng)
 
     found = compare_maps(clicked_errors(clicks, instances, masks=study / "new").errors, model=model)
 
-    scores = {(one.clicks, one.map): one.scores for one in found}
+    scores = {(row.clicks, row.map): row.scores for row in found}
     for clicks_on in ("first", "later"):
         learned = scores[clicks_on, model.version]
         for rule in ("uniform", "distance"):
@@ -132,7 +134,7 @@ def test_the_benchmark_takes_the_model(study: Path, weights: Path) -> None:
     assert result.exit_code == 0, result.output
     (summary,) = json.loads(result.stdout)
     assert summary["clicks_from"] == ClickSource.parse(str(weights)).label
-    assert "foretold by a model" in (study / "bench/report.html").read_text()
+    assert "predicted by a model" in (study / "bench/report.html").read_text()
 
 
 def test_training_begins_with_the_softened_error_and_gets_nearer(
@@ -140,9 +142,9 @@ def test_training_begins_with_the_softened_error_and_gets_nearer(
 ) -> None:
     found = clicked_errors(
         [
-            MeasuredClick.first(one, (int(x), int(y)), shape_hw=SHAPE_HW)
-            for one in open_set(study / "tiny")
-            for x, y in near_the_top(one.load().truth, 5, np.random.default_rng(2))
+            MeasuredClick.first(instance, (int(x), int(y)), shape_hw=SHAPE_HW)
+            for instance in open_set(study / "tiny")
+            for x, y in near_the_top(instance.load().truth, 5, np.random.default_rng(2))
         ],
         open_set(study / "tiny"),
     )

@@ -1,4 +1,4 @@
-"""Which map foretells people, on people whose habits are known."""
+"""Which map predicts people, on people whose habits are known."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def left_edge(truth: BoolMask) -> ClickMap:
     ("habit", "best"),
     [(uniform_map, "uniform"), (distance_map, "distance"), (left_edge, "other people")],
 )
-def test_the_rule_that_people_follow_foretells_them_best(
+def test_the_rule_that_people_follow_predicts_them_best(
     instances: list[Instance], habit: object, best: str
 ) -> None:
     found = {summary.map: summary.scores for summary in compare_maps(people(instances, habit))}

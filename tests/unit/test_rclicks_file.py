@@ -120,7 +120,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read_clicks(tmp_path / "nowhere.csv")
 
 
-def test_measured_clicks_foretell_the_first_click(small: Path) -> None:
+def test_measured_clicks_predict_the_first_click(small: Path) -> None:
     source = ClickSource.parse(str(small))
     truth = np.zeros((60, 80), dtype=np.bool_)
     truth[10:50, 20:60] = True

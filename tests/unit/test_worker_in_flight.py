@@ -121,13 +121,13 @@ def test_a_cancelled_suspect_frees_the_others() -> None:
 def test_calls_that_no_child_has_expire() -> None:
     in_flight = fresh()
     call = toy_call(Path("/a.png"), click(1), deadline=10.0)
-    sent, held = InFlightCall(1, call, b""), InFlightCall(2, call, b"")
+    sent, waiting = InFlightCall(1, call, b""), InFlightCall(2, call, b"")
     in_flight.admit(sent)
     in_flight.to_send()
-    in_flight.admit(held)
+    in_flight.admit(waiting)
 
     assert in_flight.remove_expired(9.9) == []
-    assert [held] == in_flight.remove_expired(10.0)
+    assert [waiting] == in_flight.remove_expired(10.0)
 
 
 def test_a_lane_has_a_limit_of_its_own() -> None:

@@ -223,8 +223,8 @@ def test_a_stampede_on_one_image_is_one_embedding(tmp_path: Path) -> None:
 
 
 def test_the_cache_is_bounded_in_bytes(tmp_path: Path) -> None:
-    one = toy_image(0).nbytes
-    scene = Scene(tmp_path, WorkerSettings(model="toy", cache_bytes=2 * one))
+    image_bytes = toy_image(0).nbytes
+    scene = Scene(tmp_path, WorkerSettings(model="toy", cache_bytes=2 * image_bytes))
     with scene.run():
         scene.warm(1, 2, 3)
         stats = scene.loop.stats()
@@ -232,7 +232,7 @@ def test_the_cache_is_bounded_in_bytes(tmp_path: Path) -> None:
         log = list(scene.finish())
         scene.submit(1, click(5)).result(WAIT_S)
 
-    assert (2, 2 * one) == (stats.embeddings, stats.embedding_bytes)
+    assert (2, 2 * image_bytes) == (stats.embeddings, stats.embedding_bytes)
     assert log == [("predict", 3)]
     assert SLICE_1 in scene.toy.log
 
@@ -431,11 +431,11 @@ def test_embeddings_outlive_the_loop_on_disk(tmp_path: Path) -> None:
     settings = WorkerSettings(model="toy", spill_dir=str(tmp_path / "spill"))
     first, second = Scene(tmp_path, settings), Scene(tmp_path, settings)
     with first.run():
-        one = first.submit(1, click(5)).result(WAIT_S)
+        answer = first.submit(1, click(5)).result(WAIT_S)
     with second.run():
         other = second.submit(1, click(5)).result(WAIT_S)
 
-    assert one.embedded
+    assert answer.embedded
     assert not other.embedded
-    assert one.mask == other.mask
+    assert answer.mask == other.mask
     assert SLICE_1 not in second.toy.log

@@ -58,33 +58,33 @@ def test_another_versions_file_is_never_read(tmp_path: Path) -> None:
 
 
 def test_a_broken_file_counts_as_absent_and_is_removed(tmp_path: Path) -> None:
-    held = spill(tmp_path)
-    held.write("a", EMBEDDING)
-    whole = held._path("a").read_bytes()
-    held._path("a").write_bytes(whole[: len(whole) // 2])
+    store = spill(tmp_path)
+    store.write("a", EMBEDDING)
+    whole = store._path("a").read_bytes()
+    store._path("a").write_bytes(whole[: len(whole) // 2])
 
-    assert held.read("a") is None
-    assert "a" not in held
+    assert store.read("a") is None
+    assert "a" not in store
 
 
 def test_the_folder_is_bounded_and_the_least_recently_used_leaves(tmp_path: Path) -> None:
-    held = spill(tmp_path)
-    held.write("a", EMBEDDING)
-    size = held._path("a").stat().st_size
-    held = spill(tmp_path, max_bytes=2 * size + size // 2)
-    held.write("b", EMBEDDING)
+    store = spill(tmp_path)
+    store.write("a", EMBEDDING)
+    size = store._path("a").stat().st_size
+    store = spill(tmp_path, max_bytes=2 * size + size // 2)
+    store.write("b", EMBEDDING)
     for image_id, age in (("a", 10), ("b", 20)):
-        os.utime(held._path(image_id), ns=(age, age))
-    held.read("a")
+        os.utime(store._path(image_id), ns=(age, age))
+    store.read("a")
 
-    held.write("c", EMBEDDING)
+    store.write("c", EMBEDDING)
 
-    assert ("a" in held, "b" in held, "c" in held) == (True, False, True)
+    assert ("a" in store, "b" in store, "c" in store) == (True, False, True)
 
 
 def test_no_name_leads_out_of_the_folder(tmp_path: Path) -> None:
-    held = spill(tmp_path / "in")
-    held.write("../../escape", EMBEDDING)
+    store = spill(tmp_path / "in")
+    store.write("../../escape", EMBEDDING)
 
     assert [tmp_path / "in"] == list(tmp_path.iterdir())
 
