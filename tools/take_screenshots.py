@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
@@ -28,12 +27,15 @@ from remask_cli.demo.photos import ANNOTATIONS, FILES_ROOT, FOLDER, Photo
 from remask_cli.demo.programs import HOST, choose_port
 from remask_cli.demo.project import open_project
 from remask_cli.demo.session import ACCOUNT
-from remask_core.rle_coco import decode_coco_segmentation, encode_coco_counts
+from remask_core.errors import NotFound
+from remask_core.rle_coco import encode_coco_counts
 from remask_core.rle_ls import decode_ls_rle
 from remask_core.types import BoolMask, Click
+from remask_files.coco import CocoFile
 from remask_label_config.pages.round import write_round_config
 from remask_label_studio.api import BackendAddress
 from remask_label_studio.client import Connection, connect
+from remask_masks.mask_windows import decode_mask
 from remask_simulation.clicks import baseline_click, region_clicks
 from remask_storage.campaign import Campaign, CampaignInstance, Mask
 
@@ -139,15 +141,14 @@ def _picture_report(browser: Browser, page: Path) -> None:
 
 def _truth(label: str) -> BoolMask:
     """Return the true mask of the pictured object."""
-    content = json.loads(ANNOTATIONS.read_text(encoding="utf-8"))
-    image = next(item for item in content["images"] if item["file_name"] == PHOTO)
-    kind = next(item for item in content["categories"] if item["name"] == label)
-    sought = image["id"], kind["id"]
-    true = next(
-        item for item in content["annotations"] if (item["image_id"], item["category_id"]) == sought
-    )
-    shape_hw = image["height"], image["width"]
-    return decode_coco_segmentation(true["segmentation"], shape_hw=shape_hw)
+    file = CocoFile(ANNOTATIONS)
+    index = file.index()
+    for usable in file.usable_annotations(index):
+        mask_json = usable.annotation.mask_json
+        shown = index.images[usable.image_id].file_name == PHOTO
+        if shown and index.categories[usable.category_id].name == label and mask_json is not None:
+            return decode_mask(mask_json, shape_hw=usable.shape_hw)
+    raise NotFound(f"{ANNOTATIONS} has no {label} in {PHOTO}")
 
 
 def _shown(connection: Connection, project_id: int, task_id: int) -> dict[str, Any]:

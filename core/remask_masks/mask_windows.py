@@ -127,7 +127,10 @@ def read_segmentation(raw: bytes) -> Outlines | Runs:
     try:
         segmentation: Outlines | Runs = _SEGMENTATION.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"`segmentation` must be a list of outlines, or RLE: {error}") from error
+        raise InputError(
+            "`segmentation` must be a list of outlines, each a list of x and y, or RLE; "
+            f"got {raw[:40]!r}"
+        ) from error
     return segmentation
 
 

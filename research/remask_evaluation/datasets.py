@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from os.path import isfile
 from pathlib import Path
 
 import cv2
@@ -203,7 +204,8 @@ def _check_mask(mask_json: bytes, shape_hw: tuple[int, int] | None) -> None:
 
 def _image_path(path: Path, file_name: str) -> Path:
     beside = path.parent / file_name
-    return beside if beside.is_file() else path.parent / "images" / file_name
+    # Not `Path.is_file`, which fails where a name is too long.
+    return beside if isfile(beside) else path.parent / "images" / file_name
 
 
 def _labels(path: Path) -> LabelMap:
@@ -225,5 +227,6 @@ def _bytes(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError as error:
         raise NotFound(f"{path} does not exist") from error
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        # A name with a NUL byte in it is a ValueError.
         raise InputError(f"{path} must be a readable file: {error}") from error

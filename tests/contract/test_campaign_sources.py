@@ -80,6 +80,19 @@ def test_nothing_outside_of_the_folder_is_uploaded(
     assert (tmp_path / "secret.png").read_bytes() not in studio.files.values()
 
 
+def test_an_open_images_id_that_no_file_can_have_is_left_out(tmp_path: Path, photos: Path) -> None:
+    path = tmp_path / "boxes.csv"
+    name = "x" * 9000
+    path.write_text(f"ImageID,LabelName,XMin,XMax,YMin,YMax\na,cat,0,1,0,1\n{name},cat,0,1,0,1\n")
+    left: list[LeftOut] = []
+    images = read_open_images(path, folder=photos)
+    found = check_images(images, ImagePlace(photos), left_out=left.append)
+    assert (["a.png"], ["no-file"]) == (
+        [image.file_name for image in found],
+        [thing.reason for thing in left],
+    )
+
+
 @pytest.mark.parametrize("name", ["../secret", "link"])
 def test_an_open_images_id_leads_nowhere_else_either(
     tmp_path: Path, photos: Path, name: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from os.path import isfile
 from pathlib import Path
 
 from remask_campaigns.sources.upload import SourceBox, SourceImage
@@ -109,5 +110,6 @@ def _box(row: Mapping[str, str], order: int, class_names: Mapping[str, str]) -> 
 def _file_name(image: str, folder: Path | None) -> str:
     names = [image + suffix for suffix in _SUFFIXES]
     if folder is not None:
-        return next((name for name in names if (folder / name).is_file()), names[0])
+        # Not `Path.is_file`, which fails where a name is too long.
+        return next((name for name in names if isfile(folder / name)), names[0])
     return names[0]

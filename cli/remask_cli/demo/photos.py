@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from remask_core.types import Box
+from remask_files.coco import CocoFile, Id
 
 __all__ = [
     "ANNOTATIONS",
@@ -53,26 +54,56 @@ class Photo:
 @cache
 def photos() -> tuple[Photo, ...]:
     """Return the photos in the order of their file."""
-    content = json.loads(ANNOTATIONS.read_text(encoding="utf-8"))
-    names = {one["id"]: one["name"] for one in content["categories"]}
-    licences = {one["id"]: one for one in content["licenses"]}
-    objects: dict[int, list[BoxedObject]] = {}
-    for one in content["annotations"]:
-        image = one["image_id"]
-        objects.setdefault(image, []).append(
-            BoxedObject(names[one["category_id"]], _roomy(one["bbox"]))
+    file = CocoFile(ANNOTATIONS)
+    index = file.index()
+    objects: dict[Id, list[BoxedObject]] = {}
+    for usable in file.usable_annotations(index):
+        assert usable.annotation.bbox is not None
+        box = _inside(_roomy(usable.annotation.bbox), usable.shape_hw)
+        label = index.categories[usable.category_id].name
+        objects.setdefault(usable.image_id, []).append(BoxedObject(label, box))
+    licences, licence_of = _licences(file)
+    found = []
+    for key, image in index.images.items():
+        assert isinstance(key, int)
+        assert image.shape_hw is not None
+        licence = licences[licence_of[key]]
+        found.append(
+            Photo(
+                file=image.file_name,
+                coco_id=key,
+                shape_hw=image.shape_hw,
+                licence=licence.name,
+                licence_url=licence.url,
+                objects=tuple(objects[key]),
+            )
         )
-    return tuple(
-        Photo(
-            file=image["file_name"],
-            coco_id=image["id"],
-            shape_hw=(image["height"], image["width"]),
-            licence=licences[image["license"]]["name"],
-            licence_url=licences[image["license"]]["url"],
-            objects=tuple(_inside(item, image) for item in objects[image["id"]]),
-        )
-        for image in content["images"]
-    )
+    return tuple(found)
+
+
+class _Licence(msgspec.Struct):
+    id: int
+    name: str
+    url: str
+
+
+class _Licensed(msgspec.Struct):
+    id: int
+    license: int
+
+
+def _licences(file: CocoFile) -> tuple[dict[int, _Licence], dict[int, int]]:
+    """Return the licences by id, and the id of each image's licence."""
+    licences: dict[int, _Licence] = {}
+    licence_of: dict[int, int] = {}
+    for element in file.elements():
+        if element.key == "licenses":
+            licence = msgspec.json.decode(element.raw, type=_Licence)
+            licences[licence.id] = licence
+        elif element.key == "images":
+            licensed = msgspec.json.decode(element.raw, type=_Licensed)
+            licence_of[licensed.id] = licensed.license
+    return licences, licence_of
 
 
 def classes() -> list[str]:
@@ -94,15 +125,12 @@ def live_photos() -> list[Photo]:
     return [photo for photo in some if photo.objects]
 
 
-def _roomy(bbox: list[float]) -> Box:
+def _roomy(bbox: tuple[float, float, float, float]) -> Box:
     x, y, width, height = bbox
     dx, dy = _WIDER * width, _WIDER * height
     return Box(x - dx, y - dy, x + width + dx, y + height + dy)
 
 
-def _inside(item: BoxedObject, image: dict[str, Any]) -> BoxedObject:
-    box, width, height = item.box, float(image["width"]), float(image["height"])
-    return BoxedObject(
-        item.label,
-        Box(max(box.x0, 0.0), max(box.y0, 0.0), min(box.x1, width), min(box.y1, height)),
-    )
+def _inside(box: Box, shape_hw: tuple[int, int]) -> Box:
+    height, width = map(float, shape_hw)
+    return Box(max(box.x0, 0.0), max(box.y0, 0.0), min(box.x1, width), min(box.y1, height))
