@@ -1,6 +1,6 @@
 """A Label Studio in memory, with everything that campaigns ask of it, and a model for their masks.
 
-It answers as the real one does where that matters: ids are never used again, an annotation's time
+It answers as the real one does where that matters: an annotation's time
 is that of its last change, and a webhook carries the annotation, its task and its project.
 """
 
@@ -43,6 +43,8 @@ class FakeStudio:
         replies_lost: How many of the next annotations are stored without an answer arriving.
         events: Bodies of the webhooks that were sent, in order.
         files: What was uploaded, by address.
+        gives_ids_again: Whether ids of deleted projects and tasks are used again, as the real one
+            does on SQLite.
         people: Users by e-mail address.
     """
 
@@ -56,6 +58,7 @@ class FakeStudio:
         self.replies_lost = 0
         self.events: list[bytes] = []
         self.files: dict[str, bytes] = {}
+        self.gives_ids_again = False
         self.people: dict[str, int] = {}
         self._next = 0
         self._now = datetime(2026, 11, 21, tzinfo=timezone.utc)
@@ -111,6 +114,8 @@ class FakeStudio:
             for task in self._of(project_id):
                 del self.tasks[task["id"]]
             del self.projects[project_id]
+            if self.gives_ids_again:
+                self._next = max([0, *self.projects, *self.tasks])
 
         self._changing(delete)
 

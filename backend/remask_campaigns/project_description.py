@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from remask_core.errors import InputError
+from remask_core.errors import InputError, NotFound
 from remask_label_studio.api import LabelStudioApi, ProjectRef
 from remask_storage.campaign import Campaign
 
@@ -20,6 +20,7 @@ __all__ = [
     "ProjectKind",
     "check_name",
     "describe",
+    "has_round",
     "note_settings",
     "own_projects",
     "read_description",
@@ -100,6 +101,26 @@ def own_projects(connection: LabelStudioApi, campaign: str) -> list[OwnProject]:
 def describe(campaign: Campaign, kind: ProjectKind) -> str:
     """Return the description of a project: a line for people, the settings for programs."""
     return f"{kind.capitalize()} of the campaign {campaign.name}.\n\n{_line(campaign, kind)}"
+
+
+def has_round(connection: LabelStudioApi, campaign: str, number: int, project: int) -> bool:
+    """Whether a project is still that of a campaign's round; False once it has been deleted.
+
+    Label Studio may give the number of a deleted project again, to another round's or somebody
+    else's. People may change title and description, but hardly what the tasks say.
+    """
+    try:
+        first = next(iter(connection.task_data(project, page_size=1)), None)
+    except NotFound:
+        return False
+    if first is not None:
+        told = first[1].get("remask")
+        return isinstance(told, dict) and (told.get("campaign"), told.get("round")) == (
+            campaign,
+            number,
+        )
+    own = own_projects(connection, campaign)
+    return any(known.ref.id == project and known.described.round == number for known in own)
 
 
 def read_description(text: str) -> Described | None:

@@ -1,10 +1,11 @@
-"""How far a campaign is: instances by outcome, per round and per annotator, and the time taken."""
+"""The status of a campaign: instances by outcome, per round and per annotator, and the time."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from statistics import median
 
 from remask_campaigns.rounds.instance_state import (
@@ -20,7 +21,7 @@ __all__ = ["AnnotatorStatus", "RoundStatus", "Status", "Tally", "status"]
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What some visits come to.
+    """Counts and times of some visits.
 
     Attributes:
         visits: How many there are.
@@ -65,14 +66,14 @@ class AnnotatorStatus:
     Attributes:
         annotator: Label Studio's id; None where it names nobody.
         name: As far as it is known.
-        counts: Whether these visits count; not those of somebody who has yet to pass the test.
+        is_valid: Whether these visits count; not those of somebody who has yet to pass the test.
         tally: Of all visits, those included that a later one has replaced.
         by_round: The same, round by round.
     """
 
     annotator: int | None
     name: str
-    counts: bool
+    is_valid: bool
     tally: Tally
     by_round: Mapping[int, Tally]
 
@@ -97,30 +98,30 @@ class Status:
 
 
 def status(store: CampaignStore, name: str) -> Status:
-    """Return how far a campaign is, as far as the store has been told; `sync` asks Label Studio.
+    """Return how far a campaign is, as far as the store knows; `sync` asks Label Studio.
 
     Raises:
         NotFound: There is no such campaign.
     """
     campaign = store.campaign(name)
     everyone = instance_states(store, campaign)
-    visits = [visit for some in store.visits(name).values() for visit in some]
+    visits = list(chain.from_iterable(store.visits(name).values()))
     return Status(
         campaign=campaign,
         instances=len(everyone),
-        outcomes=dict(Counter(one.outcome for one in everyone)),
-        rounds=tuple(_round(one, everyone) for one in store.rounds(name)),
+        outcomes=dict(Counter(state.outcome for state in everyone)),
+        rounds=tuple(_round(round_, everyone) for round_ in store.rounds(name)),
         annotators=_annotators(store, campaign, visits),
     )
 
 
-def _round(one: Round, everyone: Sequence[InstanceState]) -> RoundStatus:
-    due = [state for state in everyone if state.is_due_in(one.number)]
-    visits = [here.visits[one.number] for here in due if one.number in here.visits]
+def _round(round_: Round, everyone: Sequence[InstanceState]) -> RoundStatus:
+    due = [state for state in everyone if state.is_due_in(round_.number)]
+    visits = [state.visits[round_.number] for state in due if round_.number in state.visits]
     return RoundStatus(
-        number=one.number,
-        state=one.state,
-        project=one.project,
+        number=round_.number,
+        state=round_.state,
+        project=round_.project,
         instances=len(due),
         unanswered=len(due) - len(visits),
         tally=_tally(visits),
@@ -143,12 +144,15 @@ def _annotators(
             AnnotatorStatus(
                 annotator=annotator,
                 name=name,
-                counts=counting is None or annotator in counting,
+                is_valid=counting is None or annotator in counting,
                 tally=_tally(own),
-                by_round={at: _tally([one for one in own if one.round == at]) for at in rounds},
+                by_round={
+                    number: _tally([visit for visit in own if visit.round == number])
+                    for number in rounds
+                },
             )
         )
-    return tuple(sorted(found, key=lambda one: (-one.tally.visits, one.annotator or 0)))
+    return tuple(sorted(found, key=lambda who: (-who.tally.visits, who.annotator or 0)))
 
 
 def _tally(visits: Sequence[Visit]) -> Tally:

@@ -98,6 +98,7 @@ class Campaign:
             is closed.
         reopened: Number of an extra round, after the last, to the ids of the instances that were
             sent back for it.
+        archived: Whether it has been put away: neither listed nor advanced.
     """
 
     name: str
@@ -115,6 +116,7 @@ class Campaign:
     qualification: Qualification | None = None
     results_project: int | None = None
     reopened: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    archived: bool = False
 
     def __post_init__(self) -> None:
         if not self.name.strip():
@@ -234,8 +236,9 @@ class Visit:
     Attributes:
         instance: `CampaignInstance.id`.
         round: From 1.
-        annotation: Label Studio's id.
-        task: Label Studio's task in the round's project.
+        annotation: Label Studio's id; negative once the round's project has been deleted, for
+            Label Studio may give the id again.
+        task: Label Studio's task in the round's project; negative likewise.
         outcome: See `VisitOutcome`.
         annotator: Label Studio's user id; None if unknown.
         lead_time_s: Seconds by the browser's clock, for this instance; None if unknown.
@@ -267,8 +270,8 @@ class Mask:
         counts: COCO RLE counts, compressed; its size is the image's.
         score: The model's own IoU estimate; None for a mask made by hand.
         model_version: Who made it; `painted` for a mask made by hand.
-        history: Digest of the history that it follows from, of `mask_jobs.history_of`; a mask whose
-            digest is no longer that of its instance's history is made anew.
+        history_digest: Of the history that it follows from, as `mask_jobs.history_digest` gives it;
+            a mask whose digest is no longer that of its instance's history is made anew.
     """
 
     instance: str
@@ -276,7 +279,7 @@ class Mask:
     counts: bytes
     score: float | None
     model_version: str
-    history: str = ""
+    history_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,7 +317,7 @@ def standing_visits(
         qualified: Only these annotators count; None: everybody does.
     """
     latest: dict[int, Visit] = {}
-    for visit in sorted(visits, key=lambda one: (one.updated_at, one.annotation)):
+    for visit in sorted(visits, key=lambda visit: (visit.updated_at, visit.annotation)):
         if qualified is None or (visit.annotator is not None and visit.annotator in qualified):
             latest[visit.round] = visit
     return latest

@@ -1,32 +1,32 @@
-"""Where campaigns are kept: a few tables in SQLite or PostgreSQL, written so that twice is once."""
+"""The store of campaigns: a few tables in SQLite or PostgreSQL. Every write may be repeated."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
-from itertools import groupby
+from dataclasses import asdict, replace
+from itertools import chain, groupby
 from pathlib import Path
-from typing import Any
 
 import msgspec
-from sqlalchemy import Column, ColumnElement, Connection, Table, delete, select
+from sqlalchemy import Column, delete, select
 
 from remask_core.errors import NotFound, WrongState
-from remask_core.types import Box
-from remask_storage.campaign import (
-    Campaign,
-    CampaignInstance,
-    Mask,
-    PlacedClick,
-    Round,
-    Truth,
-    Visit,
-    Whole,
+from remask_storage.campaign import Campaign, CampaignInstance, Mask, Round, Truth, Visit
+from remask_storage.campaign_rows import (
+    campaign_row,
+    fields_of,
+    instance_of,
+    instance_row,
+    mask_of,
+    mask_row,
+    put_visits,
+    read_visits,
+    remove_visits,
+    within,
 )
 from remask_storage.campaign_tables import (
     add_later_columns,
     campaigns_table,
-    clicks_table,
     instances_table,
     masks_table,
     metadata,
@@ -42,7 +42,7 @@ __all__ = ["CampaignStore"]
 
 
 class CampaignStore:
-    """Campaigns of one database. Every write may be repeated; the second time changes nothing."""
+    """Campaigns of one database; a write that is repeated changes nothing."""
 
     def __init__(self, store: Database) -> None:
         self.store = store
@@ -87,7 +87,7 @@ class CampaignStore:
         return known[name]
 
     def add_campaign(self, campaign: Campaign, instances: Sequence[CampaignInstance]) -> None:
-        """Database a new campaign with its instances.
+        """Store a new campaign with its instances.
 
         Raises:
             WrongState: There is one of that name already.
@@ -96,20 +96,27 @@ class CampaignStore:
             taken = select(campaigns_table.c.name).where(campaigns_table.c.name == campaign.name)
             if connection.execute(taken).first() is not None:
                 raise WrongState(f"`name` must be new; there is a campaign {campaign.name!r}")
-            upsert(connection, campaigns_table, [_campaign_row(campaign)])
+            upsert(connection, campaigns_table, [campaign_row(campaign)])
             upsert(
                 connection,
                 instances_table,
                 [
-                    _instance_row(campaign.name, position, instance)
+                    instance_row(campaign.name, position, instance)
                     for position, instance in enumerate(instances)
                 ],
             )
 
     def change_campaign(self, campaign: Campaign) -> None:
-        """Database what has changed of a campaign that is there."""
+        """Store what has changed of a campaign that is there."""
         with self.store.writing() as connection:
-            upsert(connection, campaigns_table, [_campaign_row(campaign)])
+            upsert(connection, campaigns_table, [campaign_row(campaign)])
+
+    def delete_campaign(self, name: str) -> None:
+        """Remove all rows of a campaign; there need not be any."""
+        with self.store.writing() as connection:
+            for table in reversed(metadata.sorted_tables):
+                key = campaigns_table.c.name if table is campaigns_table else table.c.campaign
+                connection.execute(delete(table).where(key == name))
 
     def rounds(self, campaign: str) -> list[Round]:
         """Return the campaign's rounds so far, in order."""
@@ -119,17 +126,22 @@ class CampaignStore:
             .order_by(rounds_table.c.number)
         )
         with self.store.reading() as connection:
-            return [Round(**_fields(row)) for row in connection.execute(query).mappings()]
+            return [Round(**fields_of(row)) for row in connection.execute(query).mappings()]
 
-    def put_round(self, campaign: str, one: Round) -> None:
-        """Database a round, or what has changed of it."""
+    def put_round(self, campaign: str, round_: Round) -> None:
+        """Store a round, or what has changed of it."""
         with self.store.writing() as connection:
-            upsert(connection, rounds_table, [{"campaign": campaign, **asdict(one)}])
+            upsert(connection, rounds_table, [{"campaign": campaign, **asdict(round_)}])
 
     def round_of_project(self, project: int) -> tuple[str, int] | None:
-        """Return campaign and round number of one of Label Studio's projects; None if neither."""
-        query = select(rounds_table.c.campaign, rounds_table.c.number).where(
-            rounds_table.c.project == project
+        """Return campaign and round number of one of Label Studio's projects; None if neither.
+
+        Where a deleted project's number was given again, it is the round that was opened last.
+        """
+        query = (
+            select(rounds_table.c.campaign, rounds_table.c.number)
+            .where(rounds_table.c.project == project)
+            .order_by(rounds_table.c.opened_at.desc().nulls_last())
         )
         with self.store.reading() as connection:
             row = connection.execute(query).first()
@@ -145,14 +157,12 @@ class CampaignStore:
             .order_by(instances_table.c.position)
         )
         with self.store.reading() as connection:
-            return [_instance(row) for row in connection.execute(query).mappings()]
+            return [instance_of(row) for row in connection.execute(query).mappings()]
 
     def put_masks(self, campaign: str, masks: Iterable[Mask]) -> None:
-        """Database masks; one of the same instance and round is replaced."""
+        """Store masks; one of the same instance and round is replaced."""
         with self.store.writing() as connection:
-            upsert(
-                connection, masks_table, [{"campaign": campaign, **asdict(one)} for one in masks]
-            )
+            upsert(connection, masks_table, [mask_row(campaign, mask) for mask in masks])
 
     def drop_masks(self, campaign: str, keys: Iterable[tuple[str, int]]) -> None:
         """Remove the masks of these instances and rounds."""
@@ -175,7 +185,7 @@ class CampaignStore:
         )
         with self.store.reading() as connection:
             row = connection.execute(query).mappings().first()
-            return None if row is None else Mask(**_fields(row))
+            return None if row is None else mask_of(row)
 
     def masks(
         self, campaign: str, *, of: Sequence[str] | None = None
@@ -188,20 +198,20 @@ class CampaignStore:
         """
         query = (
             select(masks_table)
-            .where(*_within(masks_table, campaign, of))
+            .where(*within(masks_table, campaign, of))
             .order_by(masks_table.c.instance, masks_table.c.round)
         )
         with self.store.reading() as connection:
             rows = connection.execution_options(yield_per=500).execute(query).mappings()
-            for instance, some in groupby(rows, lambda row: str(row["instance"])):
-                yield instance, {row["round"]: Mask(**_fields(row)) for row in some}
+            for instance, own in groupby(rows, lambda row: str(row["instance"])):
+                yield instance, {row["round"]: mask_of(row) for row in own}
 
     def rounds_masked(self, campaign: str) -> dict[str, dict[int, str]]:
         """Return instance to round to the model version of its mask, without the masks."""
         return self._masks_named(campaign, masks_table.c.model_version)
 
-    def mask_histories(self, campaign: str) -> dict[str, dict[int, str]]:
-        """Return instance to round to `Mask.history`, without the masks."""
+    def mask_digests(self, campaign: str) -> dict[str, dict[int, str]]:
+        """Return instance to round to `Mask.history_digest`, without the masks."""
         return self._masks_named(campaign, masks_table.c.history)
 
     def _masks_named(self, campaign: str, name: Column[str]) -> dict[str, dict[int, str]]:
@@ -226,9 +236,8 @@ class CampaignStore:
             here = [visits_table.c.campaign == campaign, visits_table.c.round == number]
             if tasks is not None:
                 here.append(visits_table.c.task.in_(list(tasks)))
-            _remove_visits(connection, here)
-            for visit in visits:
-                _put_visit(connection, campaign, visit)
+            remove_visits(connection, here)
+            put_visits(connection, campaign, visits)
 
     def replace_annotation(
         self, campaign: str, number: int, annotation: int, visits: Sequence[Visit]
@@ -244,9 +253,8 @@ class CampaignStore:
             newer = select(visits_table.c.instance).where(*here, visits_table.c.updated_at > newest)
             if connection.execute(newer.limit(1)).first() is not None:
                 return
-            _remove_visits(connection, here)
-            for visit in visits:
-                _put_visit(connection, campaign, visit)
+            remove_visits(connection, here)
+            put_visits(connection, campaign, visits)
 
     def visits(self, campaign: str, *, of: Sequence[str] | None = None) -> dict[str, list[Visit]]:
         """Return every visit with its clicks, by instance, in order of round and annotation.
@@ -255,39 +263,47 @@ class CampaignStore:
             campaign: Its name.
             of: Only of these instances; None: all.
         """
-        order = (visits_table.c.instance, visits_table.c.round, visits_table.c.annotation)
-        clicks: dict[tuple[str, int, int], list[PlacedClick]] = {}
-        found: dict[str, list[Visit]] = {}
         with self.store.reading() as connection:
-            query = select(clicks_table).where(*_within(clicks_table, campaign, of))
-            for row in connection.execute(query.order_by(clicks_table.c.position)).mappings():
-                place = row["instance"], row["round"], row["annotation"]
-                clicks.setdefault(place, []).append(
-                    PlacedClick(row["id"], row["x"], row["y"], row["positive"], row["at"])
-                )
-            rows = connection.execute(
-                select(visits_table).where(*_within(visits_table, campaign, of)).order_by(*order)
-            ).mappings()
-            for row in rows:
-                place = row["instance"], row["round"], row["annotation"]
-                visit = Visit(**_fields(row), clicks=tuple(clicks.get(place, ())))
-                found.setdefault(visit.instance, []).append(visit)
-        return found
+            return read_visits(connection, campaign, of)
+
+    def keep_visits(self, campaign: str, number: int) -> int:
+        """Keep the visits of a round whose project is gone; return how many there are.
+
+        Their tasks and annotations get negative numbers, for Label Studio may give the numbers
+        again, to other tasks and annotations.
+        """
+        here = [visits_table.c.campaign == campaign, visits_table.c.round == number]
+        with self.store.writing() as connection:
+            stored = chain.from_iterable(read_visits(connection, campaign, None).values())
+            visits = [visit for visit in stored if visit.round == number]
+            remove_visits(connection, [*here, visits_table.c.task > 0])
+            put_visits(
+                connection,
+                campaign,
+                (
+                    replace(visit, task=-visit.task, annotation=-visit.annotation)
+                    for visit in visits
+                    if visit.task > 0
+                ),
+            )
+        return len(visits)
 
     # Truth and people
 
     def put_truths(self, campaign: str, truths: Iterable[Truth]) -> None:
-        """Database truths; one of the same instance and source is replaced."""
+        """Store truths; one of the same instance and source is replaced."""
         with self.store.writing() as connection:
             upsert(
-                connection, truths_table, [{"campaign": campaign, **asdict(one)} for one in truths]
+                connection,
+                truths_table,
+                [{"campaign": campaign, **asdict(truth)} for truth in truths],
             )
 
     def truths(self, campaign: str) -> dict[str, Truth]:
         """Return the truth of each instance that has one; painted by hand before a file's."""
         # "painted" > "file" > "by 7".
         every = self.truths_by_source(campaign)
-        return {instance: some[max(some)] for instance, some in every.items()}
+        return {instance: by_source[max(by_source)] for instance, by_source in every.items()}
 
     def truths_by_source(self, campaign: str) -> dict[str, dict[str, Truth]]:
         """Return every truth there is, by instance and source."""
@@ -295,13 +311,13 @@ class CampaignStore:
         with self.store.reading() as connection:
             query = select(truths_table).where(truths_table.c.campaign == campaign)
             for row in connection.execute(query).mappings():
-                found.setdefault(row["instance"], {})[row["source"]] = Truth(**_fields(row))
+                found.setdefault(row["instance"], {})[row["source"]] = Truth(**fields_of(row))
         return found
 
     def put_person(
         self, campaign: str, annotator: int, *, name: str, qualified: bool | None
     ) -> None:
-        """Database who an annotator is, and whether the test was passed (None: not taken)."""
+        """Store who an annotator is, and whether the test was passed (None: not taken)."""
         row = {
             "campaign": campaign,
             "annotator": annotator,
@@ -319,89 +335,3 @@ class CampaignStore:
                 row["annotator"]: (row["name"], row["qualified"])
                 for row in connection.execute(query).mappings()
             }
-
-
-def _within(table: Table, campaign: str, of: Sequence[str] | None) -> list[ColumnElement[bool]]:
-    here = table.c.campaign == campaign
-    return [here] if of is None else [here, table.c.instance.in_(of)]
-
-
-def _campaign_row(campaign: Campaign) -> dict[str, Any]:
-    return {"name": campaign.name, "settings": msgspec.json.encode(campaign)}
-
-
-def _instance_row(campaign: str, position: int, one: CampaignInstance) -> dict[str, Any]:
-    return {
-        "campaign": campaign,
-        "id": one.id,
-        "position": position,
-        "image": one.image,
-        "height": one.shape_hw[0],
-        "width": one.shape_hw[1],
-        "label": one.label,
-        "x0": one.box.x0,
-        "y0": one.box.y0,
-        "x1": one.box.x1,
-        "y1": one.box.y1,
-        "source_task": one.source_task,
-        "source_id": one.source_id,
-        "whole": None if one.whole is None else msgspec.json.encode(one.whole),
-    }
-
-
-def _instance(row: Any) -> CampaignInstance:
-    whole = row["whole"]
-    return CampaignInstance(
-        id=row["id"],
-        image=row["image"],
-        shape_hw=(row["height"], row["width"]),
-        label=row["label"],
-        box=Box(row["x0"], row["y0"], row["x1"], row["y1"]),
-        source_task=row["source_task"],
-        source_id=row["source_id"],
-        whole=None if whole is None else msgspec.json.decode(whole, type=Whole),
-    )
-
-
-def _fields(row: Any) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name != "campaign"}
-
-
-def _remove_visits(connection: Connection, here: Sequence[ColumnElement[bool]]) -> None:
-    """Remove the visits that the conditions name, with their clicks."""
-    keys = [
-        visits_table.c.campaign,
-        visits_table.c.instance,
-        visits_table.c.round,
-        visits_table.c.annotation,
-    ]
-    gone = connection.execute(select(*keys).where(*here)).all()
-    for campaign, instance, number, annotation in gone:
-        connection.execute(
-            delete(clicks_table).where(
-                clicks_table.c.campaign == campaign,
-                clicks_table.c.instance == instance,
-                clicks_table.c.round == number,
-                clicks_table.c.annotation == annotation,
-            )
-        )
-    connection.execute(delete(visits_table).where(*here))
-
-
-def _put_visit(connection: Connection, campaign: str, visit: Visit) -> None:
-    row = {name: value for name, value in asdict(visit).items() if name != "clicks"}
-    upsert(connection, visits_table, [{"campaign": campaign, **row}])
-    place = {
-        "campaign": campaign,
-        "instance": visit.instance,
-        "round": visit.round,
-        "annotation": visit.annotation,
-    }
-    upsert(
-        connection,
-        clicks_table,
-        [
-            {**place, "position": position, **asdict(click)}
-            for position, click in enumerate(visit.clicks)
-        ],
-    )

@@ -146,7 +146,7 @@ def add_later_columns(connection: Connection) -> None:
     inspector = inspect(connection)
     for column in _LATER:
         table = column.table.name
-        if column.name not in {one["name"] for one in inspector.get_columns(table)}:
+        if column.name not in {known["name"] for known in inspector.get_columns(table)}:
             kind = column.type.compile(connection.dialect)
             unless = "IF NOT EXISTS " if connection.dialect.name == "postgresql" else ""
             connection.exec_driver_sql(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from remask_campaigns.crops.geometry import paste_counts, whole_clicks, whole_instance
-from remask_campaigns.visit_records import VisitRecord, journal
+from remask_campaigns.visit_records import VisitRecord, read_visits
 from remask_core.overlap import iou
 from remask_core.parallel import map_in_order
 from remask_core.rle_coco import decode_coco_counts
@@ -44,7 +44,7 @@ class ClickRow:
         round: From 1.
         annotation_id: Label Studio's id.
         annotator: Label Studio's id of the person.
-        counts: Whether the mask was made with this click; see `VisitRecord.counts`.
+        counts: Whether the mask was made with this click; see `VisitRecord.is_valid`.
         outcome: How the instance left this visit.
         lead_time_s: Seconds of the visit, by the browser's clock.
         position: Place of the click in its visit, from 0.
@@ -111,8 +111,8 @@ def click_rows(
     """
     entries = (
         entry
-        for entry in journal(store, name)
-        if entry.visit.clicks and (all_visits or entry.counts)
+        for entry in read_visits(store, name)
+        if entry.visit.clicks and (all_visits or entry.is_valid)
     )
     batches = iter(lambda: list(islice(entries, _ENTRIES_AT_ONCE)), [])
     for rows in map_in_order(_rows_of, batches, shared=name, processes=processes):
@@ -182,7 +182,7 @@ def _rows(campaign: str, entry: VisitRecord) -> Iterator[ClickRow]:
             round=visit.round,
             annotation_id=visit.annotation,
             annotator=visit.annotator,
-            counts=entry.counts,
+            counts=entry.is_valid,
             outcome=visit.outcome,
             lead_time_s=visit.lead_time_s,
             position=position,

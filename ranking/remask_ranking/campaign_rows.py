@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from remask_campaigns.visit_records import VisitRecord, journal
+from remask_campaigns.visit_records import VisitRecord, read_visits
 from remask_core.parallel import map_in_order
 from remask_core.rle_coco import coco_rle
 from remask_ranking.table import ClickPlace, Row, RowVisit
@@ -36,8 +36,8 @@ def campaign_rows(store: CampaignStore, name: str, *, processes: int = 1) -> Ite
     """
     visits = (
         _visit(entry)
-        for entry in journal(store, name)
-        if entry.counts and entry.before is not None and entry.after is not None
+        for entry in read_visits(store, name)
+        if entry.is_valid and entry.before is not None and entry.after is not None
     )
     batches = iter(lambda: list(islice(visits, _VISITS_AT_ONCE)), [])
     for rows in map_in_order(_rows_of, batches, shared=None, processes=processes):

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from campaign_data import counts, square
 from fake_studio import DiskMaker, FakeStudio, sample_instances
+from typer.testing import CliRunner
 
-from remask_campaigns.project_description import own_projects, title_of
+from remask_campaigns.project_description import describe, own_projects, title_of
+from remask_campaigns.qualification.exam import open_test
 from remask_campaigns.rounds.advance import advance
-from remask_cli.main import main
-from remask_core.errors import Unavailable
-from remask_storage.campaign import Campaign
+from remask_cli.main import app, main
+from remask_core.errors import InputError, NotFound, Unavailable, WrongState
+from remask_storage.campaign import Campaign, Qualification, Truth
 from remask_storage.campaign_store import CampaignStore
 
 CAMPAIGN = Campaign("cats", 7, 1000.0, rounds=2)
@@ -109,8 +113,6 @@ def test_every_title_fits_into_what_label_studio_takes(kind: str) -> None:
 
 
 def test_projects_with_shortened_titles_are_found_again() -> None:
-    from remask_campaigns.project_description import describe
-
     studio = FakeStudio()
     campaign = Campaign(LONG, 7, 1000.0)
     for kind in ("round 1", "round 123"):
@@ -131,3 +133,78 @@ def test_advance_names_the_reason_when_no_image_can_be_had(store: CampaignStore)
         advance(store, studio, "cats", DiskMaker(fails=[f"i{n}" for n in range(4)]))
 
     assert studio.projects == {}
+
+
+def test_an_archived_campaign_is_neither_listed_nor_advanced(
+    store: CampaignStore,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    where = ["--state", str(tmp_path)]
+    studio = FakeStudio()
+    run(monkeypatch, capsys, "archive", "cats", *where)
+    with pytest.raises(WrongState, match="--undo"):
+        advance(store, studio, "cats", DiskMaker())
+    listed = CliRunner().invoke(app, ["campaign", "list", *where]).stdout
+    everything = CliRunner().invoke(app, ["campaign", "list", "--all", *where]).stdout
+    run(monkeypatch, capsys, "archive", "cats", "--undo", *where)
+
+    assert listed == ""
+    assert "archived" in everything
+    assert advance(store, studio, "cats", DiskMaker()).instances == 4
+
+
+def test_a_deleted_campaign_leaves_nothing_but_what_others_made(
+    store: CampaignStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studio = FakeStudio()
+    source = studio.create_project("cats of somebody", label_config="<View/>")
+    other = Campaign("cats and dogs", source, 1000.0)
+    store.change_campaign(replace(CAMPAIGN, source_project=source))
+    store.add_campaign(other, sample_instances(2))
+    for name in ("cats", other.name):
+        advance(store, studio, name, DiskMaker())
+    open_test(
+        store,
+        studio,
+        "cats",
+        DiskMaker(),
+        [(one, Truth(one.id, counts(square(2, 9)), "file")) for one in sample_instances(2)],
+        rules=Qualification(min_instances=2),
+    )
+    monkeypatch.setattr("remask_label_studio.client.connect", lambda *_: nullcontext(studio))
+    command = ["campaign", "delete", "cats", "--projects", "--state", str(tmp_path)]
+    refused = CliRunner().invoke(app, command, input="n\n")
+    before = dict(studio.projects)
+    done = CliRunner().invoke(app, [*command, "--yes"])
+    again = CliRunner().invoke(app, [*command, "--yes"])
+
+    assert isinstance(refused.exception, InputError)
+    assert "cats and cats · test: 6 instances" in done.stdout
+    assert len(before) == 4
+    assert {one["title"] for one in studio.projects.values()} == {
+        "cats of somebody",
+        "cats and dogs · round 1",
+    }
+    assert [one.name for one in store.campaigns()] == [other.name]
+    assert store.instances("cats") == []
+    assert dict(store.masks("cats")) == {}
+    assert isinstance(again.exception, NotFound)
+
+
+def test_a_deleted_project_is_named_by_the_commands(
+    store: CampaignStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studio = FakeStudio()
+    described = describe(CAMPAIGN, "boxes")
+    studio.create_project("cats · boxes", label_config="", description=described)
+    done = advance(store, studio, "cats", DiskMaker())
+    assert done.round is not None
+    assert done.round.project is not None
+    studio.delete_project(done.round.project)
+    monkeypatch.setattr("remask_label_studio.client.connect", lambda *_: nullcontext(studio))
+    result = CliRunner().invoke(app, ["campaign", "sync", "cats", "--state", str(tmp_path)])
+
+    assert result.exit_code == 0
+    assert f"project {done.round.project} of round 1 was deleted" in result.output

@@ -142,7 +142,7 @@ def test_the_results_hold_every_image_once_and_every_instance_that_was_not_skipp
         "i4": "accepted",
     }
     regions = [one for task in tasks for one in task["annotations"][0]["result"]]
-    masks = {one["id"]: one for one in regions if one["type"] == "brushlabels"}
+    masks = {one["id"]: one for one in regions if one["type"] == "brush"}
     assert masks.keys() == {"i0", "i1", "i3", "i4"}
     assert masks["i3"]["meta"] == {
         "instance": "i3",

@@ -1,4 +1,4 @@
-"""What leaves a campaign visit by visit: the journal, the click log and the rows to rank."""
+"""What leaves a campaign visit by visit: the read_visits, the click log and the rows to rank."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from campaign_data import NAME, SHAPE, fill, instance, square, visit
 from typer.testing import CliRunner
 
-from remask_campaigns.visit_records import journal
+from remask_campaigns.visit_records import read_visits
 from remask_cli.main import app
 from remask_core.errors import InputError, NotFound, Unavailable
 from remask_core.overlap import iou
@@ -46,7 +46,7 @@ def test_every_visit_has_the_masks_before_and_after_it(store: CampaignStore) -> 
             entry.before and entry.before.round,
             entry.after and entry.after.round,
         )
-        for entry in journal(store, NAME)
+        for entry in read_visits(store, NAME)
     ]
 
     ids = [instance(number).id for number in range(4)]
@@ -58,7 +58,7 @@ def test_every_visit_has_the_masks_before_and_after_it(store: CampaignStore) -> 
         (ids[3], 1, 0, 1),
     ]
     with pytest.raises(NotFound):
-        next(journal(store, "dogs"))
+        next(read_visits(store, "dogs"))
 
 
 def test_of_two_annotations_only_the_newest_counts(store: CampaignStore) -> None:
@@ -66,8 +66,8 @@ def test_of_two_annotations_only_the_newest_counts(store: CampaignStore) -> None
     store.replace_visits(NAME, 1, [1], [])
     store.replace_visits(NAME, 1, [10], [visit(0, 1), older])
 
-    first = [entry for entry in journal(store, NAME) if entry.visit.round == 1][:2]
-    assert {entry.visit.annotation: entry.counts for entry in first} == {100: True, 999: False}
+    first = [entry for entry in read_visits(store, NAME) if entry.visit.round == 1][:2]
+    assert {entry.visit.annotation: entry.is_valid for entry in first} == {100: True, 999: False}
     assert {entry.visit.annotation: entry.after is None for entry in first} == {
         100: False,
         999: True,

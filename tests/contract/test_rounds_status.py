@@ -65,7 +65,7 @@ def test_visits_of_the_unqualified_are_shown_and_do_not_count(store: CampaignSto
     store.change_campaign(replace(CAMPAIGN, qualification=Qualification()))
     found = status(store, "cats")
 
-    assert [one.counts for one in found.annotators] == [True, False]
+    assert [who.is_valid for who in found.annotators] == [True, False]
     assert found.rounds[0].unanswered == 2
 
 

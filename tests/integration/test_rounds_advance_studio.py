@@ -109,7 +109,7 @@ class Manager:
                     for one in instance_states(store, campaign)
                 ],
                 "masks": [
-                    {at: (mask.counts, mask.history) for at, mask in made.items()}
+                    {at: (mask.counts, mask.history_digest) for at, mask in made.items()}
                     for _, made in store.masks(self.name)
                 ],
             }

@@ -9,8 +9,14 @@ from pathlib import Path
 import pytest
 
 from remask_campaigns.rounds.instance_state import by_image, instance_states
-from remask_campaigns.rounds.mask_jobs import MaskJob, NoMask, history_of, job_of, round_zero_job
-from remask_campaigns.rounds.update_masks import refresh_masks
+from remask_campaigns.rounds.mask_jobs import (
+    MaskJob,
+    NoMask,
+    history_digest,
+    job_of,
+    round_zero_job,
+)
+from remask_campaigns.rounds.update_masks import update_masks
 from remask_core.types import Box
 from remask_storage.campaign import (
     Campaign,
@@ -83,7 +89,7 @@ def store(tmp_path: Path) -> Iterator[CampaignStore]:
 
 def refresh(store: CampaignStore, maker: Maker, *, before: int) -> list[NoMask]:
     campaign = store.campaign("cats")
-    return refresh_masks(
+    return update_masks(
         store, "cats", instance_states(store, campaign), before=before, make_masks=maker
     )
 
@@ -107,14 +113,14 @@ def test_a_job_after_painting_asks_for_the_clicks_since_on_top_of_the_painting()
 def test_equal_histories_have_equal_digests_and_others_have_not() -> None:
     one = instance("a")
     digests = {
-        history_of(one, {}, upto=0),
-        history_of(one, {1: visit(1)}, upto=1),
-        history_of(one, {1: visit(1, x=5.0)}, upto=1),
-        history_of(one, {1: visit(1, "painted", painted=b"p")}, upto=1),
-        history_of(one, {1: visit(1, "painted", painted=b"q")}, upto=1),
+        history_digest(one, {}, upto=0),
+        history_digest(one, {1: visit(1)}, upto=1),
+        history_digest(one, {1: visit(1, x=5.0)}, upto=1),
+        history_digest(one, {1: visit(1, "painted", painted=b"p")}, upto=1),
+        history_digest(one, {1: visit(1, "painted", painted=b"q")}, upto=1),
     }
     assert len(digests) == 5
-    assert history_of(one, {1: visit(1), 2: visit(2)}, upto=0) in digests
+    assert history_digest(one, {1: visit(1), 2: visit(2)}, upto=0) in digests
 
 
 def test_masks_are_asked_for_image_by_image_and_only_once(store: CampaignStore) -> None:
@@ -147,7 +153,7 @@ def test_a_mask_that_no_visit_explains_is_removed(store: CampaignStore) -> None:
     refresh(store, Maker(), before=2)
     store.replace_visits("cats", 1, None, [visit(1, "accepted")])
     refresh(store, Maker(), before=2)
-    assert dict(store.mask_histories("cats"))["a"].keys() == {0}
+    assert dict(store.mask_digests("cats"))["a"].keys() == {0}
 
 
 def test_a_painted_mask_is_kept_as_it_was_painted(store: CampaignStore) -> None:

@@ -14,8 +14,8 @@ from remask_campaigns.rounds.instance_state import InstanceState, Unanswered, in
 from remask_campaigns.rounds.mask_jobs import MakeMasks, NoMask
 from remask_campaigns.rounds.open_round import fill_round
 from remask_campaigns.rounds.results import publish_results
-from remask_campaigns.rounds.sync import Unreadable, sync
-from remask_campaigns.rounds.update_masks import refresh_masks
+from remask_campaigns.rounds.sync import GoneProject, Synced, Unreadable, sync
+from remask_campaigns.rounds.update_masks import update_masks
 from remask_core.errors import InputError, WrongState
 from remask_core.progress import OnProgress, no_progress
 from remask_label_studio.api import BackendAddress, LabelStudioApi
@@ -35,6 +35,7 @@ class Advanced:
         instances: How many instances the open round holds.
         failed: Masks that could not be made; the next `advance` tries them again.
         unreadable: Tasks whose answers were passed over.
+        gone: Rounds' projects that were deleted in Label Studio.
     """
 
     round: Round | None
@@ -42,6 +43,7 @@ class Advanced:
     instances: int
     failed: tuple[NoMask, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
+    gone: tuple[GoneProject, ...] = ()
 
 
 def advance(
@@ -70,14 +72,19 @@ def advance(
 
     Raises:
         NotFound: There is no such campaign.
+        WrongState: It is archived.
         Unanswered: The round has unanswered instances, and `force` is not given.
         Unavailable: Label Studio or the model is out of reach. Run it again.
     """
-    unreadable: tuple[Unreadable, ...] = ()
+    if store.campaign(name).archived:
+        raise WrongState(
+            f"campaign {name} is archived; `remask campaign archive {name} --undo` brings it back"
+        )
+    found = Synced({}, 0)
     last = next(reversed(store.rounds(name)), None)
     if last is not None and last.state == "open":
         try:
-            unreadable = close_round(
+            found = close_round(
                 store, connection, name, force=force, on_progress=on_progress, now=now
             )
         except Unanswered as error:
@@ -86,11 +93,11 @@ def advance(
             raise
     elif last is not None and last.state == "closed":
         # Answers of closed rounds may have been changed since.
-        unreadable = sync(store, connection, name, on_progress=on_progress).unreadable
+        found = sync(store, connection, name, on_progress=on_progress)
     opened = open_round(
         store, connection, name, make_masks, backend=backend, on_progress=on_progress, now=now
     )
-    return replace(opened, unreadable=unreadable)
+    return replace(opened, unreadable=found.unreadable, gone=found.gone)
 
 
 def open_round(
@@ -112,7 +119,7 @@ def open_round(
     everyone = instance_states(store, campaign)
     number = _next_round(campaign, store.rounds(name), everyone)
     before = _after(campaign, store.rounds(name)) if number is None else number
-    failed = refresh_masks(
+    failed = update_masks(
         store, name, everyone, before=before, make_masks=make_masks, on_progress=on_progress
     )
     if number is None:
@@ -131,7 +138,7 @@ def open_round(
         backend=backend,
         on_progress=on_progress,
     )
-    due = sum(one.is_due_in(number) for one in everyone)
+    due = sum(state.is_due_in(number) for state in everyone)
     return Advanced(current, campaign.results_project, due, tuple(failed))
 
 
@@ -143,8 +150,8 @@ def close_round(
     force: bool = False,
     on_progress: OnProgress = no_progress,
     now: Callable[[], float] = time.time,
-) -> tuple[Unreadable, ...]:
-    """Read the open round's answers a last time and close it; return what could not be read.
+) -> Synced:
+    """Read the open round's answers a last time and close it; return what was found.
 
     Arguments as for `advance`.
 
@@ -157,20 +164,21 @@ def close_round(
         raise WrongState(f"campaign {name} has no open round; it is {_state(last)}")
     found = sync(store, connection, name, on_progress=on_progress)
     missing = [
-        one
-        for one in instance_states(store, store.campaign(name))
-        if one.is_due_in(last.number) and last.number not in one.visits
+        state
+        for state in instance_states(store, store.campaign(name))
+        if state.is_due_in(last.number) and last.number not in state.visits
     ]
     if missing and not force:
         shown = found.tasks.get(last.number, frozenset())
         raise Unanswered(
             f"round {last.number} of {name} must be answered before it is closed; "
-            f"{len(missing)} instances are not{_by_others(store, name, last.number, missing)}",
+            f"{len(missing)} instances are not{_by_others(store, name, last.number, missing)}"
+            f"{_deleted(found, last.number)}",
             missing=missing,
-            without_task=[one for one in missing if one.instance.id not in shown],
+            without_task=[state for state in missing if state.instance.id not in shown],
         )
     store.put_round(name, replace(last, state="closed", closed_at=now()))
-    return found.unreadable
+    return found
 
 
 def reopen(store: CampaignStore, name: str, instances: Collection[str]) -> int:
@@ -188,7 +196,7 @@ def reopen(store: CampaignStore, name: str, instances: Collection[str]) -> int:
     campaign = store.campaign(name)
     rounds = store.rounds(name)
     everyone = instance_states(store, campaign)
-    unknown = set(instances) - {one.instance.id for one in everyone}
+    unknown = set(instances) - {state.instance.id for state in everyone}
     if unknown:
         raise InputError(
             f"`instances` must be of the campaign {name}; {len(unknown)} are not, "
@@ -198,9 +206,9 @@ def reopen(store: CampaignStore, name: str, instances: Collection[str]) -> int:
     if number is not None:
         raise WrongState(f"campaign {name} must be through its rounds; round {number} is next")
     wanted = tuple(
-        one.instance.id
-        for one in everyone
-        if one.instance.id in instances and one.outcome != "skipped"
+        state.instance.id
+        for state in everyone
+        if state.instance.id in instances and state.outcome != "skipped"
     )
     if not wanted:
         raise InputError("`instances` must name at least one that was not skipped")
@@ -215,9 +223,21 @@ def _by_others(
     """Return how many of them Label Studio shows as done, by people who do not count."""
     visits = store.visits(name)
     done = sum(
-        any(visit.round == number for visit in visits.get(one.instance.id, ())) for one in missing
+        any(visit.round == number for visit in visits.get(state.instance.id, ()))
+        for state in missing
     )
     return f"; {done} of them only by annotators who have not passed the test" if done else ""
+
+
+def _deleted(found: Synced, number: int) -> str:
+    """Return what the end of a message says of a round's project that was deleted."""
+    for gone in found.gone:
+        if gone.round == number:
+            return (
+                f". Its project {gone.project} was deleted in Label Studio; "
+                "`remask campaign advance` makes another, of what is unanswered"
+            )
+    return ""
 
 
 def _next_round(
@@ -230,13 +250,13 @@ def _next_round(
     numbers = [number for number in sorted(campaign.reopened) if number > last.number]
     if last.number < campaign.rounds:
         numbers.insert(0, last.number + 1)
-    due = (n for n in numbers if any(one.is_due_in(n) for one in everyone))
+    due = (n for n in numbers if any(state.is_due_in(n) for state in everyone))
     return next(due, None)
 
 
 def _after(campaign: Campaign, rounds: Sequence[Round]) -> int:
     """Return the number that the next extra round would have."""
-    return max(campaign.rounds, *campaign.reopened, *(one.number for one in rounds), 0) + 1
+    return max(campaign.rounds, *campaign.reopened, *(round_.number for round_ in rounds), 0) + 1
 
 
 def _state(last: Round | None) -> str:

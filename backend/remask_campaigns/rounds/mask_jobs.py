@@ -22,7 +22,7 @@ __all__ = [
     "MakeMasks",
     "MaskJob",
     "NoMask",
-    "history_of",
+    "history_digest",
     "job_of",
     "mask_by_hand",
     "round_zero_job",
@@ -50,11 +50,11 @@ class MaskJob:
     prior: bytes | None = None
 
     @property
-    def history(self) -> str:
+    def history_digest(self) -> str:
         """Digest of all that the mask follows from."""
         parts = [
             (
-                [(float(one.x), float(one.y), one.positive) for one in step.clicks],
+                [(float(click.x), float(click.y), click.positive) for click in step.clicks],
                 step.box and (step.box.x0, step.box.y0, step.box.x1, step.box.y1),
             )
             for step in self.steps
@@ -118,11 +118,13 @@ def mask_by_hand(visit: Visit) -> Mask | None:
     return Mask(visit.instance, visit.round, visit.painted, None, version, digest)
 
 
-def history_of(instance: CampaignInstance, standing: Mapping[int, Visit], *, upto: int) -> str:
+def history_digest(instance: CampaignInstance, standing: Mapping[int, Visit], *, upto: int) -> str:
     """Return the digest that the mask after round `upto` must carry."""
     visit = standing.get(upto)
     by_hand = None if visit is None else mask_by_hand(visit)
-    return job_of(instance, standing, upto=upto).history if by_hand is None else by_hand.history
+    if by_hand is not None:
+        return by_hand.history_digest
+    return job_of(instance, standing, upto=upto).history_digest
 
 
 def _digest(*parts: object) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from remask_campaigns.project_description import describe, title_of
+from remask_campaigns.project_description import describe, has_round, title_of
 from remask_campaigns.rounds.instance_state import InstanceState, by_image
 from remask_campaigns.rounds.mask_jobs import BY_HAND, NoMask
 from remask_campaigns.rounds.tasks import instances_in, task_of
@@ -49,7 +49,7 @@ def fill_round(
 
     Args:
         store: With the campaign in it.
-        connection: To Label Studio.
+        connection: To Label Studio. A project of the round that was deleted there is made anew.
         campaign: Whose round it is.
         number: Of the round, from 1.
         states: Of all instances.
@@ -65,25 +65,37 @@ def fill_round(
         WrongState: A project of this round's title holds other tasks.
         Unavailable: No instance has a mask to show, or Label Studio does not answer.
     """
-    known = {one.number: one for one in store.rounds(campaign.name)}
+    known = {round_.number: round_ for round_ in store.rounds(campaign.name)}
     current = known.get(number, Round(number, "opening"))
     versions = _versions(store, campaign, number)
     due = [state for state in states if state.is_due_in(number)]
     if current.project is None and not any(state.instance.id in versions for state in due):
         raise _no_masks(campaign, number, failed)
+    if current.project is not None and not has_round(
+        connection, campaign.name, number, current.project
+    ):
+        store.keep_visits(campaign.name, number)
+        current = replace(current, project=None)
     store.put_round(campaign.name, current)
     if current.project is None:
-        classes = classes_of([one.instance for one in states])
+        classes = classes_of([state.instance for state in states])
         current = replace(current, project=_project(connection, campaign, number, classes))
         store.put_round(campaign.name, current)
     project = current.project
     assert project is not None
     shown = _shown(connection, campaign, project, states)
-    missing = [one for one in due if one.instance.id in versions and one.instance.id not in shown]
+    missing = [
+        state
+        for state in due
+        if state.instance.id in versions
+        and state.instance.id not in shown
+        # Where the project was deleted, what had been answered in it stays.
+        and number not in state.visits
+    ]
     if not missing and not shown:
         raise _no_masks(campaign, number, failed)
     if current.model_version is None:
-        made = (versions[one.instance.id] for one in missing)
+        made = (versions[state.instance.id] for state in missing)
         version = next((name for name in made if name not in BY_HAND), campaign.model)
         current = replace(current, model_version=f"{version} round {number - 1}")
         store.put_round(campaign.name, current)
@@ -146,12 +158,12 @@ def _shown(
     A request that was cut off on our side may still have been carried out on the other. A task
     that somebody has answered is never removed.
     """
-    known = {one.instance.id for one in states}
-    answered = {visit.task for one in states for visit in one.visits.values()}
+    known = {state.instance.id for state in states}
+    answered = {visit.task for state in states for visit in state.visits.values()}
     shown: set[str] = set()
     doubled: list[int] = []
     for task_id, data in connection.task_data(project):
-        instances = {one.id for one in instances_in(data)}
+        instances = {instance.id for instance in instances_in(data)}
         if not instances <= known:
             raise WrongState(
                 f"project {project} must hold tasks of the campaign {campaign.name} only; task "
@@ -169,11 +181,12 @@ def _tasks(
     store: CampaignStore, campaign: Campaign, current: Round, missing: Sequence[InstanceState]
 ) -> Iterator[_Json]:
     """Yield the tasks of these instances, of one image after the other."""
-    for some in by_image(missing):
-        for start in range(0, len(some), campaign.per_task):
-            instances = [one.instance for one in some[start : start + campaign.per_task]]
+    for group in by_image(missing):
+        for start in range(0, len(group), campaign.per_task):
+            instances = [state.instance for state in group[start : start + campaign.per_task]]
             masks: dict[str, Mask] = {}
-            for name, made in store.masks(campaign.name, of=[one.id for one in instances]):
+            names = [instance.id for instance in instances]
+            for name, made in store.masks(campaign.name, of=names):
                 masks[name] = made[max(at for at in made if at < current.number)]
             task = task_of(campaign, current.number, instances, masks)
             for prediction in task["predictions"]:

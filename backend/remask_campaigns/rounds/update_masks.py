@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from remask_campaigns.rounds.instance_state import InstanceState, by_image
 from remask_campaigns.rounds.mask_jobs import (
     MakeMasks,
     MaskJob,
     NoMask,
-    history_of,
+    history_digest,
     job_of,
     mask_by_hand,
 )
@@ -18,13 +19,13 @@ from remask_core.progress import OnProgress, no_progress
 from remask_storage.campaign import Mask
 from remask_storage.campaign_store import CampaignStore
 
-__all__ = ["refresh_masks"]
+__all__ = ["update_masks"]
 
 _MASKS_PER_WRITE = 16
 """What a crash may cost: work is stored this often."""
 
 
-def refresh_masks(
+def update_masks(
     store: CampaignStore,
     campaign: str,
     states: Sequence[InstanceState],
@@ -50,24 +51,26 @@ def refresh_masks(
     Returns:
         What could not be made.
     """
-    have = store.mask_histories(campaign)
-    by_hand: list[Mask] = []
+    digests = store.mask_digests(campaign)
+    given: list[Mask] = []
     missing: list[tuple[InstanceState, int]] = []
     gone: list[tuple[str, int]] = []
-    for one in (one for some in by_image(states) for one in some):
-        kept = have.get(one.instance.id, {})
-        wanted = one.masked_rounds(before=before)
-        gone += [(one.instance.id, at) for at in kept if at < before and at not in wanted]
-        for at in wanted:
-            if kept.get(at) == history_of(one.instance, one.visits, upto=at):
+    for state in chain.from_iterable(by_image(states)):
+        name = state.instance.id
+        stored = digests.get(name, {})
+        wanted = state.masked_rounds(before=before)
+        gone += [(name, number) for number in stored if number < before and number not in wanted]
+        for number in wanted:
+            digest = history_digest(state.instance, state.visits, upto=number)
+            if stored.get(number) == digest:
                 continue
-            mask = mask_by_hand(one.visits[at]) if at in one.visits else None
+            mask = mask_by_hand(state.visits[number]) if number in state.visits else None
             if mask is None:
-                missing.append((one, at))
+                missing.append((state, number))
             else:
-                by_hand.append(mask)
+                given.append(mask)
     store.drop_masks(campaign, gone)
-    store.put_masks(campaign, by_hand)
+    store.put_masks(campaign, given)
     return _make(store, campaign, missing, make_masks, on_progress)
 
 
@@ -81,9 +84,9 @@ def _make(
     asked: dict[tuple[str, int], str] = {}
 
     def jobs() -> Iterator[MaskJob]:
-        for one, at in missing:
-            job = job_of(one.instance, one.visits, upto=at)
-            asked[one.instance.id, at] = job.history
+        for state, number in missing:
+            job = job_of(state.instance, state.visits, upto=number)
+            asked[state.instance.id, number] = job.history_digest
             yield job
 
     failed: list[NoMask] = []
@@ -91,11 +94,11 @@ def _make(
     on_progress("masks", 0, len(missing))
     try:
         for done, made in enumerate(make_masks(jobs()), start=1):
-            history = asked.pop((made.instance, made.round))
+            digest = asked.pop((made.instance, made.round))
             if isinstance(made, NoMask):
                 failed.append(made)
             else:
-                ready.append(replace(made, history=history))
+                ready.append(replace(made, history_digest=digest))
             if len(ready) == _MASKS_PER_WRITE:
                 store.put_masks(campaign, ready)
                 ready = []

@@ -20,7 +20,7 @@ from remask_terminal.printing import print_json
 if TYPE_CHECKING:
     from remask_campaigns.rounds.advance import Advanced
     from remask_campaigns.rounds.instance_state import Unanswered
-    from remask_campaigns.rounds.sync import Unreadable
+    from remask_campaigns.rounds.sync import Synced
     from remask_label_studio.api import BackendAddress
 
 __all__ = ["advance", "close", "reopen", "sync"]
@@ -64,7 +64,7 @@ def advance(
 
     with (
         _unanswered_shown(),
-        open_session(name, state=state, url=url, api_key=api_key, alone=True) as session,
+        open_session(name, state=state, url=url, api_key=api_key, exclusive=True) as session,
     ):
         campaign = session.store.campaign(name)
         if campaign.mode == "live" and backend is None:
@@ -101,13 +101,13 @@ def close(
 
     with (
         _unanswered_shown(),
-        open_session(name, state=state, url=url, api_key=api_key, alone=True) as session,
+        open_session(name, state=state, url=url, api_key=api_key, exclusive=True) as session,
     ):
-        unreadable = close_round(
+        found = close_round(
             session.store, session.studio, name, force=force, on_progress=session.on_progress
         )
         number = session.store.rounds(name)[-1].number
-    _warn(unreadable)
+    _warn(found)
     typer.echo(f"Round {number} of {name} is closed")
 
 
@@ -124,7 +124,7 @@ def sync(
 
     with open_session(name, state=state, url=url, api_key=api_key) as session:
         found = read(session.store, session.studio, name, on_progress=session.on_progress)
-    _warn(found.unreadable)
+    _warn(found)
     if as_json:
         counts = {number: len(ids) for number, ids in found.tasks.items()}
         print_json({"visits": found.visits, "instances": counts})
@@ -166,7 +166,7 @@ def _address(url: str | None) -> BackendAddress | None:
 
 
 def _show(done: Advanced, url: str, *, as_json: bool) -> None:
-    _warn(done.unreadable)
+    _warn(done)
     for mask in done.failed[:_SHOWN]:
         typer.echo(f"no mask for {mask.instance} after round {mask.round}: {mask.why}", err=True)
     if len(done.failed) > _SHOWN:
@@ -208,6 +208,12 @@ def _show_missing(error: Unanswered) -> None:
     typer.echo("Have them answered, or close the round without them: --force", err=True)
 
 
-def _warn(unreadable: tuple[Unreadable, ...]) -> None:
-    for task in unreadable:
+def _warn(found: Synced | Advanced) -> None:
+    for task in found.unreadable:
         typer.echo(f"task {task.task} of project {task.project} passed over: {task.why}", err=True)
+    for gone in found.gone:
+        typer.echo(
+            f"project {gone.project} of round {gone.round} was deleted in Label Studio; "
+            f"{gone.answers} answers of it are kept",
+            err=True,
+        )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from remask_label_studio.api import LabelStudioApi
     from remask_storage.campaign_store import CampaignStore
 
-__all__ = ["Session", "app", "open_session"]
+__all__ = ["Session", "alone", "app", "open_session"]
 
 app = typer.Typer(help="From boxes to masks in rounds of corrective clicks.", no_args_is_help=True)
 
@@ -41,7 +41,7 @@ class Session:
 
 @contextmanager
 def open_session(
-    name: str | None, *, state: str | None, url: str, api_key: str, alone: bool = False
+    name: str | None, *, state: str | None, url: str, api_key: str, exclusive: bool = False
 ) -> Iterator[Session]:
     """Give the session of a command; everything in it is closed at the end.
 
@@ -50,8 +50,8 @@ def open_session(
         state: As for `settings_with`.
         url: Of Label Studio.
         api_key: Its access token.
-        alone: Keep a second such command on this machine out of the campaign: both would make the
-            same project.
+        exclusive: Keep a second such command on this machine out of the campaign: both would make
+            the same project.
 
     Raises:
         NotFound: There is no such campaign; nobody has been asked anything.
@@ -65,14 +65,19 @@ def open_session(
         store = stack.enter_context(open_campaigns(state))
         if name is not None:
             store.campaign(name)
-            if alone:
-                stack.enter_context(_alone(state, name))
+            if exclusive:
+                stack.enter_context(alone(state, name))
         studio = stack.enter_context(connect(url, api_key))
         yield Session(store, studio, stack.enter_context(progress_bars()))
 
 
 @contextmanager
-def _alone(state: str | None, name: str) -> Iterator[None]:
+def alone(state: str | None, name: str) -> Iterator[None]:
+    """Have a campaign to oneself, among the commands on this machine.
+
+    Raises:
+        WrongState: Another command has it.
+    """
     digest = blake2s(name.encode(), digest_size=6).hexdigest()
     with lock(
         settings_with(state).state_dir / f"campaign-{digest}.lock",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -42,21 +42,27 @@ def status(name: Name, state: State = None, as_json: Json = False) -> None:
 
 
 @app.command("list", epilog="Example: `remask campaign list`")
-def list_campaigns(state: State = None, as_json: Json = False) -> None:
+def list_campaigns(
+    archived: Annotated[bool, typer.Option("--all", help="Those that are archived, too.")] = False,
+    state: State = None,
+    as_json: Json = False,
+) -> None:
     """List the campaigns and the round that each is in."""
     with open_campaigns(state) as store:
         rows = [
             {
-                "campaign": one.name,
-                "mode": one.mode,
-                "model": one.model,
-                "rounds": one.rounds,
+                "campaign": campaign.name,
+                "mode": campaign.mode,
+                "model": campaign.model,
+                "rounds": campaign.rounds,
                 "round": rounds[-1].number if rounds else 0,
                 "state": rounds[-1].state if rounds else "not begun",
-                "results_project": one.results_project,
+                "results_project": campaign.results_project,
+                "archived": campaign.archived,
             }
-            for one in store.campaigns()
-            for rounds in [store.rounds(one.name)]
+            for campaign in store.campaigns()
+            if archived or not campaign.archived
+            for rounds in [store.rounds(campaign.name)]
         ]
     if as_json:
         print_json(rows)
@@ -64,7 +70,7 @@ def list_campaigns(state: State = None, as_json: Json = False) -> None:
     for row in rows:
         typer.echo(
             f"{row['campaign']}: round {row['round']} of {row['rounds']}, {row['state']}; "
-            f"{row['mode']}, {row['model']}"
+            f"{row['mode']}, {row['model']}{'; archived' if row['archived'] else ''}"
         )
 
 
@@ -80,17 +86,24 @@ def _tables(found: Status) -> list[Table]:
             *times,
         ),
         rows=tuple(
-            (one.number, one.state, one.project, one.instances, one.unanswered, *_cells(one.tally))
-            for one in found.rounds
+            (
+                shown.number,
+                shown.state,
+                shown.project,
+                shown.instances,
+                shown.unanswered,
+                *_cells(shown.tally),
+            )
+            for shown in found.rounds
         ),
         caption="Rounds",
     )
     people = Table(
         columns=(*map(Column, ("annotator", "counts", "round", "answered")), *tally, *times),
         rows=tuple(
-            (name, counts, at, own.visits, *_cells(own))
+            (name, valid, number, own.visits, *_cells(own))
             for who in found.annotators
-            for name, counts, at, own in _lines(who)
+            for name, valid, number, own in _lines(who)
         ),
         caption="Annotators",
     )
@@ -100,11 +113,11 @@ def _tables(found: Status) -> list[Table]:
 def _lines(who: AnnotatorStatus) -> Iterator[tuple[str, str, str, Tally]]:
     """Yield an annotator's line of all rounds and, of several rounds, a line for each."""
     name = who.name or ("unknown" if who.annotator is None else f"user {who.annotator}")
-    counts = "yes" if who.counts else "no"
-    yield name, counts, "all", who.tally
+    valid = "yes" if who.is_valid else "no"
+    yield name, valid, "all", who.tally
     if len(who.by_round) > 1:
-        for at, own in who.by_round.items():
-            yield name, counts, str(at), own
+        for number, own in who.by_round.items():
+            yield name, valid, str(number), own
 
 
 def _cells(tally: Tally) -> list[int | float | None]:
