@@ -78,6 +78,10 @@ def _write(
         list[OutcomeChoice] | None,
         typer.Option("--outcome", help="Only instances that left so; may be repeated."),
     ] = None,
+    guaranteed: Annotated[
+        Path | None,
+        typer.Option(help="File of `remask rank guarantee`: only the masks that it promises."),
+    ] = None,
     processes: Annotated[
         int | None, typer.Option(min=1, help="Processes that decode; one per core if not given.")
     ] = None,
@@ -111,6 +115,7 @@ def _write(
             selection=selection,
             ranks=ranks,
             config=config,
+            guaranteed=guaranteed,
             processes=processes or os.cpu_count() or 1,
             on_instance=on_instance,
         )

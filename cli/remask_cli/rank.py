@@ -137,6 +137,58 @@ def evaluate(
         typer.echo(f"Report: {out}")
 
 
+@app.command(
+    epilog="Example: `remask rank guarantee cats --min-iou 0.8 --bad 5 --out guarantee.json`"
+)
+def guarantee(
+    name: Name,
+    min_iou: Annotated[
+        float, typer.Option(help="A mask whose IoU with the truth is lower is bad.")
+    ] = 0.8,
+    bad: Annotated[float, typer.Option(help="At most so many per cent are bad ...")] = 5.0,
+    confidence: Annotated[float, typer.Option(help="... with so many per cent confidence.")] = 95.0,
+    out: Annotated[
+        Path | None, typer.Option(help="JSON to write; exports take it with --guaranteed.")
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(help="Of the draw of the truths, as given to `campaign gold`.")
+    ] = 0,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Processes that measure; one per core if not given.")
+    ] = None,
+    state: State = None,
+    as_json: Json = False,
+) -> None:
+    """Say which masks can be promised to be good, and how sure that is.
+
+    The truths must be a random draw of the masks: `campaign gold NAME --draw random`, or a truth
+    for every instance. Exits with 1 if nothing can be promised.
+    """
+    import os
+
+    from remask_ranking.promises import campaign_guarantee, write_promise
+
+    with open_campaigns(state) as store:
+        found = campaign_guarantee(
+            store,
+            name,
+            min_iou=min_iou,
+            bad_percent=bad,
+            confidence_percent=confidence,
+            seed=seed,
+            processes=processes or os.cpu_count() or 1,
+        )
+    if out is not None:
+        write_promise(found, out)
+    if as_json:
+        print_json(found)
+    else:
+        typer.echo(found.sentence)
+        typer.echo(f"{len(found.instances)} of {found.masks} masks")
+    if not found.instances:
+        raise typer.Exit(1)
+
+
 def _show(judgement: Judgement, *, as_json: bool) -> None:
     if as_json:
         print_json(judgement.to_json())

@@ -25,6 +25,7 @@ from remask_exports.image_names import name_images
 from remask_exports.manifest import LeftOutLog, Manifest, RenamedLog, digest_of, digests_of
 from remask_exports.selection import Selection
 from remask_label_config.labelling_config import ImageTag
+from remask_ranking.promises import read_promise
 from remask_ranking.ranks import read_ranks
 
 __all__ = ["export"]
@@ -39,6 +40,7 @@ def export(
     selection: Selection | None = None,
     ranks: Path | None = None,
     config: Path | None = None,
+    guaranteed: Path | None = None,
     processes: int = 1,
     on_instance: Callable[[], None] = lambda: None,
 ) -> Manifest:
@@ -53,6 +55,8 @@ def export(
         ranks: CSV of `remask rank apply`; gives `predicted_iou` and `rank`.
         config: Labelling configuration (XML) of the project, which says on which image of a task a
             mask lies; None for the one beside `source`, if there is one.
+        guaranteed: File of `remask rank guarantee`: only the masks that it promises; its sentence
+            stands in the manifest.
         processes: How many decode and encode; the files do not depend on it. See `map_in_order`
             for what more than one asks of the caller.
         on_instance: Called after each instance.
@@ -63,6 +67,9 @@ def export(
         Unavailable: One of several processes died.
     """
     wanted = selection or Selection()
+    promise = None if guaranteed is None else read_promise(guaranteed)
+    if promise is not None:
+        wanted = replace(wanted, promised=frozenset(promise.instances))
     if wanted.needs_ranks and ranks is None:
         raise InputError("`ranks` must be given to select by rank or by predicted IoU")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -91,6 +98,7 @@ def export(
             config=None if config is None else digest_of(config),
             assumed_images={tag: sorted(keys) for tag, keys in sorted(run.assumed.items())},
             selection=_conditions(wanted),
+            guarantee=None if promise is None else promise.sentence,
             tasks=plan.tasks,
             images=len(run.images),
             instances=run.classes.total(),
@@ -192,6 +200,8 @@ def _write(
 
 def _conditions(selection: Selection) -> dict[str, object]:
     asked = {name: value for name, value in asdict(selection).items() if value}
+    if selection.promised is not None:
+        asked["promised"] = len(selection.promised)
     return {
         name: sorted(value) if isinstance(value, frozenset) else value
         for name, value in asked.items()

@@ -30,6 +30,7 @@ class Manifest(msgspec.Struct, kw_only=True, frozen=True):
         assumed_images: Image tags whose key in the tasks' data only their names or numbers tell,
             for want of a labelling configuration, and these keys.
         selection: The conditions that were asked for.
+        guarantee: The sentence that holds of the exported masks; None if nothing is promised.
         tasks: Tasks in the source.
         images: Images with at least one exported instance.
         instances: Exported instances.
@@ -47,6 +48,7 @@ class Manifest(msgspec.Struct, kw_only=True, frozen=True):
     config: dict[str, Any] | None = None
     assumed_images: dict[str, list[str]] = msgspec.field(default_factory=dict)
     selection: dict[str, Any]
+    guarantee: str | None = None
     tasks: int
     images: int
     instances: int

@@ -27,6 +27,8 @@ class Selection:
         rounds: Only instances whose last round is one of these.
         annotators: Only annotations of these people, by Label Studio's ids.
         outcomes: Only these.
+        promised: Only instances of these names, about which something is promised; None for all.
+            A part of a promised set is not promised, so it stands alone.
     """
 
     top_percent: float | None = None
@@ -37,6 +39,7 @@ class Selection:
     rounds: frozenset[int] = frozenset()
     annotators: frozenset[int] = frozenset()
     outcomes: frozenset[ExportedOutcome] = frozenset()
+    promised: frozenset[str] | None = None
 
     def __post_init__(self) -> None:
         for name in ("top_percent", "bottom_percent"):
@@ -45,6 +48,12 @@ class Selection:
                 raise InputError(f"`{name}` must lie in (0, 100]; got {value}")
         if self.top_percent is not None and self.bottom_percent is not None:
             raise InputError("`top_percent` and `bottom_percent` must not both be given")
+        others = (self.classes, self.rounds, self.annotators, self.outcomes)
+        if self.promised is not None and (self.needs_ranks or any(others)):
+            raise InputError(
+                "`promised` must be the only condition: what is promised of a set is not promised "
+                "of a part of it"
+            )
 
     @property
     def needs_ranks(self) -> bool:
@@ -54,6 +63,8 @@ class Selection:
 
     def refusal(self, found: Found, rank: Rank | None) -> str | None:
         """Return why an instance is not wanted, as a slug; None if it is, or if ranks decide."""
+        if self.promised is not None and found.name not in self.promised:
+            return "not-promised"
         if self.classes and found.label not in self.classes:
             return "class"
         if self.rounds and found.round not in self.rounds:

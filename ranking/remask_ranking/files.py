@@ -8,6 +8,7 @@ from remask_ranking.forest import Ranker
 from remask_ranking.judge import (
     Judgement,
     Ranked,
+    calibrated,
     cross_predict,
     fit_rows,
     judge,
@@ -36,8 +37,9 @@ def train_ranker(
         InputError: The table cannot be read, or fewer than two instances have a true IoU.
     """
     rows = known_rows(read_rows(table))
-    ranker = fit_rows(rows, seed=seed)
-    judgement = judge(rows, *cross_predict(rows, seed=seed, folds=folds))
+    predictions = cross_predict(rows, seed=seed, folds=folds)
+    ranker = calibrated(fit_rows(rows, seed=seed), rows, predictions)
+    judgement = judge(rows, *predictions)
     save_ranker(ranker, out)
     return ranker, judgement
 

@@ -7,7 +7,7 @@ leaf of a row. Ranking alone needs no scikit-learn, and a stored model is number
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -40,6 +40,8 @@ class Ranker:
         importances: (5,) float64, how much each feature helps to tell good from bad; sums to 1,
             or is all 0 if the forest has no nodes but leaves.
         n_rows: Rows that the forest was trained on.
+        errors: (k,) float64, errors of held-out predictions in units of their spread, smallest
+            first (`conformal.scaled_errors`); empty if the forest was not calibrated.
     """
 
     roots: Indexes
@@ -50,6 +52,7 @@ class Ranker:
     value: Numbers
     importances: Numbers
     n_rows: int
+    errors: Numbers = field(default_factory=lambda: np.empty(0))
 
     def predict(self, X: npt.ArrayLike) -> Numbers:
         """Return the predicted IoU of each row.

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from remask_core.errors import InputError
+from remask_ranking.conformal import (
+    SIGMA_COVERAGE,
+    cross_coverage,
+    half_widths,
+    scaled_errors,
+)
 from remask_ranking.forest import Ranker, fit
 from remask_ranking.order_curves import (
     Bin,
@@ -29,6 +35,7 @@ __all__ = [
     "OrderCurves",
     "Ranked",
     "best_and_worst",
+    "calibrated",
     "cross_predict",
     "fit_rows",
     "held_out_predictions",
@@ -50,21 +57,23 @@ class Ranked:
     Attributes:
         row: Of its last round.
         predicted_iou: What the model expects.
-        uncertainty: Standard deviation over the trees.
+        uncertainty: The true IoU lies so far from the prediction at most for 68 of 100 masks;
+            1 if nobody knows how wrong the model is.
         rank: From 1, the best.
+        range_95: Lowest and highest IoU between which 95 of 100 masks lie.
     """
 
     row: Row
     predicted_iou: float
     uncertainty: float
     rank: int
+    range_95: tuple[float, float] = (0.0, 1.0)
 
     @property
     def training_weight(self) -> float:
         """How much the mask should count where a model learns from it, in [0, 1].
 
-        The IoU that it has in all likelihood: one standard deviation below the prediction. So a
-        mask that the trees agree on counts more than one that they only hope for.
+        The IoU that it reaches in five of six cases: the prediction less its uncertainty.
         """
         return min(max(self.predicted_iou - self.uncertainty, 0.0), 1.0)
 
@@ -92,6 +101,22 @@ def fit_rows(rows: Sequence[Row], *, seed: int) -> Ranker:
     )
 
 
+def calibrated(ranker: Ranker, rows: Sequence[Row], predictions: tuple[Numbers, Numbers]) -> Ranker:
+    """Return the forest with the errors that forests like it make on instances they do not know.
+
+    Args:
+        ranker: Trained on `rows`.
+        rows: All with `true_iou`.
+        predictions: Of `cross_predict`.
+    """
+    place = {(row.instance, row.round): number for number, row in enumerate(rows)}
+    final = last_rounds(rows)
+    chosen = [place[row.instance, row.round] for row in final]
+    true = np.array([row.true_iou for row in final], np.float64)
+    mean, spread = (numbers[chosen] for numbers in predictions)
+    return replace(ranker, errors=scaled_errors(true, mean, spread))
+
+
 def rank_rows(ranker: Ranker, rows: Sequence[Row]) -> list[Ranked]:
     """Return each instance of `rows` once, judged by its last round, best first.
 
@@ -99,8 +124,17 @@ def rank_rows(ranker: Ranker, rows: Sequence[Row]) -> list[Ranked]:
     """
     final = last_rounds(rows)
     predicted, spread = ranker.predict_with_uncertainty(feature_rows(final))
+    sigma = half_widths(ranker.errors, spread, coverage=SIGMA_COVERAGE)
+    wide = half_widths(ranker.errors, spread, coverage=0.95)
+    low, high = np.maximum(predicted - wide, 0.0), np.minimum(predicted + wide, 1.0)
     return [
-        Ranked(final[index], float(predicted[index]), float(spread[index]), rank)
+        Ranked(
+            row=final[index],
+            predicted_iou=float(predicted[index]),
+            uncertainty=float(sigma[index]),
+            rank=rank,
+            range_95=(float(low[index]), float(high[index])),
+        )
         for rank, index in enumerate(best_first(predicted).tolist(), start=1)
     ]
 
@@ -195,6 +229,8 @@ class Judgement:
         predicted: (instances,) predicted IoU, in the order of the input.
         uncertainty: (instances,) standard deviation over the trees; empty where not given.
         true: (instances,) true IoU.
+        coverage: Share of the true IoUs within their ranges of 68 % and of 95 %, each range set by
+            the errors of other instances; empty where the spread is not known.
     """
 
     instances: int
@@ -209,6 +245,7 @@ class Judgement:
     predicted: tuple[float, ...]
     uncertainty: tuple[float, ...]
     true: tuple[float, ...]
+    coverage: tuple[float, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the judgement as the commands print it with `--json`: numbers and lists."""
@@ -233,16 +270,23 @@ class Judgement:
             "predicted": self.predicted,
             "uncertainty": self.uncertainty,
             "true": self.true,
+            "coverage_68_95": self.coverage,
         }
 
     def summary(self) -> str:
-        """Return the main numbers in two lines for a terminal."""
+        """Return the main numbers in two or three lines for a terminal."""
         return (
             f"{self.instances} instances: Spearman {self.spearman.words(digits=3)}, "
             f"mean error {self.mean_error.value:.3f}\n"
             f"mIoU of all {self.miou.value:.3f}, top 70 % {self.top_70.value:.3f}, "
-            f"bottom 30 % {self.bottom_30.value:.3f}"
+            f"bottom 30 % {self.bottom_30.value:.3f}" + self._coverage_words()
         )
+
+    def _coverage_words(self) -> str:
+        if not self.coverage:
+            return ""
+        sigma, wide = (100 * share for share in self.coverage)
+        return f"\nranges of 68 % and 95 % held {sigma:.0f} % and {wide:.0f} % of the true IoUs"
 
 
 def judge(rows: Sequence[Row], predicted: npt.ArrayLike, uncertainty: npt.ArrayLike) -> Judgement:
@@ -308,6 +352,9 @@ def judge_order(
         predicted=tuple(predicted.tolist()),
         uncertainty=() if uncertainty is None else tuple(uncertainty.tolist()),
         true=tuple(true.tolist()),
+        coverage=()
+        if uncertainty is None or len(true) < 2
+        else cross_coverage(true, predicted, uncertainty),
     )
 
 

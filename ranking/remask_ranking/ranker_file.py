@@ -39,7 +39,7 @@ def save_ranker(ranker: Ranker, path: Path) -> None:
     about = json.dumps({"format": _FORMAT, "features": FEATURES, "n_rows": ranker.n_rows})
     buffer = io.BytesIO()
     arrays = {name: getattr(ranker, name) for name in _ARRAYS}
-    np.savez_compressed(buffer, about=np.array(about), **arrays)
+    np.savez_compressed(buffer, about=np.array(about), errors=ranker.errors, **arrays)
     whole = path.with_name(path.name + ".part")
     try:
         whole.write_bytes(buffer.getvalue())
@@ -64,6 +64,8 @@ def load_ranker(path: Path) -> Ranker:
         with np.load(path, allow_pickle=False) as stored:
             about = json.loads(str(stored["about"]))
             arrays = {name: stored[name] for name in _ARRAYS}
+            # Models of before uncertainties were calibrated have none.
+            errors = stored["errors"] if "errors" in stored else np.empty(0)
     except FileNotFoundError as error:
         raise NotFound(f"no model file at {path}; `remask rank train` makes one") from error
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
@@ -73,7 +75,7 @@ def load_ranker(path: Path) -> Ranker:
     if about.get("features") != list(FEATURES):
         raise InputError(f"`{path}` must know the features {FEATURES}; it has other ones")
     n_rows = about.get("n_rows")
-    ranker = Ranker(**arrays, n_rows=n_rows if isinstance(n_rows, int) else 0)
+    ranker = Ranker(**arrays, n_rows=n_rows if isinstance(n_rows, int) else 0, errors=errors)
     _check_forest(ranker, path)
     return ranker
 
@@ -89,6 +91,13 @@ def _check_forest(ranker: Ranker, path: Path) -> None:
             raise wrong
         if dtype.kind == "f" and not np.isfinite(array).all():
             raise wrong
+    errors = ranker.errors
+    if (
+        errors.dtype != np.float64
+        or errors.ndim != 1
+        or not (np.diff(errors, prepend=0) >= 0).all()
+    ):
+        raise wrong
     inner = np.flatnonzero(ranker.feature != LEAF)
     sound = (
         len(ranker.roots) > 0

@@ -23,6 +23,8 @@ RANK_COLUMNS: Final = (
     "rank",
     "true_iou",
     "training_weight",
+    "low_95",
+    "high_95",
 )
 
 
@@ -68,6 +70,7 @@ def write_ranks(ranked: Iterable[Ranked], path: Path) -> None:
                         instance.rank,
                         row.true_iou,
                         f"{instance.training_weight:.6f}",
+                        *(f"{bound:.6f}" for bound in instance.range_95),
                     )
                 )
     except OSError as error:

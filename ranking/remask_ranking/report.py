@@ -73,6 +73,10 @@ def _numbers(judgement: Judgement) -> Table:
                 _spearman_of_uncertainty(judgement),
                 "with the size of that error: 0 if it says nothing of it",
             ),
+            *(
+                (f"within the range of {nominal} %", f"{share:.0%}", "of the true IoUs")
+                for nominal, share in zip((68, 95), judgement.coverage, strict=False)
+            ),
             ("mIoU", judgement.miou, "of all"),
             ("mIoU, top 70 %", judgement.top_70, "what to deliver first"),
             ("mIoU, bottom 30 %", judgement.bottom_30, "what to send back"),

@@ -103,6 +103,18 @@ def test_a_campaigns_names_outcomes_and_people_reach_the_export(source, tmp_path
     assert manifest.left_out == {"skipped": 1}
 
 
+def test_only_what_is_promised_is_exported_with_its_sentence(source, tmp_path: Path) -> None:
+    promise = tmp_path / "guarantee.json"
+    content = {"sentence": "At most 5 % are bad.", "instances": [instance(1).id], "truths": 59}
+    promise.write_text(json.dumps(content))
+
+    manifest = export(source, COCO, out=tmp_path / "coco", guaranteed=promise)
+
+    assert list(rows_of(tmp_path / "coco")) == [instance(1).id]
+    assert manifest.guarantee == "At most 5 % are bad."
+    assert manifest.left_out == {"not-selected: not-promised": 2, "skipped": 1}
+
+
 def test_what_was_painted_can_be_selected(store: CampaignStore, tmp_path: Path) -> None:
     name = instance(1).id
     painted = np.zeros((60, 80), np.bool_)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from hashlib import blake2b
 from typing import Any, TypeAlias
 
 import msgspec
@@ -34,6 +35,8 @@ __all__ = [
     "gold_of_campaign",
     "gold_of_file",
     "gold_of_project",
+    "random_draw",
+    "random_order",
     "sample",
 ]
 
@@ -56,6 +59,28 @@ def sample(
     turns = [(turn, at, one) for at, heap in enumerate(heaps) for turn, one in enumerate(heap)]
     turns.sort(key=lambda one: one[:2])
     return [one for _, _, one in turns[:count]]
+
+
+def random_order(names: Iterable[str], *, seed: int = 0) -> list[str]:
+    """Return names in an order that says nothing of what they name; equal seeds, equal order.
+
+    A name's place among the others does not change when names are added.
+    """
+    return sorted(
+        names, key=lambda name: blake2b(f"{seed}/{name}".encode(), digest_size=8).digest()
+    )
+
+
+def random_draw(
+    instances: Sequence[CampaignInstance], count: int, *, seed: int
+) -> list[CampaignInstance]:
+    """Return `count` of the instances at random, or all if there are fewer.
+
+    What holds of them can be expected of all instances, class by class as often as each class
+    occurs. A larger count draws the same ones first.
+    """
+    by_id = {instance.id: instance for instance in instances}
+    return [by_id[name] for name in random_order(by_id, seed=seed)[:count]]
 
 
 def gold_of_campaign(store: CampaignStore, name: str, *, count: int, seed: int) -> list[Gold]:

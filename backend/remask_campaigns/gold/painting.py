@@ -10,10 +10,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from remask_campaigns.create import tasks_of
-from remask_campaigns.gold.instances import sample
+from remask_campaigns.gold.instances import random_draw, sample
 from remask_campaigns.project_description import describe, title_of
 from remask_campaigns.rounds.answers import visits_of
 from remask_campaigns.rounds.tasks import data_of, instances_in, policy_of
@@ -32,11 +32,16 @@ from remask_label_studio.api import LabelStudioApi
 from remask_storage.campaign import Campaign, CampaignInstance, Truth, Visit, classes_of
 from remask_storage.campaign_store import CampaignStore
 
-__all__ = ["Agreement", "GoldRead", "open_gold", "read_gold"]
+__all__ = ["Agreement", "Draw", "GoldRead", "open_gold", "read_gold"]
 
 _PAINTERS = {"gold": 1, "gold twice": 2}
 """Kind of project to how many people paint the same object. Label Studio cannot ask this of some
 tasks of a project only."""
+
+Draw: TypeAlias = Literal["classes", "random"]
+"""How the instances to paint are chosen."""
+
+_DRAWS = {"classes": sample, "random": random_draw}
 
 _ROUND = 0
 _BOXES = "box"
@@ -87,13 +92,14 @@ def open_gold(
     *,
     count: int,
     double: float,
+    draw: Draw = "classes",
     seed: int = 0,
     on_progress: OnProgress = no_progress,
 ) -> dict[str, int]:
     """Have `count` instances of a campaign painted by hand, and return the projects' ids by kind.
 
-    Classes take turns. Called again with a larger count it adds instances to those that are there;
-    with the same arguments it does nothing.
+    Called again with a larger count it adds instances to those that are there; with the same
+    arguments it does nothing.
 
     Args:
         store: With the campaign in it.
@@ -101,6 +107,8 @@ def open_gold(
         name: Of the campaign.
         count: Of instances; all if there are fewer.
         double: Share of them, in [0, 1], that two people paint.
+        draw: `classes`: classes take turns, the rarest first, so that each can be judged.
+            `random`: every instance alike, which a guarantee needs.
         seed: Of the choice.
         on_progress: Called with the progress of the tasks imported.
 
@@ -116,7 +124,7 @@ def open_gold(
     every = store.instances(name)
     classes = classes_of(every)
     chosen: dict[str, list[CampaignInstance]] = {kind: [] for kind in _PAINTERS}
-    for place, instance in enumerate(sample(every, count, seed=seed)):
+    for place, instance in enumerate(_DRAWS[draw](every, count, seed=seed)):
         # Spread evenly, so that a larger count changes nothing for those that came before.
         twice = math.floor((place + 1) * double + 1e-9) > math.floor(place * double + 1e-9)
         chosen["gold twice" if twice else "gold"].append(instance)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from statistics import fmean
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,12 +17,24 @@ if TYPE_CHECKING:
 __all__ = ["gold"]
 
 
+class DrawChoice(str, Enum):
+    """How the instances to paint are chosen."""
+
+    classes = "classes"
+    random = "random"
+
+
 @app.command(epilog="Example: `remask campaign gold cats --instances 20 --double 0.3`")
 def gold(
     name: Name,
-    instances: Annotated[
-        int, typer.Option(min=1, help="How many instances to have painted, classes in turn.")
-    ] = 20,
+    instances: Annotated[int, typer.Option(min=1, help="How many instances to have painted.")] = 20,
+    draw: Annotated[
+        DrawChoice,
+        typer.Option(
+            help="`classes` take turns, so that each can be judged; or `random`, which "
+            "`remask rank guarantee` needs."
+        ),
+    ] = DrawChoice.classes,
     double: Annotated[
         float, typer.Option(min=0, max=1, help="Share of them that two people paint.")
     ] = 0.3,
@@ -54,6 +67,7 @@ def gold(
                 name,
                 count=instances,
                 double=double,
+                draw=draw.value,
                 seed=seed,
                 on_progress=session.on_progress,
             )
