@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from editor_model import CONFIG, Rig, toy_rig
 from hypothesis import HealthCheck, given, settings
@@ -18,6 +20,7 @@ from remask_label_config import (
     decode_webhook,
     parse_labelling_config,
 )
+from remask_label_config.regions import read_regions
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -193,3 +196,28 @@ def test_arbitrary_bodies_are_refused_in_words(body: bytes) -> None:
 def test_arbitrary_configs_are_refused_in_words(xml: str) -> None:
     with pytest.raises(InputError, match="labelling config"):
         parse_labelling_config(xml)
+
+
+@settings(max_examples=300, deadline=None)
+@given(entries=st.lists(REGIONS | JSON, max_size=5))
+def test_any_result_is_read_and_every_region_has_an_id(entries: list[Any]) -> None:
+    read = read_regions(msgspec.Raw(msgspec.json.encode(entries)))
+
+    assert len(read.regions) + len(read.unreadable) <= len(entries)
+    assert all(region.id for region in read.regions)
+    assert all(str(bad) for bad in read.unreadable)
+    assert all(
+        number is None or math.isfinite(number)
+        for region in read.regions
+        for number in (region.value.x, region.value.y, region.original_width)
+    )
+
+
+@settings(max_examples=100, deadline=None)
+@given(prompts=st.lists(PROMPTS, max_size=4))
+def test_a_strange_neighbour_changes_nothing_about_a_region(prompts: list[dict[str, Any]]) -> None:
+    """The quick reading of a whole list and the patient one of each entry agree."""
+    quick = read_regions(msgspec.Raw(msgspec.json.encode(prompts)))
+    patient = read_regions(msgspec.Raw(msgspec.json.encode([*prompts, 3])))
+
+    assert patient.regions == quick.regions
