@@ -1,4 +1,4 @@
-"""A labelling configuration, read: which images there are and which controls act on each."""
+"""Labelling configurations: which images there are, and which controls act on each."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Literal, TypeAlias
-from xml.etree import ElementTree
 
-from remask_core.errors import InputError, NotFound
+from remask_core.errors import NotFound
+from remask_label_config.config_tags import MAX_XML_CHARS, ConfigProblem, Tag, read_tags
 
 __all__ = [
     "DOT_MINUS",
@@ -25,8 +25,6 @@ __all__ = [
     "parse_image_tags",
     "parse_labelling_config",
 ]
-
-MAX_XML_CHARS = 1_000_000
 
 _MAX_NAMED = 20
 """Labels that advice names one by one."""
@@ -54,6 +52,9 @@ _DOT_CONTROLS: dict[str, tuple[Kind, bool]] = {
     "KeyPointLabels": ("keypoint", True),
 }
 
+_IMAGE = frozenset({"Image"})
+_TAGS = frozenset({*_IMAGE, *_CONTROLS, *_DOT_CONTROLS, "Choices"})
+
 DOT_PLUS = "dot_plus"
 """Name of the control that shows answered positive clicks."""
 
@@ -62,12 +63,6 @@ DOT_MINUS = "dot_minus"
 
 STATE = "state"
 """Name of the hidden `<Choices>` by which an answer shows a sentence on the page."""
-
-
-class ConfigProblem(InputError):
-    """The labelling configuration lacks something; the message says what to add."""
-
-    code = "labelling-config"
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,10 +212,12 @@ def parse_labelling_config(xml: str) -> LabellingConfig:
     Raises:
         ConfigProblem: It is not XML, too long, or lacks a tag or attribute that is needed.
     """
-    root = _parse_xml(xml)
-    images = _images(root)
+    tags = read_tags(xml, _TAGS)
+    images = _images(tags)
+    names = [image.name for image in images]
     advice: list[str] = []
-    controls = _controls(root, [image.name for image in images], advice)
+    controls, dots = _controls(tags, names, advice), _dots(tags)
+    notices = _notices(tags)
     labels = _LabelComparison()
     found: list[ImageControls] = []
     for image in images:
@@ -228,13 +225,13 @@ def parse_labelling_config(xml: str) -> LabellingConfig:
         mask = next((control for control in here if control.kind in ("brush", "bitmask")), None)
         if mask is not None:
             wired = _wire(image, mask, here, labels)
-            dots, notices = _dots(root, image.name), _notices(root, image.name)
-            found.append(replace(wired, dots=dots, notices=notices))
+            found.append(
+                replace(wired, dots=dots.get(image.name), notices=notices.get(image.name, ()))
+            )
     if not found:
-        name = images[0].name
         raise ConfigProblem(
-            f"labelling config has no <BrushLabels> or <BitmaskLabels> for image `{name}`: "
-            f'add <BrushLabels name="brush" toName="{name}"> with a <Label value="…"/> '
+            f"labelling config has no <BrushLabels> or <BitmaskLabels> for image `{names[0]}`: "
+            f'add <BrushLabels name="brush" toName="{names[0]}"> with a <Label value="…"/> '
             "for each class"
         )
     return LabellingConfig(images=tuple(found), advice=(*advice, *_advice(found, labels)))
@@ -246,34 +243,22 @@ def parse_image_tags(xml: str) -> list[ImageTag]:
     Raises:
         ConfigProblem: It is not XML, too long, or has no image.
     """
-    return _images(_parse_xml(xml))
+    return _images(read_tags(xml, _IMAGE))
 
 
-def _parse_xml(xml: str) -> ElementTree.Element:
-    if len(xml) > MAX_XML_CHARS:
-        raise ConfigProblem(
-            f"labelling config must have at most {MAX_XML_CHARS:,} characters; got {len(xml):,}"
-        )
-    if "<!DOCTYPE" in xml or "<!ENTITY" in xml:
-        raise ConfigProblem("labelling config must not declare a document type or entities")
-    try:
-        return ElementTree.fromstring(xml)
-    except (ElementTree.ParseError, ValueError) as error:
-        raise ConfigProblem(f"labelling config is not well-formed XML: {error}") from error
-
-
-def _images(root: ElementTree.Element) -> list[ImageTag]:
+def _images(tags: list[Tag]) -> list[ImageTag]:
     images: list[ImageTag] = []
-    for element in root.iter("Image"):
-        name = element.get("name")
-        value, several = element.get("value"), False
+    for tag in tags:
+        if tag.tag not in _IMAGE:
+            continue
+        value, several = tag.attributes.get("value"), False
         if value is None:
-            value, several = element.get("valueList"), True
-        if not name:
+            value, several = tag.attributes.get("valueList"), True
+        if not tag.name:
             raise ConfigProblem('<Image> has no name: add name="image"')
         if not value:
-            raise ConfigProblem(f'<Image name="{name}"> has no value: add value="$image"')
-        images.append(ImageTag(name=name, value=value, several=several))
+            raise ConfigProblem(f'<Image name="{tag.name}"> has no value: add value="$image"')
+        images.append(ImageTag(name=tag.name, value=value, several=several))
     if not images:
         raise ConfigProblem(
             'labelling config has no <Image>: add <Image name="image" value="$image"/>'
@@ -281,40 +266,27 @@ def _images(root: ElementTree.Element) -> list[ImageTag]:
     return images
 
 
-def _controls(
-    root: ElementTree.Element, images: list[str], advice: list[str]
-) -> dict[str, list[Control]]:
-    """Return the controls on each image, in one pass over the document."""
+def _controls(tags: list[Tag], images: list[str], advice: list[str]) -> dict[str, list[Control]]:
+    """Return the controls on each image; `advice` gets what could be better about them."""
     found: dict[str, list[Control]] = {name: [] for name in images}
-    tags: list[tuple[ElementTree.Element, list[str]]] = []
-    # A label belongs to the nearest control around it. The stack instead of a recursion, because
-    # nothing bounds how deep a document nests.
-    stack: list[tuple[ElementTree.Element, list[str]]] = [(root, [])]
-    while stack:
-        element, around = stack.pop()
-        if element.tag in _CONTROLS:
-            around = []
-            tags.append((element, around))
-        elif element.tag == "Label" and (label := element.get("alias") or element.get("value")):
-            around.append(label)
-        stack.extend((child, around) for child in reversed(element))
-    for element, labels in tags:
-        control, targets = _control(element, labels, images[0])
-        names = dict.fromkeys(target.strip() for target in targets)
-        on = [found[name] for name in names if name in found]
+    for tag in tags:
+        if tag.tag not in _CONTROLS:
+            continue
+        control = _control(tag, images[0])
+        on = [found[name] for name in tag.targets if name in found]
         if not on:
             continue
         # The plain tags keep their wand with it; those with labels of their own lose every tool.
-        if control.labelled and element.get("smartOnly") == "true":
+        if control.labelled and tag.attributes.get("smartOnly") == "true":
             advice.append(
-                f'<{element.tag} name="{control.name}"> has smartOnly="true", which leaves no tool '
+                f'<{tag.tag} name="{control.name}"> has smartOnly="true", which leaves no tool '
                 'chosen after a click on a label: remove it and keep smart="true"'
             )
-        if control.kind in ("keypoint", "rectangle") and element.get("smart") == "false":
+        if control.kind in ("keypoint", "rectangle") and tag.attributes.get("smart") == "false":
             continue
-        if control.labelled and not control.labels and not element.get("value"):
+        if control.labelled and not control.labels and not tag.attributes.get("value"):
             raise ConfigProblem(
-                f'<{element.tag} name="{control.name}"> has no labels: '
+                f'<{tag.tag} name="{control.name}"> has no labels: '
                 'add a <Label value="…"/> for each class'
             )
         for controls in on:
@@ -322,53 +294,37 @@ def _controls(
     return found
 
 
-def _control(
-    element: ElementTree.Element, labels: list[str], image: str
-) -> tuple[Control, list[str]]:
-    """Return a control tag, and the names that it points at."""
-    kind, labelled = _CONTROLS[element.tag]
-    name, targets = element.get("name"), element.get("toName")
-    if not name or not targets:
-        missing = "toName" if name else "name"
+def _control(tag: Tag, image: str) -> Control:
+    kind, labelled = _CONTROLS[tag.tag]
+    if not tag.name or not tag.attributes.get("toName"):
+        missing = "toName" if tag.name else "name"
         raise ConfigProblem(
-            f"<{element.tag}> has no {missing}: "
-            f'add {missing}="{image if name else element.tag.lower()}"'
+            f"<{tag.tag}> has no {missing}: "
+            f'add {missing}="{image if tag.name else tag.tag.lower()}"'
         )
-    control = Control(kind=kind, name=name, labels=tuple(labels), labelled=labelled)
-    return control, targets.split(",")
+    return Control(kind=kind, name=tag.name, labels=tag.labels, labelled=labelled)
 
 
-def _targets(element: ElementTree.Element) -> list[str]:
-    return [target.strip() for target in (element.get("toName") or "").split(",")]
+def _dots(tags: list[Tag]) -> dict[str, Dots]:
+    """Return the controls that show answered clicks, by image."""
+    plus: dict[str, Control] = {}
+    minus: dict[str, Control] = {}
+    for tag in tags:
+        if tag.name in (DOT_PLUS, DOT_MINUS) and tag.tag in _DOT_CONTROLS:
+            kind, labelled = _DOT_CONTROLS[tag.tag]
+            control = Control(kind, tag.name, tag.labels, labelled)
+            (plus if tag.name == DOT_PLUS else minus).update(dict.fromkeys(tag.targets, control))
+    return {name: Dots(plus=plus[name], minus=minus[name]) for name in plus.keys() & minus.keys()}
 
 
-def _labels_in(element: ElementTree.Element) -> tuple[str, ...]:
-    return tuple(
-        label
-        for child in element.iter("Label")
-        if (label := child.get("alias") or child.get("value"))
-    )
-
-
-def _dots(root: ElementTree.Element, image: str) -> Dots | None:
-    found: dict[str, Control] = {}
-    for element in root.iter():
-        name = element.get("name")
-        if name in (DOT_PLUS, DOT_MINUS) and element.tag in _DOT_CONTROLS:
-            kind, labelled = _DOT_CONTROLS[element.tag]
-            if image in _targets(element):
-                found[name] = Control(kind, name, _labels_in(element), labelled)
-    if len(found) < 2:
-        return None
-    return Dots(plus=found[DOT_PLUS], minus=found[DOT_MINUS])
-
-
-def _notices(root: ElementTree.Element, image: str) -> tuple[str, ...]:
-    for element in root.iter("Choices"):
-        if element.get("name") == STATE and image in _targets(element):
-            values = (child.get("alias") or child.get("value") for child in element.iter("Choice"))
-            return tuple(value for value in values if value)
-    return ()
+def _notices(tags: list[Tag]) -> dict[str, tuple[str, ...]]:
+    """Return the sentences that the page can show, by image."""
+    found: dict[str, tuple[str, ...]] = {}
+    for tag in tags:
+        if tag.tag == "Choices" and tag.name == STATE:
+            for name in tag.targets:
+                found.setdefault(name, tag.labels)
+    return found
 
 
 class _LabelComparison:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 
 from remask_core.errors import NotFound
 from remask_label_config import ConfigProblem, labelling_config, parse_labelling_config
+from remask_label_config.config_tags import read_tags
+from remask_label_config.labelling_config import DOT_MINUS, DOT_PLUS, Control
 from remask_label_config.pages.live import write_labelling_config
 
 IMAGE = '<Image name="image" value="$image"/>'
@@ -168,21 +168,33 @@ def test_advice_names_the_first_of_many_unknown_labels() -> None:
 def test_the_work_grows_no_faster_than_the_document(
     size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Images, controls and labels are each looked at once: counted, not timed."""
+    """Every element is looked at once, and long lists of labels once: counted, not timed."""
     names = [f"i{number}" for number in range(size)]
     images = "".join(f'<Image name="{name}" value="$a"/>' for name in names)
     masks = "".join(MASK.replace("image", name) for name in names)
     labels = "".join(f'<Label value="c{number}"/>' for number in range(size))
     point = f'<KeyPointLabels name="kp" toName="{",".join(names)}"><Label value="Cat"/>{labels}'
+    dots = "".join(
+        f'<KeyPoint name="{dot}" toName="{",".join(names)}" smart="false"/>'
+        for dot in (DOT_PLUS, DOT_MINUS)
+    )
     nested = "<View>" * size + "</View>" * size
-    looked = itertools.count()
+    read, made = [], []
     monkeypatch.setattr(
         labelling_config,
-        "_control",
-        lambda *args, made=labelling_config._control: (next(looked), made(*args))[1],
+        "read_tags",
+        lambda xml, wanted: read.append(read_tags(xml, wanted)) or read[-1],
+    )
+    monkeypatch.setattr(
+        labelling_config,
+        "Control",
+        lambda *args, **fields: made.append(Control(*args, **fields)) or made[-1],
     )
 
-    config = parse_labelling_config(view(images, masks, f"{point}</KeyPointLabels>", nested))
+    config = parse_labelling_config(view(images, masks, f"{point}</KeyPointLabels>", dots, nested))
 
     assert len(config.images) == size
-    assert next(looked) == size + 1
+    assert all(controls.dots is not None for controls in config.images)
+    assert len(read) == 1
+    assert len(read[0]) == 2 * size + 3
+    assert len(made) == size + 5
