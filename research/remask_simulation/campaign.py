@@ -21,7 +21,7 @@ from remask_core.progress import OnProgress, no_progress
 from remask_core.rle_coco import decode_coco_counts
 from remask_core.types import BoolMask
 from remask_label_config.region_masks import has_mask, mask_of_region
-from remask_label_config.regions import Region
+from remask_label_config.regions import read_regions
 from remask_label_studio.api import LabelStudioApi
 from remask_simulation.annotators import Annotator, crew, visit
 from remask_storage.campaign import PlacedClick, Round, Truth
@@ -30,7 +30,6 @@ from remask_storage.campaign_store import CampaignStore
 __all__ = ["Person", "Simulated", "hire", "simulate"]
 
 _PAGE = 50
-_REGIONS = msgspec.json.Decoder(list[Region])
 _ADDRESS = "simulated-{}@remask.invalid"
 
 
@@ -210,7 +209,8 @@ def _masks(task: Mapping[str, Any], data: RoundData) -> dict[str, BoolMask]:
     """Return the mask of each instance as the task shows it."""
     found: dict[str, BoolMask] = {}
     for prediction in task.get("predictions") or ():
-        for region in _REGIONS.decode(msgspec.json.encode(prediction["result"])):
+        result = msgspec.Raw(msgspec.json.encode(prediction["result"]))
+        for region in read_regions(result).regions:
             if has_mask(region) and region.id in {shown.id for shown in data.instances}:
                 found[region.id] = mask_of_region(region, shape_hw=data.shape_hw)
     return found

@@ -16,10 +16,12 @@ from fakes import ToySegmenter
 from PIL import Image
 from werkzeug.serving import make_server
 
+from remask_campaigns.create import tasks_of
+from remask_campaigns.sources.boxes import instances_of
 from remask_cli.demo.programs import HOST
 from remask_core.errors import NotFound
 from remask_images.image_source import open_images
-from remask_label_config.labelling_config import parse_labelling_config
+from remask_label_config.labelling_config import parse_image_tags, parse_labelling_config
 from remask_label_config.pages.live import write_labelling_config
 from remask_label_studio.api import BackendAddress
 from remask_label_studio.client import connect
@@ -27,6 +29,7 @@ from remask_service.logs import make_log
 from remask_service.service import Service
 from remask_service.settings import Settings
 from remask_service.web.app import create_app, service_of
+from remask_storage.campaign import Campaign, CampaignInstance
 from remask_worker.thread_engine import ThreadEngine
 
 USER, PASSWORD = "label-studio", "known to both"
@@ -167,6 +170,46 @@ def test_a_wrong_config_is_told_where_people_look(
 
     assert refused.status_code == 400
     assert "no <BrushLabels>" in str(refused.json())
+
+
+def test_boxes_as_people_import_them_become_masks_and_instances(
+    studio: Studio, api: httpx.Client, served: Served, image_url: str
+) -> None:
+    """Label Studio keeps boxes without an id or with a number, as predictions and annotations."""
+    value = {"x": 10, "y": 15, "width": 30, "height": 40, "rotation": 0, "rectanglelabels": ["cat"]}
+    size = {"original_width": 64, "original_height": 48}
+    box = {"from_name": "box", "to_name": "image", "type": "rectanglelabels", "value": value} | size
+    strange = value | {"x": "10", "rectanglelabels": "cat"}
+    boxes = [box, box | {"id": 7}, box | {"id": "ok"}, box | {"value": strange}]
+    tasks = [
+        {"data": {"image": image_url}, kind: [{"result": [one]}]}
+        for kind in ("predictions", "annotations")
+        for one in boxes
+    ]
+    project_id = make_project(api, studio, CONFIG)
+    post(api, f"/api/projects/{project_id}/import", tasks)
+    campaign = Campaign(
+        "people", source_project=project_id, created_at=0.0, long_side_px=1, short_side_px=1
+    )
+    tags = parse_image_tags(CONFIG)
+    with connect(studio.url, studio.api_key) as connection:
+        found = [
+            list(instances_of(campaign, task, tags)) for task in tasks_of(connection, project_id)
+        ]
+    assert add_backend(api, project_id, served.url).is_success
+    every = {"selectedItems": {"all": True, "excluded": []}}
+    actions = {"id": "retrieve_tasks_predictions", "project": project_id}
+    answer = api.post("/api/dm/actions", params=actions, json=every, timeout=120)
+    assert answer.is_success, answer.text
+    predictions = api.get("/api/predictions", params={"project": project_id}).json()
+    masks = [
+        [region["type"] for region in prediction["result"]].count("brushlabels")
+        for prediction in predictions
+    ]
+
+    assert [[type(one) for one in its] for its in found] == [[CampaignInstance]] * 8, found
+    # Four of the predictions are the imported ones.
+    assert sorted(masks) == [0] * 4 + [1] * 8, predictions
 
 
 def test_a_submitted_annotation_joins_its_clicks(
