@@ -1,1 +1,1 @@
-"""From an address in a task to a checked image file on this machine."""
+"""Images of tasks: from an address to a checked file on this machine."""

@@ -1,4 +1,4 @@
-"""What an image's address in a task means, and whether we may follow it.
+"""Addresses of images in tasks: what each means, and whether it may be followed.
 
 Annotators and importers write these addresses, so each is checked: which host, which path, which
 file. Nothing here opens a connection; names are resolved to numbers in `download`.

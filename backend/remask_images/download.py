@@ -1,4 +1,4 @@
-"""Fetching one file over HTTP: every hop is checked, and the connection goes where was checked."""
+"""Downloads over HTTP: every redirect is checked, and connections go to checked IP addresses."""
 
 from __future__ import annotations
 

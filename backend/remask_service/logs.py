@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object per line on standard error, and never a secret."""
+"""Structured logs: one JSON object per line on standard error, without secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts of a running backend, put together once and closed in order."""
+"""The running backend: its parts, put together once and closed in order."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Service:
 
     Args:
         settings: See `Settings`.
-        log: Where it tells what happens.
+        log: Receives a line for each thing that happens.
         engine: Answers calls; by default the supervised child that the settings describe. Closed
             with the service.
         predictor: By default one over the engine and the settings' image source.
@@ -105,7 +105,7 @@ class Service:
             return self._predictor.predict(request)
 
     def note_webhook(self, event: WebhookRequest) -> None:
-        """Take up what Label Studio tells of annotations: click log and campaigns."""
+        """Pass an event about annotations on to the click log and to campaigns."""
         self.click_log.add(annotation_events(event, received_at=time.time()))
         self.campaign_events.add(event)
 
@@ -115,7 +115,7 @@ class Service:
         self.activity.note_error(error.code, str(error))
 
     def model_version(self) -> str:
-        """Return the worker's model version, or the model's name until the worker has told it."""
+        """Return the worker's model version, or the model's name until the worker has loaded it."""
         return self.engine.health().model_version or self.settings.model
 
     def threads(self) -> dict[str, bool]:
@@ -163,7 +163,7 @@ class Service:
 
 
 def worker_settings(settings: Settings) -> WorkerSettings:
-    """Return what the worker is told of the service's settings."""
+    """Return the worker's part of the service's settings."""
     return WorkerSettings(
         model=settings.model,
         weights=None if settings.weights is None else str(settings.weights),

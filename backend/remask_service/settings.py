@@ -36,7 +36,7 @@ def _setting(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What one backend process is told; see `settings_markdown` for the reasons."""
+    """Settings of one backend process; `settings_markdown` gives the reason of each."""
 
     label_studio_url: str | None = _setting(
         "LABEL_STUDIO_URL",
@@ -70,7 +70,7 @@ class Settings:
     host: str = _setting(
         "REMASK_HOST",
         "127.0.0.1",
-        "Address to listen on: this machine only, until somebody decides otherwise. Not `HOST`, "
+        "Address to listen on; by default only this machine can connect. Not `HOST`, "
         "which some shells set to the machine's name.",
     )
     port: int = _setting("PORT", 9090, "The port that Label Studio's backends commonly have.")
@@ -281,14 +281,14 @@ def settings_markdown() -> str:
         "",
         "`remask serve` reads these environment variables; flags of the same meaning win over",
         "them (`remask serve --help`). A variable that begins with `REMASK_` and is not listed",
-        "here is refused, so that a slip of the pen does not go unnoticed.",
+        "here is refused, so that a misspelt name does not go unnoticed.",
         "",
         "| variable | default | what it does, and why the default is what it is |",
         "| --- | --- | --- |",
     ]
     for field_ in fields(Settings):
-        told = field_.metadata
-        lines.append(f"| `{told['env']}` | {_shown_default(field_)} | {told['why']} |")
+        about = field_.metadata
+        lines.append(f"| `{about['env']}` | {_shown_default(field_)} | {about['why']} |")
     return "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Where campaigns and clicks are kept: as the settings say, or as the command line does."""
+"""The place of campaigns and clicks for a command: from its option, or from the settings."""
 
 from __future__ import annotations
 

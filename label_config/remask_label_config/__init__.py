@@ -1,4 +1,4 @@
-"""Label Studio's XML and JSON, read into our nouns and written from them."""
+"""Label Studio's XML and JSON: readers into remask's types, and writers from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Masks that stand in Label Studio's JSON, as brush RLE whichever way they are stored."""
+"""Masks in Label Studio's JSON: brush RLE or PNG, decoded and encoded."""
 
 from __future__ import annotations
 

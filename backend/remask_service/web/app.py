@@ -1,4 +1,4 @@
-"""The Flask application: Label Studio's routes, and those for whoever runs the service."""
+"""The Flask application: the routes for Label Studio and those for operators."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from remask_worker.calls import Engine
 __all__ = ["create_app", "service_of"]
 
 _QUIET = frozenset({"health", "ready", "metrics"})
-"""Asked all day long: logged as debug."""
+"""Routes that monitors ask all day long: logged at level debug."""
 
 
 def create_app(
@@ -55,7 +55,7 @@ def create_app(
     app.extensions["remask"] = service
     _add_label_studio(app, service)
     _add_operations(app, service)
-    _add_manners(app, service)
+    _add_request_hooks(app, service)
     return app
 
 
@@ -148,8 +148,8 @@ def _address_of_caller() -> str:
     return f"{scheme}://{host}/{prefix}".rstrip("/")
 
 
-def _add_manners(app: Flask, service: Service) -> None:
-    """Add what happens around every request: who may ask, how errors look, what is noted."""
+def _add_request_hooks(app: Flask, service: Service) -> None:
+    """Add authentication, the log line, and the answers to errors, to every request."""
     settings, log = service.settings, service.log
     refuse = None
     if settings.basic_auth_user is not None and settings.basic_auth_pass is not None:

@@ -13,7 +13,7 @@ from remask_service.web.failures import failure_response
 __all__ = ["OPEN_PATHS", "guard"]
 
 OPEN_PATHS = frozenset({"/health", "/ready"})
-"""Asked by Label Studio at every page, and by orchestrators; they tell nothing that is secret."""
+"""Paths without authentication: Label Studio asks them at every page, and they hold no secret."""
 
 
 def guard(

@@ -1,4 +1,4 @@
-"""How errors leave the service: one table from error class to status, one shape of body."""
+"""Answers to errors: one table from error class to HTTP status, and one form of body."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class Metrics:
 
 
 class _Snapshots(Collector):
-    """Numbers that others keep, read when they are asked for."""
+    """Numbers that other parts keep, read when metrics are asked for."""
 
     def __init__(
         self,

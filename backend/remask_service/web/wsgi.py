@@ -1,4 +1,4 @@
-"""The service under gunicorn: one web process with many threads, and the worker beside it."""
+"""The service under gunicorn: one web process with many threads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["serve"]
 
 
 class _Server(BaseApplication):  # type: ignore[misc]
-    """gunicorn, told everything by `settings` and nothing by its own command line."""
+    """gunicorn, configured by `settings` alone."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -73,7 +73,7 @@ def _bound(settings: Settings) -> str:
 
 
 def _check_port(settings: Settings) -> None:
-    """Find out at once what gunicorn would try five times before it gives up."""
+    """Raise at once where gunicorn would try five times before it gives up."""
     try:
         with socket.create_server(
             (settings.host, settings.port),
