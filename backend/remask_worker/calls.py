@@ -7,6 +7,7 @@ worker opens `image_path` itself, and the mask leaves it encoded.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -245,7 +246,9 @@ def wait_for(future: Future[Answer], *, timeout_s: float) -> Answer:
         RemaskError: What the future raises.
     """
     try:
-        return future.result(timeout=max(0.0, timeout_s + _GRACE_S))
+        # A call without a deadline has infinite seconds left, which threads cannot wait for.
+        left_s = min(max(0.0, timeout_s + _GRACE_S), threading.TIMEOUT_MAX)
+        return future.result(timeout=left_s)
     except FutureTimeoutError as error:
         future.cancel()
         raise Expired("the call was not answered before its `deadline`") from error

@@ -9,6 +9,7 @@ after the other, so that each is encoded once.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -33,7 +34,7 @@ from remask_masks.mask_windows import read_segmentation, window_of
 from remask_noise.annotation import fields_of
 from remask_noise.apply import Watch
 from remask_noise.operations import flip_class
-from remask_worker.calls import Answer, Call, Engine, Lane
+from remask_worker.calls import Answer, Call, Engine, Lane, answer_of
 
 __all__ = ["WeakCounts", "WeakPrompt", "make_weak"]
 
@@ -197,7 +198,7 @@ def _answers(
     asked: dict[Id, list[_Asked]], folder: Path, names: dict[Id, str], engine: Engine
 ) -> Iterator[tuple[int, Id, Answer]]:
     """Yield position, image and answer of every mask, image after image."""
-    waiting: deque[tuple[int, Id, Future[Answer]]] = deque()
+    waiting: deque[tuple[int, Id, Call, Future[Answer]]] = deque()
     for image_id, asks in asked.items():
         path = (folder / names[image_id]).absolute()
         try:
@@ -206,8 +207,8 @@ def _answers(
             raise NotFound(f"the image {path} cannot be read: {error}") from error
         for ask in asks:
             if len(waiting) >= _AHEAD:
-                position, asked_id, future = waiting.popleft()
-                yield position, asked_id, _answer(future, names[asked_id])
+                position, asked_id, earlier, future = waiting.popleft()
+                yield position, asked_id, _answer(engine, earlier, future, names[asked_id])
             call = Call(
                 image_id=content,
                 image_path=str(path),
@@ -215,14 +216,14 @@ def _answers(
                 lane=Lane.BATCH,
                 encoding="coco_rle",
             )
-            waiting.append((ask.position, image_id, engine.submit(call)))
-    for position, asked_id, future in waiting:
-        yield position, asked_id, _answer(future, names[asked_id])
+            waiting.append((ask.position, image_id, call, engine.submit(call)))
+    for position, asked_id, earlier, future in waiting:
+        yield position, asked_id, _answer(engine, earlier, future, names[asked_id])
 
 
-def _answer(future: Future[Answer], name: str) -> Answer:
+def _answer(engine: Engine, call: Call, future: Future[Answer], name: str) -> Answer:
     try:
-        return future.result()
+        return answer_of(engine, call, future, clock=time.time, wait=time.sleep)
     except InputError as error:
         raise InputError(f"the image {name}: {error}") from error
 

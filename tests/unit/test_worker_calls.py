@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
@@ -16,8 +17,11 @@ from remask_worker.calls import (
     Answer,
     Call,
     Expired,
+    Health,
     Lane,
+    Overloaded,
     PriorMask,
+    answer_of,
     call_key,
     history_keys,
     wait_for,
@@ -107,3 +111,69 @@ def test_waiting_for_many_calls_ends_half_a_second_after_their_deadline() -> Non
             wait_for(SlowFuture(clock), timeout_s=deadline - clock[0])
 
     assert clock[0] == 120.5
+
+
+ANSWER = Answer(
+    mask=b"",
+    shape_hw=(1, 1),
+    area_px=0,
+    score=0.5,
+    model_version="toy",
+    embedded=False,
+    model_ms=0.0,
+)
+
+
+class Busy:
+    """An engine whose lane is full twice."""
+
+    def __init__(self) -> None:
+        self.submitted: list[Call] = []
+
+    def submit(self, call: Call) -> Future[Answer]:
+        self.submitted.append(call)
+        future: Future[Answer] = Future()
+        if len(self.submitted) < 3:
+            future.set_exception(Overloaded("full", retry_after_s=5.0))
+        else:
+            future.set_result(ANSWER)
+        return future
+
+    def health(self) -> Health:
+        return Health(ready=True, state="ready")
+
+    def close(self, *, grace_s: float = 10.0) -> None:
+        return None
+
+
+def test_a_call_without_a_deadline_is_asked_again_while_its_lane_is_full() -> None:
+    engine, call = Busy(), toy_call(PATH, click(3))
+    waited: list[float] = []
+    future = engine.submit(call)
+
+    assert ANSWER == answer_of(engine, call, future, clock=lambda: 7.0, wait=waited.append)
+    assert (len(engine.submitted), waited) == (3, [5.0, 5.0])
+
+
+def test_a_full_lane_is_reported_when_the_deadline_comes_before_there_is_room() -> None:
+    call = toy_call(PATH, click(3), deadline=10.0)
+    full: Future[Answer] = Future()
+    full.set_exception(Overloaded("full", retry_after_s=5.0))
+
+    with pytest.raises(Overloaded):
+        answer_of(Busy(), call, full, clock=lambda: 6.0, wait=lambda _: None)
+
+
+class NotedFuture(Future[Answer]):
+    """An answered future that notes how long it would be waited for."""
+
+    def result(self, timeout: float | None = None) -> Answer:
+        self.timeout_s = timeout
+        return ANSWER
+
+
+def test_a_call_without_a_deadline_is_waited_for_as_long_as_threads_can() -> None:
+    future = NotedFuture()
+    wait_for(future, timeout_s=float("inf"))
+
+    assert future.timeout_s == threading.TIMEOUT_MAX

@@ -57,6 +57,10 @@ class EngineClient:
                 outcomes.append(answer)
         return outcomes
 
+    def known_footprint(self, call: Call) -> Footprint | None:
+        """Return where the mask of the answer to `call` lies, if that is remembered."""
+        return self._footprints.get(("answer", *call_key(call)))
+
     def footprint(self, call: Call, answer: Answer) -> Footprint:
         """Return where the mask of an answer to `call` lies."""
         key = ("answer", *call_key(call))

@@ -190,9 +190,11 @@ class KnownObjects:
         for each in objects:
             call, rid = self._call_for(each.history), each.history.rid
             ids = {prompt.mark.id for prompt in each.history.prompts}
-            recalled = self._engine_client.recalled(call)
-            drafted = None if recalled is not None else self._around.drafted_mask(rid, ids)
-            if drafted is not None:
+            known = self._engine_client.known_footprint(call)
+            drafted = None if known is not None else self._around.drafted_mask(rid, ids)
+            if known is not None:
+                footprints[rid] = known
+            elif drafted is not None:
                 footprints[rid] = self._engine_client.prior_footprint(
                     drafted, digest=prior_digest(drafted), shape_hw=self._shape_hw
                 )
