@@ -8,12 +8,14 @@ from typing import Any
 from remask_campaigns.crops.images import PixelsOf, crop_instances
 from remask_campaigns.project_description import check_name
 from remask_campaigns.sources.boxes import ShapeOf, instances_of
+from remask_campaigns.sources.truths import truths_of
+from remask_campaigns.sources.upload import SourceImage, file_names_of
 from remask_core.errors import InputError, WrongState
 from remask_core.left_out import LeftOut, LeftOutCounts, OnLeftOut, ignore_left_out
 from remask_core.progress import OnProgress, no_progress
 from remask_label_config.labelling_config import parse_image_tags
 from remask_label_studio.api import LabelStudioApi
-from remask_storage.campaign import Campaign, CampaignInstance
+from remask_storage.campaign import Campaign, CampaignInstance, Truth
 from remask_storage.campaign_store import CampaignStore
 
 __all__ = ["create_campaign", "instances_of_source", "tasks_of"]
@@ -31,10 +33,13 @@ def create_campaign(
     on_progress: OnProgress = no_progress,
     left_out: OnLeftOut = ignore_left_out,
     on_found: Callable[[Sequence[CampaignInstance]], None] = lambda instances: None,
+    truth_images: Sequence[SourceImage] = (),
 ) -> list[CampaignInstance]:
     """Store a new campaign with the boxes of its source project, and return its instances.
 
-    No round is opened. The source project is only read, and may be changed afterwards.
+    No round is opened. The source project is only read, and may be changed afterwards. Campaign,
+    instances and truths are stored at once or not at all, so that a call that was interrupted can
+    be repeated.
 
     Args:
         store: Where it is kept.
@@ -45,6 +50,7 @@ def create_campaign(
         on_progress: Called with the progress of the tasks that have been read, and the crops made.
         left_out: Called with each thing that does not become an instance.
         on_found: Called with the instances before anything is made; an error of it ends the call.
+        truth_images: Of the file that the boxes came from, if its segmentations are the true masks.
 
     Raises:
         WrongState: There is a campaign of that name; nothing has been read.
@@ -77,7 +83,11 @@ def create_campaign(
         )
     if not instances:
         raise _no_boxes(campaign, reasons)
-    store.add_campaign(campaign, instances)
+    truths: list[Truth] = []
+    if truth_images:
+        names = file_names_of(connection, campaign.source_project)
+        truths += truths_of(truth_images, instances, names, left_out=left_out)
+    store.add_campaign(campaign, instances, truths)
     return instances
 
 

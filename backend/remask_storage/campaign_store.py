@@ -8,7 +8,7 @@ from itertools import chain, groupby
 from pathlib import Path
 
 import msgspec
-from sqlalchemy import Column, delete, select
+from sqlalchemy import Column, Connection, delete, select
 
 from remask_core.errors import NotFound, WrongState
 from remask_storage.campaign import Campaign, CampaignInstance, Mask, Round, Truth, Visit
@@ -86,8 +86,13 @@ class CampaignStore:
             raise NotFound(f"no campaign {name!r} in {self.store.place}; there are {sorted(known)}")
         return known[name]
 
-    def add_campaign(self, campaign: Campaign, instances: Sequence[CampaignInstance]) -> None:
-        """Store a new campaign with its instances.
+    def add_campaign(
+        self,
+        campaign: Campaign,
+        instances: Sequence[CampaignInstance],
+        truths: Iterable[Truth] = (),
+    ) -> None:
+        """Store a new campaign with its instances, and the truths that are known: all or nothing.
 
         Raises:
             WrongState: There is one of that name already.
@@ -105,6 +110,7 @@ class CampaignStore:
                     for position, instance in enumerate(instances)
                 ],
             )
+            _put_truths(connection, campaign.name, truths)
 
     def change_campaign(self, campaign: Campaign) -> None:
         """Store what has changed of a campaign that is there."""
@@ -293,11 +299,7 @@ class CampaignStore:
     def put_truths(self, campaign: str, truths: Iterable[Truth]) -> None:
         """Store truths; one of the same instance and source is replaced."""
         with self.store.writing() as connection:
-            upsert(
-                connection,
-                truths_table,
-                [{"campaign": campaign, **asdict(truth)} for truth in truths],
-            )
+            _put_truths(connection, campaign, truths)
 
     def truths(self, campaign: str) -> dict[str, Truth]:
         """Return the truth of each instance that has one; painted by hand before a file's."""
@@ -335,3 +337,8 @@ class CampaignStore:
                 row["annotator"]: (row["name"], row["qualified"])
                 for row in connection.execute(query).mappings()
             }
+
+
+def _put_truths(connection: Connection, campaign: str, truths: Iterable[Truth]) -> None:
+    rows = [{"campaign": campaign, **asdict(truth)} for truth in truths]
+    upsert(connection, truths_table, rows)

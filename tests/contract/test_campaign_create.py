@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
-from fake_studio import FakeStudio
+from fake_studio import FakeStudio, Killed
 from typer.testing import CliRunner
 
 from remask_campaigns.sources.upload import ImagePlace, SourceBox, SourceImage, import_source
@@ -59,3 +61,43 @@ def test_files_that_label_studio_would_refuse_are_left_out(tmp_path: Path) -> No
     assert [("a.tif", "no-image"), ("b", "no-image"), ("c.jpg", "no-file")] == [
         (one.name, one.reason) for one in left
     ]
+
+
+def test_create_with_truths_that_is_killed_while_it_stores_may_be_given_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outline = [10, 10, 150, 10, 150, 90, 10, 90]
+    coco = {
+        "images": [{"id": 1, "file_name": "a.jpg", "width": 200, "height": 100}],
+        "categories": [{"id": 1, "name": "cat"}],
+        "annotations": [
+            {
+                "id": 7,
+                "image_id": 1,
+                "category_id": 1,
+                "bbox": [10, 10, 140, 80],
+                "segmentation": [outline],
+                "iscrowd": 0,
+                "area": 11200,
+            }
+        ],
+    }
+    file = tmp_path / "boxes.json"
+    file.write_text(json.dumps(coco))
+    studio = FakeStudio()
+    monkeypatch.setattr("remask_label_studio.client.connect", lambda *_: nullcontext(studio))
+    command = ["campaign", "create", "cats", "--coco", str(file), "--truth", "--json"]
+    command += ["--image-prefix", "https://example.org/", "--state", str(tmp_path)]
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("remask_storage.campaign_store._put_truths", killed)
+        with pytest.raises(Killed):
+            CliRunner().invoke(app, command)
+    done = CliRunner().invoke(app, command)
+
+    assert done.exit_code == 0
+    assert json.loads(done.stdout)["truths"] == 1
+    assert len(studio.titled("cats · boxes")) == 1

@@ -155,9 +155,7 @@ def _add_test(
         results_project=None,
         reopened={},
     )
-    # First, so that a test is never without them.
-    store.put_truths(test.name, [truth for _, truth in gold])
-    store.add_campaign(test, [instance for instance, _ in gold])
+    store.add_campaign(test, [instance for instance, _ in gold], [truth for _, truth in gold])
 
 
 def grade_test(

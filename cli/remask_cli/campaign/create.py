@@ -106,7 +106,6 @@ def create(
 
     from remask_campaigns.create import create_campaign
     from remask_campaigns.project_description import check_name, describe, title_of
-    from remask_campaigns.sources.truths import keep_truths
     from remask_campaigns.sources.upload import ImagePlace, check_images, import_source
     from remask_label_studio.client import connect
     from remask_storage.campaign import Campaign, classes_of
@@ -174,10 +173,9 @@ def create(
             on_progress=on_progress,
             left_out=left.add,
             on_found=check_instances,
+            truth_images=found if with_truth and found is not None else (),
         )
-        truths = 0
-        if with_truth and found is not None:
-            truths = keep_truths(store, connection, name, found, left_out=left.add)
+        truths = len(store.truths(name))
     _show(settings, instances, truths, left, as_json=as_json)
 
 
