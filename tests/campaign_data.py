@@ -96,14 +96,14 @@ def fill(place: Path, *, n: int = 4, qualification: Qualification | None = None)
     store.replace_visits(NAME, 1, None, first)
     store.replace_visits(NAME, 2, None, second)
     masks = []
-    for number, one in enumerate(instances):
-        masks.append(Mask(one.id, 0, counts(square(10, 40)), 0.5, "toy@1"))
+    for number, made in enumerate(instances):
+        masks.append(Mask(made.id, 0, counts(square(10, 40)), 0.5, "toy@1"))
         if number % 4 in (0, 3):
-            masks.append(Mask(one.id, 1, counts(square(10, 45)), 0.75, "toy@1"))
+            masks.append(Mask(made.id, 1, counts(square(10, 45)), 0.75, "toy@1"))
         if number % 4 == 0:
-            masks.append(Mask(one.id, 2, counts(square(10, 50)), 0.875, "toy@1"))
+            masks.append(Mask(made.id, 2, counts(square(10, 50)), 0.875, "toy@1"))
     store.put_masks(NAME, masks)
     store.put_truths(
-        NAME, [Truth(one.id, counts(square(10, 50)), "file") for one in instances[:-1]]
+        NAME, [Truth(made.id, counts(square(10, 50)), "file") for made in instances[:-1]]
     )
     return store

@@ -127,7 +127,7 @@ def fill(
         store.replace_visits(campaign.name, number, None, visits)
         for instance, thing in going_on:
             masks[instance.id] = make_mask(thing, masks[instance.id], clicks[instance.id])
-        _put(store, campaign, {one.id: masks[one.id] for one, _ in going_on}, number)
+        _put(store, campaign, {instance.id: masks[instance.id] for instance, _ in going_on}, number)
         at = number * ROUND_S
         store.put_round(
             campaign.name, Round(number, "closed", 100 + number, "toy@1", at, at + ROUND_S)

@@ -83,7 +83,8 @@ class LeftOutCounts:
 
     def _names(self, reason: str) -> str:
         named = [
-            f"{one.name} ({one.detail})" if one.detail else one.name for one in self.first[reason]
+            f"{record.name} ({record.detail})" if record.detail else record.name
+            for record in self.first[reason]
         ]
         return ", ".join(named + ["…"] * (self.counts[reason] > len(named)))
 

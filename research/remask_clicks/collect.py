@@ -188,14 +188,14 @@ def collect(
         parts[judged.given.person, judged.given.task.batch].append(judged)
     valid: list[_Judged] = []
     for batch in parts.values():
-        if sum(one.inside for one in batch) < _ENOUGH * len(batch):
+        if sum(answer.inside for answer in batch) < _ENOUGH * len(batch):
             rejected["batch"] += len(batch)
             continue
-        valid += [one for one in batch if one.near]
-        rejected["outside"] += sum(not one.near for one in batch)
+        valid += [answer for answer in batch if answer.near]
+        rejected["outside"] += sum(not answer.near for answer in batch)
     valid.sort(key=lambda one: one.given.when)
     reasons = {reason: count for reason, count in rejected.items() if count}
-    return Collected(tuple(one.click for one in valid), len(given), reasons)
+    return Collected(tuple(answer.click for answer in valid), len(given), reasons)
 
 
 def _single(

@@ -102,11 +102,11 @@ def _makers(model: Clickability | None) -> Mapping[str, _Map]:
 
 def _mean(scores: Sequence[MapScores]) -> MapScores:
     return MapScores(
-        ks=float(np.mean([one.ks for one in scores])),
-        pl1=float(np.mean([one.pl1 for one in scores])),
-        wd=float(np.mean([one.wd for one in scores])),
-        nss=float(np.mean([one.nss for one in scores])),
-        pde=float(np.mean([one.pde for one in scores])),
+        ks=float(np.mean([score.ks for score in scores])),
+        pl1=float(np.mean([score.pl1 for score in scores])),
+        wd=float(np.mean([score.wd for score in scores])),
+        nss=float(np.mean([score.nss for score in scores])),
+        pde=float(np.mean([score.pde for score in scores])),
     )
 
 

@@ -203,7 +203,7 @@ def _by_group(summaries: Sequence[RclicksSummary]) -> list[Block]:
             )
             for clicks in after
         )
-        lowest = min(min(one.ys) for one in series)
+        lowest = min(min(line.ys) for line in series)
         chart = LineChart(series, "group", "mIoU", (min(0.8, lowest), 1.0), groups)
         figures.append(Figure(chart, f"{summary.dataset}, {summary.model}."))
     return figures
@@ -234,8 +234,8 @@ def _objects(rows: Sequence[RclicksRow]) -> tuple[Block, ...]:
             series=tuple(series),
             x_label="mean of IoU-AuC over groups",
             y_label="sd of IoU-AuC over groups",
-            x_range=(min(x for one in series for x in one.xs), 1.0),
-            y_range=(0.0, max(0.05, *(y for one in series for y in one.ys))),
+            x_range=(min(x for line in series for x in line.xs), 1.0),
+            y_range=(0.0, max(0.05, *(y for line in series for y in line.ys))),
         )
         blocks.append(Figure(chart, f"{dataset}."))
     return tuple(blocks)

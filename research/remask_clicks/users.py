@@ -177,7 +177,11 @@ def measure_users(
         InputError: The file is not in that layout.
     """
     asked = _Asked(clicks, most, source)
-    known = [one for one in instances if len(asked.points(one, shape_hw=(1, 1))) >= _FEWEST]
+    known = [
+        instance
+        for instance in instances
+        if len(asked.points(instance, shape_hw=(1, 1))) >= _FEWEST
+    ]
     if not known:
         raise NotFound(f"`clicks` has no object of `data` with {_FEWEST} first clicks")
     path = out / "users.jsonl"

@@ -124,7 +124,7 @@ def test_projects_with_shortened_titles_are_found_again() -> None:
         title_of(other.name, "round 1"), label_config="", description=describe(other, "round 1")
     )
 
-    assert [one.described.round for one in own_projects(studio, LONG)] == [1, 123]
+    assert [project.described.round for project in own_projects(studio, LONG)] == [1, 123]
 
 
 def test_advance_names_the_reason_when_no_image_can_be_had(store: CampaignStore) -> None:
@@ -170,7 +170,7 @@ def test_a_deleted_campaign_leaves_nothing_but_what_others_made(
         studio,
         "cats",
         DiskMaker(),
-        [(one, Truth(one.id, counts(square(2, 9)), "file")) for one in sample_instances(2)],
+        [(image, Truth(image.id, counts(square(2, 9)), "file")) for image in sample_instances(2)],
         rules=Qualification(min_instances=2),
     )
     monkeypatch.setattr("remask_label_studio.client.connect", lambda *_: nullcontext(studio))
@@ -183,11 +183,11 @@ def test_a_deleted_campaign_leaves_nothing_but_what_others_made(
     assert isinstance(refused.exception, InputError)
     assert "cats and cats · test: 6 instances" in done.stdout
     assert len(before) == 4
-    assert {one["title"] for one in studio.projects.values()} == {
+    assert {project["title"] for project in studio.projects.values()} == {
         "cats of somebody",
         "cats and dogs · round 1",
     }
-    assert [one.name for one in store.campaigns()] == [other.name]
+    assert [campaign.name for campaign in store.campaigns()] == [other.name]
     assert store.instances("cats") == []
     assert dict(store.masks("cats")) == {}
     assert isinstance(again.exception, NotFound)

@@ -59,7 +59,7 @@ def test_files_that_label_studio_would_refuse_are_left_out(tmp_path: Path) -> No
     connection.create_project("x", label_config="")
     import_source(connection, "x", images, place=ImagePlace(tmp_path), left_out=left.append)
     assert [("a.tif", "no-image"), ("b", "no-image"), ("c.jpg", "no-file")] == [
-        (one.name, one.reason) for one in left
+        (record.name, record.reason) for record in left
     ]
 
 

@@ -75,7 +75,9 @@ def test_nothing_outside_of_the_folder_is_uploaded(
     studio = FakeStudio()
     place = ImagePlace(photos, prefix)
     project = import_source(studio, "x", images, place=place, left_out=left.append)
-    assert [(name.replace("\\", "/"), "outside")] == [(one.name, one.reason) for one in left]
+    assert [(name.replace("\\", "/"), "outside")] == [
+        (record.name, record.reason) for record in left
+    ]
     assert ["a.png"] == [data["file_name"] for _, data in studio.task_data(project)]
     assert (tmp_path / "secret.png").read_bytes() not in studio.files.values()
 
@@ -104,7 +106,7 @@ def test_an_open_images_id_leads_nowhere_else_either(
     images = read_open_images(path, folder=photos)
     with pytest.raises(InputError, match="outside: 1"):
         import_source(FakeStudio(), "x", images, place=ImagePlace(photos), left_out=left.append)
-    assert [(f"{name}.png", "outside")] == [(one.name, one.reason) for one in left]
+    assert [(f"{name}.png", "outside")] == [(record.name, record.reason) for record in left]
 
 
 def test_a_link_to_the_folder_and_links_within_it_are_no_way_out(
@@ -124,7 +126,7 @@ def test_without_a_folder_a_name_may_not_leave_the_prefix(tmp_path: Path) -> Non
     place = ImagePlace(prefix="https://photos.test/sets/")
     found = check_images(images, place, left_out=left.append)
     assert ["a.png", "c..d/e.png"] == [image.file_name for image in found]
-    assert [("../b.png", "outside")] == [(one.name, one.reason) for one in left]
+    assert [("../b.png", "outside")] == [(record.name, record.reason) for record in left]
 
 
 @pytest.mark.parametrize(
@@ -240,7 +242,7 @@ def test_open_images_rows_that_end_early_are_left_out(tmp_path: Path) -> None:
     images = read_open_images(tmp_path / "boxes.csv", left_out=left.append)
     assert ["im1.jpg"] == [image.file_name for image in images]
     assert [("line 3", "unreadable"), ("line 4", "no-class")] == [
-        (one.name, one.reason) for one in left
+        (record.name, record.reason) for record in left
     ]
 
 

@@ -104,10 +104,10 @@ def test_every_instance_is_in_one_place_of_the_funnel(store: CampaignStore) -> N
 def test_quality_grows_with_time_on_the_same_instances(store: CampaignStore) -> None:
     found = paces(filled(store), by_truth=True)
 
-    assert [one.round for one in found] == [0, 1, 2, 3]
-    assert len({one.instances for one in found}) == 1
+    assert [group.round for group in found] == [0, 1, 2, 3]
+    assert len({group.instances for group in found}) == 1
     assert found[0].seconds.value == 0.0
-    ious = [one.iou.value for one in found]
+    ious = [group.iou.value for group in found]
     assert ious == sorted(ious)
     assert ious[-1] > 0.98 > 0.8 > ious[0]
 
@@ -134,10 +134,10 @@ def test_without_truth_errors_are_what_the_model_changed(store: CampaignStore) -
 def test_classes_and_people_add_up(store: CampaignStore) -> None:
     quality = filled(store, twice=0.5)
 
-    assert 12 == sum(one.instances for one in by_class(quality))
+    assert 12 == sum(group.instances for group in by_class(quality))
     people = by_person(quality)
-    assert len(quality.visits) == sum(one.visits for one in people)
-    assert {"Ada", "Ben"} == {one.name for one in people}
+    assert len(quality.visits) == sum(person.visits for person in people)
+    assert {"Ada", "Ben"} == {person.name for person in people}
     assert quality.twice
     assert all(pair.annotators == (1, 2) for pair in quality.twice)
 
@@ -266,9 +266,11 @@ def test_two_reference_masks_of_one_instance_are_compared(store: CampaignStore) 
 def test_wrong_classes_are_counted_where_the_truth_names_the_class(store: CampaignStore) -> None:
     ours = fill(store, Campaign(NAME, 7, 0.0), things(8), PEOPLE, rounds_done=1)
     assert "no truth names the class" in page(store, measure(store, NAME)).words
-    disks = [one for one in ours if one.label == "disk"]
+    disks = [error for error in ours if error.label == "disk"]
     known = store.truths(NAME)
-    named = [replace(known[one.id], label="moon" if one in disks[:2] else "disk") for one in disks]
+    named = [
+        replace(known[disk.id], label="moon" if disk in disks[:2] else "disk") for disk in disks
+    ]
     store.put_truths(NAME, named)
 
     quality = measure(store, NAME)
@@ -278,7 +280,7 @@ def test_wrong_classes_are_counted_where_the_truth_names_the_class(store: Campai
     assert 2 / len(disks) == found.wrong.value
     (confusion,) = found.confusions
     assert ("disk", "moon") == (confusion.label, confusion.true_label)
-    assert sorted(one.id for one in disks[:2]) == list(confusion.instances)
+    assert sorted(disk.id for disk in disks[:2]) == list(confusion.instances)
     assert f"Wrong class: 2 of {len(disks)} masks" in page(store, quality).words
 
 

@@ -47,9 +47,9 @@ class Kit:
         quality = measure(self.store, NAME)
         assert NAME in quality_page(self.store, quality).to_html()
         return [
-            (one.number, one.reached, one.waiting)
-            for one in round_counts(quality)
-            if one.state is not None
+            (count.number, count.reached, count.waiting)
+            for count in round_counts(quality)
+            if count.state is not None
         ]
 
     def next(self) -> str:

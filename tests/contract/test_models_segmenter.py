@@ -129,7 +129,7 @@ def test_a_batch_is_answered_as_one_by_one(segmenter: Segmenter) -> None:
 
     alone = [segmenter.predict(embedding, prompt) for prompt in prompts]
     assert len(together) == len(prompts)
-    assert all(same(one, other) for one, other in zip(alone, together, strict=True))
+    assert all(same(candidates, other) for candidates, other in zip(alone, together, strict=True))
 
 
 def test_an_empty_batch_has_no_answers(segmenter: Segmenter) -> None:

@@ -78,7 +78,7 @@ def scored(path: Path) -> Found:
 def noisy(path: Path) -> Found:
     counts = apply_noise(path, path.parent / "out.json", NoiseOptions(ALWAYS, seed=1))
     used = sum(counts.operations.values())
-    return used, [one for things in counts.left_out.first.values() for one in things]
+    return used, [thing for things in counts.left_out.first.values() for thing in things]
 
 
 def measured(path: Path) -> Found:
@@ -157,11 +157,11 @@ def test_one_odd_annotation_does_not_refuse_a_file(tmp_path: Path, case: str, re
     used, left = READERS[reader](written(tmp_path, content))
 
     reason = reasons.get(reader, reasons.get("*", ""))
-    assert [one.reason for one in left] == [reason] * bool(reason)
+    assert [record.reason for record in left] == [reason] * bool(reason)
     # Nothing stands for the truth of an annotation that has no segmentation.
     without = bool(reason) or (case, reader) == ("no-segmentation", "truth")
     assert used == 2 - without
-    assert all("1" in one.name or "[0]" in one.name for one in left)
+    assert all("1" in record.name or "[0]" in record.name for record in left)
 
 
 @pytest.mark.parametrize("reader", READERS)
@@ -173,7 +173,7 @@ def test_a_record_that_is_no_object_is_left_out_by_its_place(
     content["annotations"].insert(0, odd)
     used, left = READERS[reader](written(tmp_path, content))
     assert used == 2
-    assert [("`annotations[0]`", "unreadable")] == [(one.name, one.reason) for one in left]
+    assert [("`annotations[0]`", "unreadable")] == [(record.name, record.reason) for record in left]
 
 
 @pytest.mark.parametrize("reader", READERS)
@@ -213,7 +213,7 @@ def test_an_image_without_a_size_leaves_out_its_annotations(
     used, left = READERS[reader](written(tmp_path, content))
     assert used == 1
     assert [("annotation 1", "no-image", "image 2 has no size")] == [
-        (one.name, one.reason, one.detail) for one in left
+        (record.name, record.reason, record.detail) for record in left
     ]
 
 

@@ -57,9 +57,9 @@ class Kit:
 
     def shown(self, number: int) -> list[str]:
         return [
-            one.id
+            instance.id
             for task in self.studio.titled(f"cats · round {number}")
-            for one in instances_in(task["data"])
+            for instance in instances_in(task["data"])
         ]
 
     def reopen_store(self) -> None:
@@ -111,11 +111,11 @@ def test_only_corrected_instances_go_on_and_with_masks_of_all_their_clicks(kit: 
     kit.answer(2, corrected)
     done = kit.advance()
     assert done.round is None
-    for one in instance_states(kit.store, CAMPAIGN):
-        for at in one.masked_rounds(before=3):
-            mask = kit.store.mask("cats", one.instance.id, at)
+    for state in instance_states(kit.store, CAMPAIGN):
+        for at in state.masked_rounds(before=3):
+            mask = kit.store.mask("cats", state.instance.id, at)
             assert mask is not None
-            truth = disk_mask(job_of(one.instance, one.visits, upto=at))
+            truth = disk_mask(job_of(state.instance, state.visits, upto=at))
             seen = decode_coco_counts(mask.counts, shape_hw=SHAPE_HW)
             assert np.array_equal(truth, seen)
 
@@ -133,16 +133,20 @@ def test_the_results_hold_every_image_once_and_every_instance_that_was_not_skipp
 
     assert kit.store.campaign("cats").results_project == done.results_project
     assert [task["data"]["image"][-5] for task in tasks] == ["0", "1"]
-    told = {one["id"]: one for task in tasks for one in task["data"]["remask"]["instances"]}
-    assert {name: one["outcome"] for name, one in told.items()} == {
+    told = {
+        instance["id"]: instance
+        for task in tasks
+        for instance in task["data"]["remask"]["instances"]
+    }
+    assert {name: message["outcome"] for name, message in told.items()} == {
         "i0": "accepted",
         "i1": "accepted",
         "i2": "skipped",
         "i3": "corrected",
         "i4": "accepted",
     }
-    regions = [one for task in tasks for one in task["annotations"][0]["result"]]
-    masks = {one["id"]: one for one in regions if one["type"] == "brush"}
+    regions = [region for task in tasks for region in task["annotations"][0]["result"]]
+    masks = {region["id"]: region for region in regions if region["type"] == "brush"}
     assert masks.keys() == {"i0", "i1", "i3", "i4"}
     assert masks["i3"]["meta"] == {
         "instance": "i3",
@@ -153,9 +157,11 @@ def test_the_results_hold_every_image_once_and_every_instance_that_was_not_skipp
         "annotator": 1,
         "score": 0.5,
     }
-    clicks = [one for one in regions if one.get("parentID") == "i3" and "pos" in one["meta"]]
-    assert [one["meta"]["round"] for one in clicks] == [1, 1, 2, 2]
-    assert [one["meta"]["step"] for one in clicks] == [1, 1, 2, 2]
+    clicks = [
+        region for region in regions if region.get("parentID") == "i3" and "pos" in region["meta"]
+    ]
+    assert [point["meta"]["round"] for point in clicks] == [1, 1, 2, 2]
+    assert [point["meta"]["step"] for point in clicks] == [1, 1, 2, 2]
 
 
 def test_unanswered_instances_keep_a_round_from_being_closed(kit: Kit) -> None:
@@ -164,7 +170,7 @@ def test_unanswered_instances_keep_a_round_from_being_closed(kit: Kit) -> None:
     with pytest.raises(Unanswered, match="1 instances") as caught:
         kit.advance()
 
-    assert [one.instance.id for one in caught.value.missing] == ["i3"]
+    assert [missing.instance.id for missing in caught.value.missing] == ["i3"]
     assert caught.value.without_task == ()
     assert kit.store.rounds("cats")[-1].state == "open"
 
@@ -185,7 +191,7 @@ def test_a_forced_close_carries_the_unanswered_on_as_they_are(kit: Kit) -> None:
     done = kit.advance(force=True)
 
     assert done.round is None
-    outcomes = {one.instance.id: one.outcome for one in instance_states(kit.store, CAMPAIGN)}
+    outcomes = {state.instance.id: state.outcome for state in instance_states(kit.store, CAMPAIGN)}
     assert outcomes["i3"] == "open"
 
 
@@ -193,20 +199,22 @@ def test_a_round_that_nobody_corrected_is_the_last(kit: Kit) -> None:
     kit.advance()
     kit.answer(1, lambda _: [])
     assert kit.advance().round is None
-    assert [one.number for one in kit.store.rounds("cats")] == [1]
+    assert [campaign_round.number for campaign_round in kit.store.rounds("cats")] == [1]
 
 
 def test_a_mask_that_cannot_be_made_is_named_and_made_later(kit: Kit) -> None:
     kit.maker.fails = {"i4"}
     done = kit.advance()
-    assert [(one.instance, one.why) for one in done.failed] == [("i4", "the image is gone")]
+    assert [(failure.instance, failure.why) for failure in done.failed] == [
+        ("i4", "the image is gone")
+    ]
     assert "i4" not in kit.shown(1)
 
     kit.answer(1, corrected)
     kit.maker.fails = set()
     with pytest.raises(Unanswered) as caught:
         kit.advance()
-    assert [one.instance.id for one in caught.value.without_task] == ["i4"]
+    assert [instance.instance.id for instance in caught.value.without_task] == ["i4"]
     assert kit.shown(1)[-1] == "i4"
 
 
@@ -249,7 +257,11 @@ def test_results_follow_an_answer_that_was_changed_after_the_end(kit: Kit) -> No
 
     assert len(tasks) == 2
     assert len(before & {task["id"] for task in tasks}) == 1
-    told = {one["id"]: one for task in tasks for one in task["data"]["remask"]["instances"]}
+    told = {
+        instance["id"]: instance
+        for task in tasks
+        for instance in task["data"]["remask"]["instances"]
+    }
     assert told["i0"]["outcome"] == "skipped"
 
 
@@ -296,7 +308,7 @@ def test_a_painted_mask_is_final_and_later_clicks_start_from_it(kit: Kit) -> Non
     assert painted_mask is not None
     assert last is not None
     before, after = (
-        decode_coco_counts(one.counts, shape_hw=SHAPE_HW) for one in (painted_mask, last)
+        decode_coco_counts(mask.counts, shape_hw=SHAPE_HW) for mask in (painted_mask, last)
     )
     assert (before != after).sum() < 120
 
@@ -305,7 +317,7 @@ def test_several_instances_of_an_image_may_share_a_task(tmp_path: Path) -> None:
     kit = Kit(tmp_path, replace(CAMPAIGN, per_task=2), sample_instances(5))
     kit.advance()
     sizes = [
-        [one.id for one in instances_in(task["data"])]
+        [instance.id for instance in instances_in(task["data"])]
         for task in kit.studio.titled("cats · round 1")
     ]
     kit.store.close()
@@ -348,7 +360,7 @@ def test_a_task_that_arrived_twice_is_removed_unless_it_was_answered(kit: Kit) -
     kit.advance()
 
     assert sorted(kit.shown(1)) == ["i0", "i1", "i2", "i2", "i3", "i4"]
-    (i2,) = [one for one in instance_states(kit.store, CAMPAIGN) if one.instance.id == "i2"]
+    (i2,) = [state for state in instance_states(kit.store, CAMPAIGN) if state.instance.id == "i2"]
     assert i2.visits[1].outcome == "corrected"
 
 

@@ -66,20 +66,23 @@ def through(folder: Path, studio: FakeStudio) -> dict[str, Any]:
 def picture(store: CampaignStore, studio: FakeStudio) -> dict[str, Any]:
     """Everything that matters, without the numbers that depend on the way."""
     return {
-        "projects": sorted(one["title"] for one in studio.projects.values()),
+        "projects": sorted(project["title"] for project in studio.projects.values()),
         "tasks": sorted(
             (
                 studio.projects[task["project"]]["title"],
-                [one["id"] for one in task["data"]["remask"]["instances"]],
-                [one.get("outcome") for one in task["data"]["remask"]["instances"]],
+                [instance["id"] for instance in task["data"]["remask"]["instances"]],
+                [instance.get("outcome") for instance in task["data"]["remask"]["instances"]],
                 len(task["annotations"]),
             )
             for task in studio.tasks.values()
         ),
-        "rounds": [(one.number, one.state, one.model_version) for one in store.rounds("cats")],
+        "rounds": [
+            (campaign_round.number, campaign_round.state, campaign_round.model_version)
+            for campaign_round in store.rounds("cats")
+        ],
         "masks": dict(store.masks("cats")),
         "visits": {
-            name: [(one.round, one.outcome, one.clicks) for one in visits]
+            name: [(visit.round, visit.outcome, visit.clicks) for visit in visits]
             for name, visits in store.visits("cats").items()
         },
     }

@@ -100,7 +100,7 @@ class Kit:
         arguments = {"pixels_of": self.pixels_of, "left_out": self.left.append, **more}
         made = create_campaign(self.store, self.studio, self.campaign, **arguments)
         assert made == self.store.instances("cats")
-        return {one.source_id: one for one in made}
+        return {instance.source_id: instance for instance in made}
 
     def advance(self) -> Advanced:
         return advance(self.store, self.studio, "cats", DiskMaker(), now=lambda: 5.0)
@@ -153,7 +153,10 @@ def counts_of(mask: BoolMask) -> bytes:
 def test_objects_of_large_images_are_cut_out_and_others_are_not(kit: Kit) -> None:
     made = kit.create()
 
-    assert {name for name, one in made.items() if one.whole is not None} == {"corner", "middle"}
+    assert {name for name, instance in made.items() if instance.whole is not None} == {
+        "corner",
+        "middle",
+    }
     assert kit.asked == ["/large.png"], "an image is fetched once, and only where it is cut"
     assert [made[name].image for name in ("filling", "alone")] == ["/large.png", "/small.png"]
     for name in ("corner", "middle"):
@@ -175,15 +178,15 @@ def test_crops_of_an_image_come_together_in_its_result(kit: Kit) -> None:
     results = kit.studio.titled("cats · masks")
 
     assert [task["data"]["image"] for task in results] == ["/large.png", "/small.png"]
-    names = {one.id: one.source_id for one in kit.store.instances("cats")}
+    names = {instance.id: instance.source_id for instance in kit.store.instances("cats")}
     seen = set()
     for task in results:
         height, width = shape_hw = SHAPES[task["data"]["image"]]
         told = task["data"]["remask"]
         assert told["shape_hw"] == list(shape_hw)
-        for one in told["instances"]:
-            box = BOXES[one["source_id"]][1]
-            assert one["box"] == pytest.approx([box.x0, box.y0, box.x1, box.y1])
+        for instance in told["instances"]:
+            box = BOXES[instance["source_id"]][1]
+            assert instance["box"] == pytest.approx([box.x0, box.y0, box.x1, box.y1])
         clicks: dict[str, list[tuple[float, float]]] = {}
         for region in task["annotations"][0]["result"]:
             assert (region["original_height"], region["original_width"]) == shape_hw
@@ -211,7 +214,7 @@ def test_the_click_log_speaks_of_whole_images(kit: Kit) -> None:
         for name, clicks in some.items()
         for x, y, positive in clicks
     }
-    assert expected == {(one.source_id, one.round, one.x, one.y, one.positive) for one in rows}
+    assert expected == {(row.source_id, row.round, row.x, row.y, row.positive) for row in rows}
     for row in rows:
         assert row.image == BOXES[row.source_id][0]
         assert (row.height, row.width) == SHAPES[row.image]
@@ -224,18 +227,18 @@ def test_the_rows_to_rank_are_those_of_whole_images(kit: Kit) -> None:
     """Distances to a boundary are the same in a crop that has all of it."""
     kit.whole_way()
     rows = {(row.instance, row.round): row for row in campaign_rows(kit.store, "cats")}
-    for one in kit.store.instances("cats"):
+    for instance in kit.store.instances("cats"):
         for number in CLICKS:
-            if one.source_id not in CLICKS[number]:
+            if instance.source_id not in CLICKS[number]:
                 continue
-            box = BOXES[one.source_id][1]
+            box = BOXES[instance.source_id][1]
             clicks = [
                 Click(float(int(x)), float(int(y)), sign)
-                for x, y, sign in CLICKS[number][one.source_id]
+                for x, y, sign in CLICKS[number][instance.source_id]
             ]
-            masks = [whole_mask(one.source_id, upto=upto) for upto in (number - 1, number)]
+            masks = [whole_mask(instance.source_id, upto=upto) for upto in (number - 1, number)]
             expected = in_crop(features(*masks, clicks, round_index=number, box=box), box)
-            assert rows[one.id, number].features == pytest.approx(tuple(expected))
+            assert rows[instance.id, number].features == pytest.approx(tuple(expected))
 
 
 def test_an_interrupted_create_is_given_again(tmp_path: Path) -> None:
@@ -323,22 +326,25 @@ def test_truths_are_cut_like_their_instances(kit: Kit, tmp_path: Path) -> None:
         images.append(SourceImage(image, (height, width), boxes))
     tasks = kit.studio.titled("cats · boxes")
     names = {task["id"]: task["data"]["image"] for task in tasks}
-    truths = {one.instance: one for one in truths_of(images, made.values(), names)}
-    for name, one in made.items():
-        size = list(one.shape_hw)
-        truth = decode_coco_rle({"size": size, "counts": truths[one.id].counts})
-        assert not (paste_mask(truth, one) ^ whole_mask(name, upto=0)).any()
+    truths = {truth.instance: truth for truth in truths_of(images, made.values(), names)}
+    for name, instance in made.items():
+        size = list(instance.shape_hw)
+        truth = decode_coco_rle({"size": size, "counts": truths[instance.id].counts})
+        assert not (paste_mask(truth, instance) ^ whole_mask(name, upto=0)).any()
 
     # The same objects as gold of a test: cut alike, in a project of the test's own.
-    whole = [whole_instance(one) for one in made.values()]
+    whole = [whole_instance(instance) for instance in made.values()]
     gold = [
-        (one, Truth(one.id, counts_of(whole_mask(one.source_id, upto=0)), "file")) for one in whole
+        (instance, Truth(instance.id, counts_of(whole_mask(instance.source_id, upto=0)), "file"))
+        for instance in whole
     ]
     given = gold_in_crops(kit.studio, kit.campaign, gold, pixels_of=kit.pixels_of)
-    assert [(one.shape_hw, one.box) for one, _ in given] == [
-        (one.shape_hw, one.box) for one in made.values()
+    assert [(instance.shape_hw, instance.box) for instance, _ in given] == [
+        (instance.shape_hw, instance.box) for instance in made.values()
     ]
-    assert [truth.counts for _, truth in given] == [truths[one.id].counts for one in made.values()]
+    assert [truth.counts for _, truth in given] == [
+        truths[instance.id].counts for instance in made.values()
+    ]
     assert len(kit.studio.titled("cats · test · crops")) == 2
 
 
@@ -348,8 +354,10 @@ def test_an_image_that_cannot_be_had_or_is_another_is_named(kit: Kit) -> None:
 
     made = kit.create(pixels_of=gone)
     assert set(made) == {"filling", "alone"}
-    assert [(one.reason, one.detail) for one in kit.left] == [("no-crop", "the file is gone")] * 2
-    assert [one.name.partition("/")[2] for one in kit.left] == ["corner", "middle"]
+    assert [(record.reason, record.detail) for record in kit.left] == [
+        ("no-crop", "the file is gone")
+    ] * 2
+    assert [record.name.partition("/")[2] for record in kit.left] == ["corner", "middle"]
 
 
 def test_an_image_of_another_size_than_its_boxes_is_not_cut(kit: Kit) -> None:
@@ -368,6 +376,6 @@ def test_without_pixels_a_campaign_with_crops_is_refused(kit: Kit) -> None:
 def test_nothing_is_made_where_nothing_is_large(kit: Kit) -> None:
     kit.campaign = replace(kit.campaign, crop=20.0)
     made = kit.create()
-    assert all(one.whole is None for one in made.values())
+    assert all(instance.whole is None for instance in made.values())
     assert kit.studio.projects_titled("cats · crops") == []
-    assert [one.outcome for one in instance_states(kit.store, kit.campaign)] == ["open"] * 4
+    assert [state.outcome for state in instance_states(kit.store, kit.campaign)] == ["open"] * 4

@@ -143,8 +143,8 @@ def test_who_paints_agrees_with_the_class_or_names_another(kit: Kit) -> None:
     kit.open(2, 0.0)
     agreed, doubted = kit.studio.titled("cats · gold")
     ids = [instances_in(task["data"])[0] for task in (agreed, doubted)]
-    assert {"cat", "dog"} == {one.label for one in ids}
-    offered = [one["value"] for one in doubted["data"]["classes"]]
+    assert {"cat", "dog"} == {instance.label for instance in ids}
+    offered = [choice["value"] for choice in doubted["data"]["classes"]]
     other = "cat" if ids[1].label == "dog" else "dog"
     assert [other, OTHER_CLASS] == offered
     kit.paint(agreed, rectangle(14))
@@ -152,8 +152,8 @@ def test_who_paints_agrees_with_the_class_or_names_another(kit: Kit) -> None:
     read_gold(kit.store, kit.studio, "cats")
 
     truths = kit.store.truths_by_source("cats")
-    assert {ids[0].label} == {one.label for one in truths[ids[0].id].values()}
-    assert {other} == {one.label for one in truths[ids[1].id].values()}
+    assert {ids[0].label} == {truth.label for truth in truths[ids[0].id].values()}
+    assert {other} == {truth.label for truth in truths[ids[1].id].values()}
 
     del agreed["data"]["classes"]  # as of a version that did not ask
     read_gold(kit.store, kit.studio, "cats")

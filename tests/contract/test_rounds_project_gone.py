@@ -37,7 +37,10 @@ class Kit:
         numbers = self.studio.import_whole_tasks(source, tasks)
         self.store.add_campaign(
             replace(CAMPAIGN, source_project=source),
-            [replace(one, source_task=numbers[one.source_task]) for one in instances],
+            [
+                replace(instance, source_task=numbers[instance.source_task])
+                for instance in instances
+            ],
         )
         self.advance()
 
@@ -62,7 +65,7 @@ class Kit:
 
     def shown(self, number: int) -> list[str]:
         tasks = self.studio.titled(f"cats · round {number}")
-        return sorted(one.id for task in tasks for one in instances_in(task["data"]))
+        return sorted(instance.id for task in tasks for instance in instances_in(task["data"]))
 
     def answered(self, number: int) -> set[str]:
         campaign = self.store.campaign("cats")
@@ -172,7 +175,7 @@ def test_a_forced_close_goes_on_without_the_project(kit: Kit) -> None:
     gone = kit.delete(1)
     found = close_round(kit.store, kit.studio, "cats", force=True)
 
-    assert [one.project for one in found.gone] == [gone]
+    assert [project.project for project in found.gone] == [gone]
     assert kit.store.rounds("cats")[0].state == "closed"
 
 
@@ -201,7 +204,7 @@ def test_a_project_of_somebody_else_with_the_same_number_is_not_read(kit: Kit) -
     kit.answer(2)
     done = kit.advance()
 
-    assert [one.project for one in done.gone] == [gone]
+    assert [project.project for project in done.gone] == [gone]
     assert done.unreadable == ()
     assert kit.answered(1) == {"i0", "i1", "i2", "i3"}
 

@@ -42,10 +42,10 @@ class Kit:
         self.maker = DiskMaker()
         self.instances = sample_instances(4)
         self.store.add_campaign(CAMPAIGN, self.instances)
-        self.store.put_truths("cats", [self.truth(one.id) for one in self.instances])
+        self.store.put_truths("cats", [self.truth(instance.id) for instance in self.instances])
 
     def truth(self, name: str) -> Truth:
-        instance = next(one for one in self.instances if one.id == name)
+        instance = next(instance for instance in self.instances if instance.id == name)
         mask = disk_mask(job_of(instance, {1: corrected(name)}, upto=1))
         return Truth(name, encode_coco_counts(mask), "file")
 
@@ -55,7 +55,7 @@ class Kit:
 
     def grade(self) -> dict[int, Verdict]:
         verdicts = grade_test(self.store, self.studio, "cats", self.maker)
-        return {one.annotator: one for one in verdicts}
+        return {verdict.annotator: verdict for verdict in verdicts}
 
     def answer(self, user: int, *, right: bool = True, n: int = 4, seconds: float = 8.0) -> None:
         for task in self.studio.titled("cats · test · round 1")[:n]:
@@ -89,7 +89,7 @@ def test_everybody_is_asked_the_same_and_nobody_counts_before(kit: Kit) -> None:
     assert project["maximum_annotations"] > 1000
     assert project["model_version"] == "disk@1 round 0"
     shown = [instances_in(task["data"])[0] for task in kit.studio.titled(project["title"])]
-    assert {one.id for one in kit.instances} == {one.id for one in shown}
+    assert {instance.id for instance in kit.instances} == {shape.id for shape in shown}
     assert frozenset() == counting_annotators(kit.store, kit.store.campaign("cats"))
 
 
@@ -100,7 +100,9 @@ def test_who_clicks_well_and_in_time_passes(kit: Kit) -> None:
     kit.answer(EVE, seconds=30.0)
     verdicts = kit.grade()
 
-    assert {ADA: True, BOB: False, EVE: False} == {n: one.passed for n, one in verdicts.items()}
+    assert {ADA: True, BOB: False, EVE: False} == {
+        n: verdict.passed for n, verdict in verdicts.items()
+    }
     assert 1.0 == verdicts[ADA].mean_iou == verdicts[EVE].mean_iou
     assert 0.5 < verdicts[BOB].mean_iou < 0.99
     assert (8.0, 30.0) == (verdicts[ADA].median_s, verdicts[EVE].median_s)
@@ -132,7 +134,7 @@ def test_a_skipped_object_is_a_mask_without_a_pixel_and_a_mask_by_hand_is_taken_
     kit.studio.annotate(second["id"], result=result, user=ADA)
     answers = kit.grade()[ADA].answers
 
-    by_outcome = {one.visit.outcome: one for one in answers}
+    by_outcome = {answer.visit.outcome: answer for answer in answers}
     assert (None, 0.0) == (by_outcome["skipped"].mask, by_outcome["skipped"].iou)
     assert (painted, 1.0) == (by_outcome["painted"].mask, by_outcome["painted"].iou)
 
@@ -218,6 +220,6 @@ def test_a_sample_takes_turns_among_the_classes() -> None:
     instances = sample_instances(9)
     rare = [replace(instances[4], label="emu"), *instances[:4], *instances[5:]]
     chosen = sample(rare, 3, seed=1)
-    assert {"cat", "dog", "emu"} == {one.label for one in chosen}
+    assert {"cat", "dog", "emu"} == {instance.label for instance in chosen}
     assert chosen == sample(rare, 6, seed=1)[:3]
     assert sorted(rare, key=repr) == sorted(sample(rare, 99, seed=1), key=repr)

@@ -42,7 +42,7 @@ class Kit:
         self.store = CampaignStore.open(folder / "campaigns.db")
         self.store.add_campaign(campaign, INSTANCES)
         self.studio = FakeStudio()
-        counts = {one.id: encode_coco_counts(truth_of(one)) for one in INSTANCES}
+        counts = {instance.id: encode_coco_counts(truth_of(instance)) for instance in INSTANCES}
         self.truths = [Truth(name, some, "file") for name, some in counts.items()]
         self.store.put_truths("cats", self.truths)
 
@@ -56,13 +56,13 @@ class Kit:
         """What was answered in a round, by instance."""
         said = {}
         for task in self.studio.titled(f"cats · round {number}"):
-            for one in task["annotations"]:
+            for annotation in task["annotations"]:
                 name = task["data"]["remask"]["instances"][0]["id"]
                 said[name] = (
-                    one["completed_by"],
-                    one["was_cancelled"],
-                    one["lead_time"],
-                    [region["value"] for region in one["result"] if "x" in region["value"]],
+                    annotation["completed_by"],
+                    annotation["was_cancelled"],
+                    annotation["lead_time"],
+                    [region["value"] for region in annotation["result"] if "x" in region["value"]],
                 )
         return said
 
@@ -79,7 +79,9 @@ def mean_iou(kit: Kit, number: int) -> float:
     for name, masks in kit.store.masks("cats"):
         last = masks[max(at for at in masks if at <= number)]
         mask = decode_coco_counts(last.counts, shape_hw=SHAPE_HW)
-        found.append(iou(mask, truth_of(next(one for one in INSTANCES if one.id == name))))
+        found.append(
+            iou(mask, truth_of(next(instance for instance in INSTANCES if instance.id == name)))
+        )
     return float(np.mean(found))
 
 
@@ -90,9 +92,9 @@ def test_masks_get_better_by_the_answers(kit: Kit) -> None:
         kit.advance()
     before, after = mean_iou(kit, 0), mean_iou(kit, 3)
     assert after > before
-    visits = [one for some in kit.store.visits("cats").values() for one in some]
-    assert {one.annotator for one in visits} == {5}
-    assert all(one.lead_time_s for one in visits)
+    visits = [visit for some in kit.store.visits("cats").values() for visit in some]
+    assert {visit.annotator for visit in visits} == {5}
+    assert all(visit.lead_time_s for visit in visits)
 
 
 def test_whoever_has_an_answer_is_left_alone(kit: Kit) -> None:
@@ -120,8 +122,8 @@ def test_an_interrupted_run_is_finished_as_it_would_have_been(tmp_path: Path) ->
     assert len(broken.said(1)) == 2
     broken.simulate()
     assert broken.said(1) == whole.said(1)
-    for one in (whole, broken):
-        one.store.close()
+    for run in (whole, broken):
+        run.store.close()
 
 
 def test_an_answer_whose_reply_is_lost_is_not_given_twice(kit: Kit) -> None:
@@ -137,9 +139,9 @@ def test_an_answer_whose_reply_is_lost_is_not_given_twice(kit: Kit) -> None:
 
 def test_other_seeds_give_other_clicks(kit: Kit, tmp_path: Path) -> None:
     other = Kit(_folder(tmp_path / "other"))
-    for one, seed in ((kit, 0), (other, 1)):
-        one.advance()
-        one.simulate(seed=seed)
+    for campaign_kit, seed in ((kit, 0), (other, 1)):
+        campaign_kit.advance()
+        campaign_kit.simulate(seed=seed)
     assert kit.said(1) != other.said(1)
     other.store.close()
 
@@ -168,7 +170,7 @@ def test_the_same_people_are_hired_again() -> None:
     studio = FakeStudio()
     first = hire(studio, 3, seed=4)
     assert hire(studio, 3, seed=4) == first
-    assert len(studio.people) == len({one.habits for one in first}) == 3
+    assert len(studio.people) == len({person.habits for person in first}) == 3
     with pytest.raises(InputError, match="count"):
         hire(studio, 0, seed=4)
 

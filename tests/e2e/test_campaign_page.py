@@ -73,8 +73,10 @@ def open_round(studio: Studio, request: pytest.FixtureRequest) -> Callable[..., 
                 for label, box in group.items()
             ]
             masks = {
-                one.id: Mask(one.id, 0, _counts(_filled(one.box, shape_hw)), 0.7, "toy@0")
-                for one in instances
+                instance.id: Mask(
+                    instance.id, 0, _counts(_filled(instance.box, shape_hw)), 0.7, "toy@0"
+                )
+                for instance in instances
             }
             tasks.append(task_of(campaign, 1, instances, masks))
         connection.import_whole_tasks(project_id, tasks)
@@ -290,7 +292,7 @@ def test_live_each_click_is_answered_in_place(annotator, open_round, toy_backend
     places = [(BESIDE_CAT, True), (ON_CAT, False), ((200, 150), False), ((212, 158), True)]
     _assert_clicked(places, visit.clicks)
     assert all(click.at is not None for click in visit.clicks)
-    clicks = tuple(Click(int(one.x), int(one.y), one.positive) for one in visit.clicks)
+    clicks = tuple(Click(int(click.x), int(click.y), click.positive) for click in visit.clicks)
     prompt = Prompt(clicks=clicks, prior_mask=_filled(CAT, (480, 640)))
     assert visit.painted == _counts(toy_mask(image, prompt))
     assert shown["id"] == "cat_0"

@@ -89,9 +89,11 @@ def test_people_are_judged_by_the_masks_that_their_clicks_lead_to(
     answer(studio, rules["project"], hasty, clicking=False)
 
     verdicts = remask("grade", "rings", "--pages", str(tmp_path / "pages"))
-    assert {careful: True, hasty: False} == {one["annotator"]: one["passed"] for one in verdicts}
+    assert {careful: True, hasty: False} == {
+        verdict["annotator"]: verdict["passed"] for verdict in verdicts
+    }
     assert {careful: 1.0} == {
-        one["annotator"]: one["mean_iou"] for one in verdicts if one["passed"]
+        verdict["annotator"]: verdict["mean_iou"] for verdict in verdicts if verdict["passed"]
     }
     pages = {path.name: path.read_text() for path in (tmp_path / "pages").iterdir()}
     assert {"careful@example.com.html", "hasty@example.com.html"} == pages.keys()
@@ -100,7 +102,7 @@ def test_people_are_judged_by_the_masks_that_their_clicks_lead_to(
 
     people = remask("people", "rings", "--accept", "hasty@example.com")
     assert {"careful@example.com": True, "hasty@example.com": True} == {
-        one["name"]: one["passed"] for one in people
+        person["name"]: person["passed"] for person in people
     }
     # The same gold from its file: another project, the same limits.
     remask("create", "other", *source, "--model", "fakes:load_toy")

@@ -54,7 +54,7 @@ def test_the_demo_does_the_whole_job_and_goes_on_where_it_was_left(tmp_path: Pat
     assert f"{len(live_photos())} photos, as you left it" in again.stdout
     for run in (first, again):
         assert "a click changed" in run.stdout
-    ious = [float(one) for one in re.findall(r"mIoU ([\d.]+), \d+ s", first.stdout)]
+    ious = [float(number) for number in re.findall(r"mIoU ([\d.]+), \d+ s", first.stdout)]
     assert len(ious) == 4
     assert ious == sorted(ious)
     assert "$ remask campaign" not in again.stdout
@@ -63,7 +63,7 @@ def test_the_demo_does_the_whole_job_and_goes_on_where_it_was_left(tmp_path: Pat
     best = json.loads((results / "coco" / "instances.json").read_text())["annotations"]
     everything = _table(results / "openimages" / "segmentations.csv")
     assert 0.6 * len(everything) < len(best) < 0.8 * len(everything)
-    assert min(one["predicted_iou"] for one in best) > min(
+    assert min(row["predicted_iou"] for row in best) > min(
         float(row["PredictedIoU"]) for row in everything
     )
     clicks = _table(results / "clicks.csv")

@@ -103,9 +103,9 @@ def test_what_is_fetched_is_what_label_studio_exports(
     assert [task["id"] for task in ours] == [task["id"] for task in theirs]
     for our, their in zip(ours, theirs, strict=True):
         assert our["data"] == their["data"]
-        for one, other in zip(our["annotations"], their["annotations"], strict=True):
+        for annotation, other in zip(our["annotations"], their["annotations"], strict=True):
             for key in ("id", "result", "was_cancelled", "lead_time"):
-                assert one[key] == other[key]
+                assert annotation[key] == other[key]
     names = ["export.config.xml", "export.json"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     config = (tmp_path / "export.config.xml").read_text(encoding="utf-8")

@@ -59,14 +59,14 @@ def test_a_study_learns_from_clean_labels_and_suffers_from_noisy_ones(
     assert both.wrong_class > 0.1
     assert both.boundary_ap < clean.boundary_ap
     summaries = summarise(rows)
-    assert {one.seeds for one in summaries} == {1}
+    assert {summary.seeds for summary in summaries} == {1}
     assert summaries[0].kept == summaries[0].boundary_kept == 1
     html = page_of(summaries, data, made_by="Made by: a test").to_html()
     assert "disc, square" in html
     assert "Mask AP under both noise." in html
     assert len(table_of(summaries).rows) == 8
     listed = list(csv.DictReader(io.StringIO(csv_of(rows))))
-    assert [row.ap for row in rows] == [float(one["ap"]) for one in listed]
+    assert [row.ap for row in rows] == [float(row["ap"]) for row in listed]
 
 
 def test_a_stopped_study_goes_on_and_gives_the_same_rows(data: StudySet, tmp_path: Path) -> None:
@@ -83,13 +83,15 @@ def test_a_stopped_study_goes_on_and_gives_the_same_rows(data: StudySet, tmp_pat
 
 
 def test_objects_are_split_by_image_and_crowds_are_left_out(data: StudySet) -> None:
-    assert {one.image_id for one in data.train}.isdisjoint(one.image_id for one in data.test)
+    assert {example.image_id for example in data.train}.isdisjoint(
+        example.image_id for example in data.test
+    )
     assert (len(data.train), len(data.test)) == (16, 8)
     assert set(data.classes) == {"disc", "square"}
-    for one in data.train + data.test:
-        box = one.window.box()
+    for example in data.train + data.test:
+        box = example.window.box()
         assert box is not None
-        assert one.proposal.width == pytest.approx(1.2 * box.width, rel=0.2)
+        assert example.proposal.width == pytest.approx(1.2 * box.width, rel=0.2)
 
 
 def test_symmetric_cross_entropy_is_bounded_where_cross_entropy_is_not() -> None:
@@ -108,7 +110,7 @@ def test_the_command_writes_rows_and_a_report(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     summaries = json.loads(done.stdout)
     assert len(summaries) == 8
-    assert np.isfinite([one["ap"]["value"] for one in summaries]).all()
+    assert np.isfinite([summary["ap"]["value"] for summary in summaries]).all()
     assert (tmp_path / "out/report.html").read_text().startswith("<!doctype html>")
     assert len((tmp_path / "out/rows.csv").read_text().splitlines()) == 9
     again = CliRunner().invoke(app, words)
@@ -119,8 +121,8 @@ def test_the_command_writes_rows_and_a_report(tmp_path: Path) -> None:
 def test_what_cannot_be_studied_is_said(tmp_path: Path) -> None:
     path = write_shapes(tmp_path)
     document = json.loads(path.read_text())
-    for one in document["annotations"]:
-        one["category_id"] = 1
+    for annotation in document["annotations"]:
+        annotation["category_id"] = 1
     (tmp_path / "one.json").write_text(json.dumps(document))
     with pytest.raises(InputError, match="two classes at least"):
         read_study(tmp_path / "one.json", tmp_path / "shapes", n_images=12, n_classes=2, seed=0)

@@ -103,10 +103,13 @@ class Manager:
         try:
             campaign = store.campaign(self.name)
             found: dict[str, Any] = {
-                "rounds": [(one.number, one.state) for one in store.rounds(self.name)],
+                "rounds": [
+                    (campaign_round.number, campaign_round.state)
+                    for campaign_round in store.rounds(self.name)
+                ],
                 "outcomes": [
-                    (one.instance.id.rpartition("-")[2], one.outcome)
-                    for one in instance_states(store, campaign)
+                    (state.instance.id.rpartition("-")[2], state.outcome)
+                    for state in instance_states(store, campaign)
                 ],
                 "masks": [
                     {at: (mask.counts, mask.history_digest) for at, mask in made.items()}
@@ -118,11 +121,14 @@ class Manager:
         for kind in ("round 1", "round 2", "masks"):
             tasks = self.tasks(kind)
             found[kind] = sorted(
-                [one["id"].rpartition("-")[2] for one in task["data"]["remask"]["instances"]]
+                [
+                    instance["id"].rpartition("-")[2]
+                    for instance in task["data"]["remask"]["instances"]
+                ]
                 for task in tasks
             )
             found[f"{kind} regions"] = sum(
-                len(one["result"]) for task in tasks for one in task["annotations"]
+                len(annotation["result"]) for task in tasks for annotation in task["annotations"]
             )
         return found
 

@@ -148,15 +148,17 @@ def test_what_was_cut_out_is_exported_where_it_was(
     fetch(studio.connection, done.results_project, out=tmp_path / "results.json")
     export(tmp_path / "results.json", COCO, out=tmp_path / "coco")
     written = json.loads((tmp_path / "coco" / "instances.json").read_text())
-    sizes = {one["id"]: (one["height"], one["width"]) for one in written["images"]}
+    sizes = {image["id"]: (image["height"], image["width"]) for image in written["images"]}
     assert sorted(sizes.values()) == sorted(SHAPES.values())
-    ids = {one.id: int(one.source_id) for one in instances}
-    assert sorted(ids.values()) == sorted(ids[one["instance"]] for one in written["annotations"])
-    for one in written["annotations"]:
-        number = ids[one["instance"]]
-        assert sizes[one["image_id"]] == SHAPES[BOXES[number][0]]
-        assert one["drawn_box"] == pytest.approx(BOXES[number][1])
+    ids = {instance.id: int(instance.source_id) for instance in instances}
+    assert sorted(ids.values()) == sorted(
+        ids[annotation["instance"]] for annotation in written["annotations"]
+    )
+    for annotation in written["annotations"]:
+        number = ids[annotation["instance"]]
+        assert sizes[annotation["image_id"]] == SHAPES[BOXES[number][0]]
+        assert annotation["drawn_box"] == pytest.approx(BOXES[number][1])
         (x, y), (left, top) = CLICK, BOXES[number][1][:2]
-        (place,) = one["clicks"]
+        (place,) = annotation["clicks"]
         assert (place["x"], place["y"]) == pytest.approx((left + x, top + y))
-        assert not (decode_coco_rle(one["segmentation"]) ^ clicked(number)).any()
+        assert not (decode_coco_rle(annotation["segmentation"]) ^ clicked(number)).any()

@@ -49,9 +49,9 @@ def answer(studio: Studio, project: int, clicks: Callable[[int], int | None]) ->
     """Answer a round: so many clicks on each instance by its place, or a skip for None."""
     for task_id, data in studio.connection.task_data(project):
         task = next(
-            one
-            for one in studio.connection.task_page(project, page=1, page_size=10)[0]
-            if one["id"] == task_id
+            task
+            for task in studio.connection.task_page(project, page=1, page_size=10)[0]
+            if task["id"] == task_id
         )
         place = int(instances_in(data)[0].source_id[1:])
         count = clicks(place)
@@ -66,7 +66,15 @@ def answer(studio: Studio, project: int, clicks: Callable[[int], int | None]) ->
 
 
 def everything(store: CampaignStore, name: str) -> tuple[object, ...]:
-    rounds = [(one.number, one.state, one.project, one.model_version) for one in store.rounds(name)]
+    rounds = [
+        (
+            campaign_round.number,
+            campaign_round.state,
+            campaign_round.project,
+            campaign_round.model_version,
+        )
+        for campaign_round in store.rounds(name)
+    ]
     return store.campaign(name), store.instances(name), rounds, store.visits(name)
 
 

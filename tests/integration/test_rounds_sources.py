@@ -108,17 +108,19 @@ def test_an_interrupted_import_is_continued_and_nothing_is_doubled(
         left_out=left.append,
     )
     names = file_names_of(studio.connection, project).values()
-    assert sorted(names) == sorted(one.file_name for one in images if one.file_name != "gone.png")
-    assert ["gone.png"] == [one.name for one in left]
+    assert sorted(names) == sorted(
+        image.file_name for image in images if image.file_name != "gone.png"
+    )
+    assert ["gone.png"] == [record.name for record in left]
     assert told == [40, 47]
 
     campaign = Campaign("broken", project, 1.0)
     left.clear()
     instances = create_campaign(store, studio.connection, campaign, left_out=left.append)
     assert N_IMAGES + 1 == len(instances)
-    assert {"too-small"} == {one.reason for one in left}
-    assert {Box(10, 10, 100, 60)} == {one.box for one in instances}
-    assert [SHAPE] * N_IMAGES + [(160, 120)] == [one.shape_hw for one in instances]
+    assert {"too-small"} == {record.reason for record in left}
+    assert {Box(10, 10, 100, 60)} == {instance.box for instance in instances}
+    assert [SHAPE] * N_IMAGES + [(160, 120)] == [instance.shape_hw for instance in instances]
     assert instances == store.instances("broken")
     with pytest.raises(WrongState, match="broken"):
         create_campaign(store, studio.connection, replace(campaign, rounds=2))

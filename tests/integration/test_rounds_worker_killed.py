@@ -45,8 +45,8 @@ class Folder:
 def test_no_mask_is_lost_wrong_or_made_twice(tmp_path: Path) -> None:
     store = CampaignStore.open(tmp_path / "campaigns.db")
     instances = [
-        replace(one, image=str(number % IMAGES))
-        for number, one in enumerate(sample_instances(40, shape_hw=SHAPE_HW))
+        replace(sample, image=str(number % IMAGES))
+        for number, sample in enumerate(sample_instances(40, shape_hw=SHAPE_HW))
     ]
     store.add_campaign(Campaign("cats", 7, 1000.0, rounds=1), instances)
     studio = FakeStudio()
@@ -80,10 +80,10 @@ def test_no_mask_is_lost_wrong_or_made_twice(tmp_path: Path) -> None:
     assert len(studio.titled("cats · round 1")) == len(instances)
     stored = dict(store.masks("cats"))
     assert {tuple(some) for some in stored.values()} == {(0, 1)}
-    for one in instance_states(store, store.campaign("cats")):
-        image = toy_image(int(one.instance.image), SHAPE_HW)
-        for number, mask in stored[one.instance.id].items():
-            *_, prompt = prompts_of(steps_of(one.instance.box, one.visits, upto=number))
+    for state in instance_states(store, store.campaign("cats")):
+        image = toy_image(int(state.instance.image), SHAPE_HW)
+        for number, mask in stored[state.instance.id].items():
+            *_, prompt = prompts_of(steps_of(state.instance.box, state.visits, upto=number))
             made = decode_coco_counts(mask.counts, shape_hw=SHAPE_HW)
             assert np.array_equal(toy_mask(image, prompt), made)
     store.close()

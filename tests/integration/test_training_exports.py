@@ -47,7 +47,9 @@ def write_image(folder: Path, name: str, *, seed: int = 0) -> None:
 
 def coco_of(*annotations: dict[str, Any], file_name: str = "a.png") -> dict[str, Any]:
     image = {"id": 5, "file_name": file_name, "height": SHAPE[0], "width": SHAPE[1]}
-    rows = [{"id": n, "image_id": 5, "category_id": 1} | one for n, one in enumerate(annotations)]
+    rows = [
+        {"id": n, "image_id": 5, "category_id": 1} | given for n, given in enumerate(annotations)
+    ]
     return {"images": [image], "annotations": rows, "categories": []}
 
 
@@ -78,8 +80,8 @@ def test_every_form_of_a_coco_mask_is_read_with_its_parts_and_holes(tmp_path: Pa
 
     samples = read_folder(tmp_path)
 
-    assert [one.name for one in samples] == ["0", "1", "2", "9/two"]
-    assert all(np.array_equal(one.mask(), mask) for one in samples[:3])
+    assert [sample.name for sample in samples] == ["0", "1", "2", "9/two"]
+    assert all(np.array_equal(sample.mask(), mask) for sample in samples[:3])
     assert samples[3].mask()[30, 30]
     assert samples[3].mask()[50, 90]
     assert not samples[3].mask()[30, 65]

@@ -103,8 +103,8 @@ def test_ids_from_zero_change_nothing(golden_folder: Path, tmp_path: Path, golde
 def test_a_perfect_copy_scores_one_with_and_without_classes(golden: Scored) -> None:
     solid = [a for a in golden.truth["annotations"] if not a["iscrowd"]]
     perfect = replace(golden, detections=[{**a, "score": 0.5} for a in solid])
-    for one in perfect.detections:
-        one.pop("iscrowd"), one.pop("id")
+    for detection in perfect.detections:
+        detection.pop("iscrowd"), detection.pop("id")
     for class_agnostic in (False, True):
         for scores in evaluate_coco(perfect, boundary=True, class_agnostic=class_agnostic):
             assert scores.ap == pytest.approx(1.0)
@@ -135,7 +135,9 @@ def test_bad_truth_is_left_out_and_named(
     left: list[LeftOut] = []
     scored = read_scored(tmp_path / "gt.json", golden_folder / "coco/dt.json", left_out=left.append)
     assert len(scored.truth["annotations"]) == len(document["annotations"]) - 1
-    assert [(f"annotation {first['id']}", reason)] == [(one.name, one.reason) for one in left]
+    assert [(f"annotation {first['id']}", reason)] == [
+        (record.name, record.reason) for record in left
+    ]
     assert detail in left[0].detail
 
 

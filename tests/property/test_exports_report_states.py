@@ -69,7 +69,7 @@ def place() -> Iterator[Path]:
 @settings(max_examples=12, deadline=None)
 @given(
     visits=st.lists(VISITS, max_size=14).map(
-        lambda some: [replace(one, annotation=number) for number, one in enumerate(some)]
+        lambda some: [replace(visit, annotation=number) for number, visit in enumerate(some)]
     ),
     masks=st.dictionaries(st.tuples(st.sampled_from(IDS), st.integers(0, 4)), MASKS, max_size=12),
     truths=st.dictionaries(st.sampled_from(IDS), MASKS),
@@ -86,26 +86,35 @@ def test_any_state_has_a_report(  # type: ignore[no-untyped-def]
     extra = {4: tuple(sorted(reopened))} if reopened else {}
     store.add_campaign(
         Campaign(name, 1, 0.0, reopened=extra),
-        [CampaignInstance(one, "/i.jpg", SHAPE, "cat", box, 1, one) for one in IDS],
+        [
+            CampaignInstance(instance_id, "/i.jpg", SHAPE, "cat", box, 1, instance_id)
+            for instance_id in IDS
+        ],
     )
     for number in range(1, 5):
         if number <= closed + 1:
             state = "closed" if number <= closed else "open"
             store.put_round(name, Round(number, state, 1))
-        store.replace_visits(name, number, None, [one for one in visits if one.round == number])
-    store.put_masks(name, [Mask(one, at, rle, None, "m") for (one, at), rle in masks.items()])
-    store.put_truths(name, [Truth(one, rle, "file") for one, rle in truths.items()])
+        store.replace_visits(
+            name, number, None, [visit for visit in visits if visit.round == number]
+        )
+    store.put_masks(
+        name, [Mask(instance_id, at, rle, None, "m") for (instance_id, at), rle in masks.items()]
+    )
+    store.put_truths(name, [Truth(instance_id, rle, "file") for instance_id, rle in truths.items()])
 
-    quality = measure(store, name, ranks={one: Rank(iou, 1) for one, iou in ranks.items()})
+    quality = measure(
+        store, name, ranks={instance_id: Rank(iou, 1) for instance_id, iou in ranks.items()}
+    )
     html = quality_page(store, quality).to_html()
     store.close()
 
-    for one in html.split("<svg")[1:]:
-        ET.fromstring("<svg" + one.split("</svg>")[0] + "</svg>")
+    for chart in html.split("<svg")[1:]:
+        ET.fromstring("<svg" + chart.split("</svg>")[0] + "</svg>")
     assert ">nan" not in html
     assert "nan " not in html
     headline = headline_of(quality)
     assert headline.done == headline.masks + headline.skipped + sum(
         row.is_done and not row.has_mask and row.outcome != "skipped" for row in quality.instances
     )
-    assert all(one.waiting >= 0 for one in round_counts(quality))
+    assert all(count.waiting >= 0 for count in round_counts(quality))

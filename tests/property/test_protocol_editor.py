@@ -64,16 +64,16 @@ class Annotator(RuleBasedStateMachine):
             self.folder.cleanup()
 
     def alike(self, label: str) -> dict[str, Meant]:
-        return {rid: one for rid, one in self.objects.items() if one.label == label}
+        return {rid: thing for rid, thing in self.objects.items() if thing.label == label}
 
     def place_of(self, x: int, y: int, label: str, positive: bool) -> tuple[str | None, bool]:
         """Which object a click at that place is meant for, and whether that is beyond doubt."""
         click = Click(x, y, positive)
         alike = self.alike(label)
-        inside = [rid for rid, one in alike.items() if one.mask[y, x]]
+        inside = [rid for rid, thing in alike.items() if thing.mask[y, x]]
         if inside:
             return inside[0], len(inside) == 1
-        near = [rid for rid, one in alike.items() if one.near(click)]
+        near = [rid for rid, thing in alike.items() if thing.near(click)]
         if near:
             return near[0], len(near) == 1 and positive
         return None, positive

@@ -44,8 +44,8 @@ def judgement(rows: list[Row]) -> Judgement:
 def test_an_instance_is_ranked_once_by_its_last_round(rows: list[Row], ranker: Ranker) -> None:
     ranked = rank_rows(ranker, rows)
 
-    assert [one.rank for one in ranked] == list(range(1, 61))
-    assert {one.row.round for one in ranked} == {2}
+    assert [mask.rank for mask in ranked] == list(range(1, 61))
+    assert {mask.row.round for mask in ranked} == {2}
     assert ranked[0].predicted_iou > ranked[-1].predicted_iou
     assert rank_rows(ranker, []) == []
 
@@ -53,14 +53,14 @@ def test_an_instance_is_ranked_once_by_its_last_round(rows: list[Row], ranker: R
 def test_last_rounds_are_found_whatever_the_order_of_the_rows() -> None:
     final = last_rounds([row("b", 3), row("a", 1), row("b", 1), row("a", 2)])
 
-    assert [(one.instance, one.round) for one in final] == [("b", 3), ("a", 2)]
+    assert [(last_row.instance, last_row.round) for last_row in final] == [("b", 3), ("a", 2)]
 
 
 def test_the_worst_come_back_worst_first(rows: list[Row], ranker: Ranker) -> None:
     ranked = rank_rows(ranker, rows)
     back = worst(ranked, percent=30)
 
-    assert [one.rank for one in back] == list(range(60, 42, -1))
+    assert [mask.rank for mask in back] == list(range(60, 42, -1))
     assert len(worst(ranked, percent=0.1)) == 1
     with pytest.raises(InputError, match="percent"):
         worst(ranked, percent=0)

@@ -26,11 +26,13 @@ INSTANCES = [
 
 def _masks() -> dict[str, Mask]:
     masks = {}
-    for one in INSTANCES:
+    for instance in INSTANCES:
         pixels = np.zeros(SHAPE, np.bool_)
-        pixels[int(one.box.y0) : int(one.box.y1), int(one.box.x0) : int(one.box.x1)] = True
+        pixels[
+            int(instance.box.y0) : int(instance.box.y1), int(instance.box.x0) : int(instance.box.x1)
+        ] = True
         counts = encode_coco_counts(pixels)
-        masks[one.id] = Mask(one.id, 0, counts, 0.5, "toy@0")
+        masks[instance.id] = Mask(instance.id, 0, counts, 0.5, "toy@0")
     return masks
 
 
@@ -94,4 +96,4 @@ def test_what_a_program_answers_is_read_back(
     found = sorted((click for visit in visits for click in visit.clicks), key=lambda one: one.id)
     assert found == clicks
     if len(skipped) == 1:
-        assert [one.outcome for one in visits if one.instance in skipped] == ["skipped"]
+        assert [visit.outcome for visit in visits if visit.instance in skipped] == ["skipped"]

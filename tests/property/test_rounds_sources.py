@@ -40,7 +40,7 @@ def test_a_coco_box_is_the_instances_box(drawn: tuple[tuple[int, int], Box]) -> 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "boxes.json"
         path.write_text(json.dumps(content | {"categories": [{"id": 3, "name": "cat"}]}))
-        ((source,),) = [one.boxes for one in read_coco(path)]
+        ((source,),) = [image.boxes for image in read_coco(path)]
     region = box_region(source.place, source.label, region_id="2", shape_hw=(height, width))
     annotations = [{"id": 1, "result": [region]}]
     task = {"id": 4, "data": {"image": "/a.jpg"}, "annotations": annotations}

@@ -157,7 +157,7 @@ def test_a_mask_that_calls_itself_a_key_point_is_not_a_second_instance() -> None
         task(1, annotation([region, region | {"type": "keypointlabels", "value": value}]))
     )
 
-    assert [one.name for one in found] == ["1/m1"]
+    assert [instance.name for instance in found] == ["1/m1"]
 
 
 def test_the_newest_annotation_stands_for_the_task() -> None:
@@ -167,7 +167,7 @@ def test_the_newest_annotation_stands_for_the_task() -> None:
 
     found = found_in(task(4, new, skip, old))
 
-    assert [(one.name, getattr(one, "reason", None)) for one in found] == [
+    assert [(outcome.name, getattr(outcome, "reason", None)) for outcome in found] == [
         ("4/1", "older-annotation"),
         ("4/3", "skipped"),
         ("4/b", None),
@@ -206,7 +206,7 @@ def test_images_of_one_task_are_told_apart() -> None:
 
     found = found_in(task(3, annotation([first, second]), image=["/x/1.jpg", "/x/2.jpg"]))
 
-    assert [(one.image.key, one.image.file_name) for one in found] == [
+    assert [(instance.image.key, instance.image.file_name) for instance in found] == [
         ("3-0", "1.jpg"),
         ("3-1", "2.jpg"),
     ]
@@ -251,7 +251,7 @@ def test_a_real_bitmask_annotation_is_decoded(shared: Path) -> None:
 
     found = found_in({"id": 1, "data": {"image": "a.png"}, "annotations": [real]})
 
-    assert [one.decode().mask.any() for one in found] == [True, True]
+    assert [instance.decode().mask.any() for instance in found] == [True, True]
 
 
 def test_signs_under_an_older_name_are_read(shared: Path) -> None:

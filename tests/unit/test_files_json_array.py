@@ -55,7 +55,10 @@ def test_utf_16_that_is_torn_is_refused() -> None:
 
 def test_objects_are_found_in_an_array_and_under_a_key() -> None:
     for text in (b'[{"a": 1}, {}]', b'{"x": [{}], "y": [{"a": 1}, {}], "z": 1}'):
-        found = [(one.key, one.place, one.raw) for one in read_objects(io.BytesIO(text), "y")]
+        found = [
+            (element.key, element.place, element.raw)
+            for element in read_objects(io.BytesIO(text), "y")
+        ]
         assert found == [("y", 0, b'{"a": 1}'), ("y", 1, b"{}")]
     assert list(read_objects(io.BytesIO(b'{"y": []}'), "y")) == []
     for text in (b"5", b'{"x": 1}'):

@@ -107,7 +107,7 @@ def test_setup_and_webhook_are_read() -> None:
     assert event.annotation is not None
     assert [region.id for region in event.annotation.read().regions] == ["a"]
     deleted = decode_webhook(b'{"action": "ANNOTATIONS_DELETED", "annotations": [{"id": 7}]}')
-    assert [one.id for one in deleted.annotations] == [7]
+    assert [annotation.id for annotation in deleted.annotations] == [7]
     with pytest.raises(InputError, match="`schema`"):
         decode_setup(b'{"schema": 1}')
     with pytest.raises(InputError, match="`action`"):

@@ -19,7 +19,7 @@ def test_the_point_tool_comes_first() -> None:
     """The editor takes the first tool in hand; the page must be ready for a click."""
     root = ElementTree.fromstring(write_round_config(["cat"]))
 
-    tools = [one.tag for one in root.iter() if one.tag in ("KeyPoint", "BrushLabels")]
+    tools = [tag.tag for tag in root.iter() if tag.tag in ("KeyPoint", "BrushLabels")]
     assert tools == ["KeyPoint", "BrushLabels"]
 
 
@@ -27,7 +27,7 @@ def test_the_positive_sign_is_chosen_from_the_start() -> None:
     root = ElementTree.fromstring(write_round_config(["cat"]))
 
     (signs,) = root.iter("Labels")
-    assert [(one.get("alias"), one.get("selected"), one.get("hotkey")) for one in signs] == [
+    assert [(sign.get("alias"), sign.get("selected"), sign.get("hotkey")) for sign in signs] == [
         ("+", "true", "1"),
         ("-", None, "2"),
     ]
@@ -54,8 +54,8 @@ def test_no_label_of_a_mask_takes_a_digit_as_its_key(mode: str) -> None:
 def test_heading_and_policy_come_with_the_task() -> None:
     root = ElementTree.fromstring(write_round_config(["cat"]))
 
-    assert [one.get("value") for one in root.iter("Header")] == ["$heading"]
-    assert "$policy" in [one.get("value") for one in root.iter("Markdown")]
+    assert [tag.get("value") for tag in root.iter("Header")] == ["$heading"]
+    assert "$policy" in [tag.get("value") for tag in root.iter("Markdown")]
 
 
 def test_the_live_page_is_one_that_the_backend_understands() -> None:

@@ -130,8 +130,8 @@ def test_colours_are_told_apart() -> None:
     assert class_colours(5) == colours[:5]
     channels = [[int(colour[k : k + 2], 16) for k in (1, 3, 5)] for colour in class_colours(12)]
     gaps = [
-        sum(abs(a - b) for a, b in zip(one, other, strict=True))
-        for index, one in enumerate(channels)
+        sum(abs(a - b) for a, b in zip(channel, other, strict=True))
+        for index, channel in enumerate(channels)
         for other in channels[:index]
     ]
     assert min(gaps) >= 60

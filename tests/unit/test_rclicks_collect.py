@@ -138,7 +138,7 @@ def test_tasks_by_words_need_words_for_every_object(
 ) -> None:
     out, words = tmp_path / "out", tmp_path / "words.csv"
     words.write_text(
-        "object,words\n" + "".join(f"{one.key},the red ellipse\n" for one in instances)
+        "object,words\n" + "".join(f"{instance.key},the red ellipse\n" for instance in instances)
     )
 
     (task, *_) = write_tasks(
@@ -196,7 +196,7 @@ def test_a_click_one_radius_beside_the_object_counts_and_a_farther_one_does_not(
 ) -> None:
     many = [open_set(write_folder(tmp_path / f"set{number}"))[0] for number in range(4)]
     edge = int(np.flatnonzero(many[0].load().truth[20])[-1])
-    good = [answer(one, (25, 20), minute=number) for number, one in enumerate(many[:3])]
+    good = [answer(task, (25, 20), minute=number) for number, task in enumerate(many[:3])]
 
     near = collect([*good, answer(many[3], (edge + 1, 20), minute=9)], many)
     far = collect([*good, answer(many[3], (edge + 2, 20), minute=9)], many)

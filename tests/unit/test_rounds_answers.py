@@ -38,8 +38,8 @@ def _counts(pixels: BoolMask) -> bytes:
 
 def _task(*instances: CampaignInstance, round_: int = 1) -> dict[str, Any]:
     masks = {
-        one.id: Mask(one.id, round_ - 1, _counts(_pixels(one.box)), 0.7, "toy@0")
-        for one in instances
+        instance.id: Mask(instance.id, round_ - 1, _counts(_pixels(instance.box)), 0.7, "toy@0")
+        for instance in instances
     }
     return {"id": 11, **task_of(BATCH, round_, instances, masks)}
 
@@ -101,7 +101,7 @@ def test_the_skip_button_skips_every_instance_of_the_task() -> None:
 
     visits = visits_of(BATCH, 1, task)
 
-    assert [(one.instance, one.outcome) for one in visits] == [
+    assert [(visit.instance, visit.outcome) for visit in visits] == [
         ("cat", "skipped"),
         ("dog", "skipped"),
     ]
@@ -112,7 +112,7 @@ def test_a_deleted_mask_skips_its_instance_alone() -> None:
 
     visits = visits_of(BATCH, 1, _answered(task, answer_of(task, skipped=["cat"])))
 
-    assert [(one.instance, one.outcome) for one in visits] == [
+    assert [(visit.instance, visit.outcome) for visit in visits] == [
         ("cat", "skipped"),
         ("dog", "accepted"),
     ]
@@ -133,13 +133,13 @@ def test_clicks_beyond_the_budget_do_not_count() -> None:
 
     visit = _only(visits_of(BATCH, 1, _answered(task, answer_of(task, clicks))))
 
-    assert [one.id for one in visit.clicks] == ["k0", "k1", "k2", "k3"]
+    assert [click.id for click in visit.clicks] == ["k0", "k1", "k2", "k3"]
 
 
 def _painted(result: list[dict[str, Any]], pixels: BoolMask, **fields: Any) -> list[dict[str, Any]]:
     """The cat's mask replaced, as the editor stores what was painted."""
     changed = copy.deepcopy(result)
-    (region,) = [one for one in changed if one["id"] == "cat"]
+    (region,) = [region for region in changed if region["id"] == "cat"]
     region["value"]["rle"] = encode_ls_rle(pixels)
     region.update(fields)
     return changed
@@ -180,7 +180,7 @@ def test_what_is_painted_as_a_region_of_its_own_joins_the_mask() -> None:
     extra = np.zeros(SHAPE, np.bool_)
     extra[48:55, 45:60] = True
     result = answer_of(task)
-    (dog,) = [one for one in result if one["id"] == "dog"]
+    (dog,) = [region for region in result if region["id"] == "dog"]
     value = {"format": "rle", "rle": encode_ls_rle(extra), "brushlabels": ["cat"]}
     result.append({**dog, "id": "fresh", "value": value, "origin": "manual"})
 
@@ -207,20 +207,20 @@ def test_of_several_instances_a_click_goes_to_the_one_it_would_change(
 
     visits = visits_of(BATCH, 1, _answered(task, answer_of(task, [click])))
 
-    assert {owner: (click,)} == {one.instance: one.clicks for one in visits if one.clicks}
-    assert [one.lead_time_s for one in visits] == [6.25, 6.25]
+    assert {owner: (click,)} == {visit.instance: visit.clicks for visit in visits if visit.clicks}
+    assert [visit.lead_time_s for visit in visits] == [6.25, 6.25]
 
 
 def test_a_positive_click_on_one_mask_is_meant_for_the_other_whose_box_holds_it() -> None:
     """It would change nothing about the mask that it lies on."""
     wide = CampaignInstance("wide", "/cat.jpg", SHAPE, "dog", Box(10, 10, 76, 56), 7, "b3")
     task = _task(CAT, wide)
-    (region,) = [one for one in task["predictions"][0]["result"] if one["id"] == "wide"]
+    (region,) = [region for region in task["predictions"][0]["result"] if region["id"] == "wide"]
     region["value"]["rle"] = encode_ls_rle(_pixels(Box(40, 10, 76, 56)))
 
     visits = visits_of(BATCH, 1, _answered(task, answer_of(task, [_click("k1", 30, 30)])))
 
-    assert [one.instance for one in visits if one.clicks] == ["wide"]
+    assert [visit.instance for visit in visits if visit.clicks] == ["wide"]
 
 
 @pytest.mark.parametrize(("x", "positive"), [(20, False), (60, True)])
@@ -233,7 +233,7 @@ def test_a_click_without_sign_changes_what_is_there(x: float, positive: bool) ->
         visits_of(BATCH, 1, _answered(task, [r for r in result if r["type"] != "labels"]))
     )
 
-    assert [one.positive for one in visit.clicks] == [positive]
+    assert [click.positive for click in visit.clicks] == [positive]
 
 
 def _echo(name: str, n: int, *, positive: bool, t: float) -> dict[str, Any]:
@@ -260,7 +260,7 @@ def test_live_answers_bring_their_clicks_and_their_mask() -> None:
     visit = _only(visits_of(LIVE, 1, _answered(task, result)))
 
     assert visit.outcome == "corrected"
-    assert [(one.id, one.positive, one.at) for one in visit.clicks] == [
+    assert [(click.id, click.positive, click.at) for click in visit.clicks] == [
         ("k1", True, 101.0),
         ("k2", False, 102.5),
     ]
@@ -282,7 +282,7 @@ def test_several_annotations_are_several_visits() -> None:
 
     visits = visits_of(BATCH, 1, {**task, "annotations": first + second})
 
-    assert [(one.annotation, one.annotator, one.outcome) for one in visits] == [
+    assert [(visit.annotation, visit.annotator, visit.outcome) for visit in visits] == [
         (5, 2, "accepted"),
         (6, 9, "skipped"),
     ]

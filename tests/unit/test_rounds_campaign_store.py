@@ -122,7 +122,9 @@ def test_the_history_is_the_box_and_the_clicks_of_each_round() -> None:
 
 
 def test_a_crop_comes_back_with_its_whole(store: CampaignStore) -> None:
-    crops = [replace(one, whole=Whole("/big.jpg", (3000, 4000), 17, 0)) for one in INSTANCES]
+    crops = [
+        replace(instance, whole=Whole("/big.jpg", (3000, 4000), 17, 0)) for instance in INSTANCES
+    ]
     store.add_campaign(Campaign("crops", 7, 1000.0, crop=2.0), crops)
     assert store.instances("crops") == crops
     assert store.campaign("crops").crop == 2.0

@@ -55,8 +55,8 @@ def test_boxes_as_people_import_them_are_instances(own_id: Any) -> None:
     box = rectangle("b", 10, 15, 30, 40) | {"id": own_id}
     box["value"] |= {"x": "10", "rectanglelabels": "cat"}
 
-    for one in (task(annotation(box)), task(predictions=[annotation(box)])):
-        (instance,) = found(one)
+    for source in (task(annotation(box)), task(predictions=[annotation(box)])):
+        (instance,) = found(source)
         assert isinstance(instance, CampaignInstance)
         assert instance.box == Box(64, 72, 256, 264)
         assert instance.label == "cat"
@@ -129,7 +129,7 @@ def test_what_is_left_out_says_why() -> None:
     sizeless = rectangle("z", 0, 0, 50, 50, original_width=None)
     small = rectangle("s", 0, 0, 5, 5)
     left = found(task(annotation(nameless, broken, sizeless, small)))
-    reasons = {one.name: one.reason for one in left if isinstance(one, LeftOut)}
+    reasons = {record.name: record.reason for record in left if isinstance(record, LeftOut)}
     assert reasons == {
         "3/n": "no-class",
         "3/u": "unreadable",

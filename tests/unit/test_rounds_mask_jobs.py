@@ -176,10 +176,10 @@ def test_an_open_round_leaves_no_masks_yet(store: CampaignStore) -> None:
 
 def test_who_goes_on_is_who_was_corrected_or_left_unanswered(store: CampaignStore) -> None:
     store.replace_visits("cats", 1, None, [visit(1), visit(1, "accepted", of="b", annotation=9)])
-    found = {one.instance.id: one for one in instance_states(store, CAMPAIGN)}
+    found = {state.instance.id: state for state in instance_states(store, CAMPAIGN)}
 
-    assert [name for name, one in found.items() if one.is_due_in(2)] == ["a", "c"]
-    assert {name: one.outcome for name, one in found.items()} == {
+    assert [name for name, item in found.items() if item.is_due_in(2)] == ["a", "c"]
+    assert {name: item.outcome for name, item in found.items()} == {
         "a": "open",
         "b": "accepted",
         "c": "open",
@@ -220,7 +220,7 @@ def test_only_qualified_annotators_count_where_the_campaign_says_so(store: Campa
 
 def test_images_come_in_the_order_of_their_first_instance(store: CampaignStore) -> None:
     groups = by_image(instance_states(store, CAMPAIGN))
-    assert [[one.instance.id for one in some] for some in groups] == [["a", "c"], ["b"]]
+    assert [[item.instance.id for item in some] for some in groups] == [["a", "c"], ["b"]]
 
 
 def test_a_mask_answered_live_is_the_one_that_the_annotator_saw(store: CampaignStore) -> None:

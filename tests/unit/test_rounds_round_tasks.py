@@ -37,7 +37,7 @@ def _campaign(**settings: object) -> Campaign:
 
 def test_what_is_shown_can_be_read_back() -> None:
     instances = [_instance(), _instance("ins_2", "dog", Box(0, 0, 80, 60))]
-    masks = {one.id: _mask(one.id) for one in instances}
+    masks = {instance.id: _mask(instance.id) for instance in instances}
 
     task = json.loads(json.dumps(task_of(_campaign(), 2, instances, masks)))
 
@@ -58,7 +58,7 @@ def test_masks_keep_their_pixels_and_let_clicks_through() -> None:
     """The region has the instance's id; no pixel is wholly opaque, which would catch a click."""
     (prediction,) = task_of(_campaign(), 1, [_instance()], {"ins_1": _mask()})["predictions"]
 
-    (region,) = [one for one in prediction["result"] if one["id"] == "ins_1"]
+    (region,) = [region for region in prediction["result"] if region["id"] == "ins_1"]
     pixels = decode_ls_rle(region["value"]["rle"], shape_hw=SHAPE)
     assert encode_coco_counts(pixels) == _mask().counts
     assert region["value"]["brushlabels"] == ["cat"]
@@ -70,7 +70,7 @@ def test_the_box_is_a_frame_around_the_object() -> None:
     instance = _instance(box=Box(0, 10, 40, 30))
     (prediction,) = task_of(_campaign(), 1, [instance], {"ins_1": _mask()})["predictions"]
 
-    (region,) = [one for one in prediction["result"] if one["id"] == "frame_ins_1"]
+    (region,) = [region for region in prediction["result"] if region["id"] == "frame_ins_1"]
     frame = decode_ls_rle(region["value"]["rle"], shape_hw=SHAPE)
     assert not frame[10:30, 2:40].any()
     assert frame[8:10, :42].all()
@@ -100,7 +100,7 @@ def test_the_policy_of_the_class_comes_before_what_holds_for_all() -> None:
 
 def test_a_policy_of_several_classes_is_shown_once() -> None:
     instances = [_instance(), _instance("ins_2", "dog")]
-    masks = {one.id: _mask(one.id) for one in instances}
+    masks = {instance.id: _mask(instance.id) for instance in instances}
     policies = {"cat": "With the tail.", "dog": "With the tail."}
 
     task = task_of(_campaign(policies=policies), 1, instances, masks)
@@ -124,7 +124,7 @@ def test_a_task_is_of_one_image(instances: list[str]) -> None:
     ]
 
     with pytest.raises(InputError, match="`instances` must be of one image"):
-        task_of(_campaign(), 1, shown, {one.id: _mask(one.id) for one in shown})
+        task_of(_campaign(), 1, shown, {shape.id: _mask(shape.id) for shape in shown})
 
 
 def test_other_tasks_are_refused() -> None:

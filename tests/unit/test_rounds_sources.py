@@ -41,7 +41,7 @@ def write_coco(folder: Path, *annotations: dict[str, Any], images: Any = None) -
 def read(path: Path) -> tuple[list[SourceImage], dict[str, str]]:
     left: list[LeftOut] = []
     images = read_coco(path, left_out=left.append)
-    return images, {one.name: one.reason for one in left}
+    return images, {record.name: record.reason for record in left}
 
 
 def test_a_coco_box_is_kept_in_per_cent_with_its_class_and_id(tmp_path: Path) -> None:
@@ -111,11 +111,11 @@ def test_segmentations_become_truths_of_the_instances_they_belong_to(tmp_path: P
     ]
     left: list[LeftOut] = []
     truths = list(truths_of(images, instances, {70: "a.jpg"}, left_out=left.append))
-    assert ["ins_1", "ins_2"] == [one.instance for one in truths]
-    for one in truths:
-        assert np.array_equal(mask, decode_coco_rle({"size": [100, 200], "counts": one.counts}))
-        assert one.label == "cat"
-    assert ["a.jpg/4"] == [one.name for one in left]
+    assert ["ins_1", "ins_2"] == [truth.instance for truth in truths]
+    for truth in truths:
+        assert np.array_equal(mask, decode_coco_rle({"size": [100, 200], "counts": truth.counts}))
+        assert truth.label == "cat"
+    assert ["a.jpg/4"] == [record.name for record in left]
     assert list(truths_of(images, instances, {70: "other.jpg"})) == []
 
 
@@ -162,7 +162,7 @@ def test_open_images_rows_become_boxes_image_by_image(tmp_path: Path) -> None:
         cat.place.height,
     )
     reasons = [("line 3", "group"), ("line 5", "unreadable"), ("line 6", "unreadable")]
-    assert reasons == [(one.name, one.reason) for one in left]
+    assert reasons == [(record.name, record.reason) for record in left]
 
 
 def test_a_csv_without_the_edges_is_refused(tmp_path: Path) -> None:

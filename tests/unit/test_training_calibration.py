@@ -16,8 +16,8 @@ def answers_under(curve: ScoreCurve, count: int) -> list[Answer]:
     rng = np.random.default_rng(0)
     drawn = zip(rng.uniform(0.2, 0.95, count), rng.integers(0, 10, count), strict=True)
     return [
-        Answer(str(n), int(clicks), float(one), curve.score(float(one), clicks=int(clicks)))
-        for n, (one, clicks) in enumerate(drawn)
+        Answer(str(n), int(clicks), float(item), curve.score(float(item), clicks=int(clicks)))
+        for n, (item, clicks) in enumerate(drawn)
     ]
 
 
@@ -42,8 +42,8 @@ def test_scores_have_no_bias_on_the_answers_they_were_fitted_to() -> None:
 
     curve = fit_curve(answers)
 
-    scores = [curve.score(one.estimate, clicks=one.clicks) for one in answers]
-    assert abs(reliability(scores, [one.iou for one in answers]).bias) < 1e-3
+    scores = [curve.score(answer.estimate, clicks=answer.clicks) for answer in answers]
+    assert abs(reliability(scores, [answer.iou for answer in answers]).bias) < 1e-3
 
 
 def test_no_answers_change_nothing_and_one_changes_little() -> None:
@@ -77,7 +77,7 @@ def test_small_sets_are_played_whole_and_the_others_give_the_rest() -> None:
     chosen = choose(sets, instances=20, rng=np.random.default_rng(0))
 
     assert {name: len(part) for name, part in chosen.items()} == {"small": 4, "large": 16}
-    assert len({id(one) for one in chosen["large"]}) == 16
+    assert len({id(instance) for instance in chosen["large"]}) == 16
 
 
 def test_fewer_than_wanted_are_all_played() -> None:

@@ -70,7 +70,7 @@ def test_instances_are_known_by_their_name_or_what_ends_it() -> None:
         [sample(), sample(name="7/b"), sample(name="x", clicks=own), sample("dog")], log
     )
 
-    assert [one.clicks for one in named] == [
+    assert [name.clicks for name in named] == [
         (Click(1, 2, True),),
         (Click(3, 4, True),),
         own,

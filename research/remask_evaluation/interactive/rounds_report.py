@@ -162,7 +162,7 @@ def _scatters(rows: Sequence[RoundsRow]) -> tuple[Block, ...]:
             x_label="IoU from the box",
             y_label="IoU after the last round",
             x_range=(0.0, 1.0),
-            y_range=(min([0.5, *(y for one in series for y in one.ys)]), 1.0),
+            y_range=(min([0.5, *(y for line in series for y in line.ys)]), 1.0),
             diagonal=True,
         )
         figures.append(Figure(chart=chart, caption=f"{dataset}: one mark per object."))

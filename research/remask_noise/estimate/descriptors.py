@@ -86,5 +86,7 @@ def _outline(mask: BoolMask) -> _Outline:
     contours, _ = cv2.findContours(
         np.ascontiguousarray(mask).view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
     )
-    vertices = sum(len(cv2.approxPolyDP(one, _STRAIGHT_PX, True)) for one in contours)
-    return _Outline([one[:, 0, :].astype(np.int32, copy=False) for one in contours], vertices)
+    vertices = sum(len(cv2.approxPolyDP(contour, _STRAIGHT_PX, True)) for contour in contours)
+    return _Outline(
+        [contour[:, 0, :].astype(np.int32, copy=False) for contour in contours], vertices
+    )

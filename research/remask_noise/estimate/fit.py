@@ -200,7 +200,7 @@ def _likelihoods(pair: Pair, rng: np.random.Generator) -> tuple[_Floats, _Floats
     ]
     return (
         _densities(reference.describe(pair.noisy), *judged),
-        np.array([_densities(one, *judged) for one in unseen]),
+        np.array([_densities(vectors, *judged) for vectors in unseen]),
     )
 
 

@@ -47,8 +47,8 @@ class RoiFeatures:
     def joined(cls, several: Sequence[RoiFeatures]) -> RoiFeatures:
         """Return the features of all of them, in order; there must be one at least."""
         return cls(
-            np.concatenate([one.vectors for one in several]),
-            np.concatenate([one.grids for one in several]),
+            np.concatenate([features.vectors for features in several]),
+            np.concatenate([features.grids for features in several]),
         )
 
 
@@ -91,7 +91,8 @@ class RoiEncoder:
         maps = self._encoder(rgb)
         fine = [(rgb, 1), *zip(maps[:3], _STRIDES[:3], strict=True), (maps[3][:, -_VOC:], 16)]
         grids = torch.cat(
-            [*(_read(one, places, stride, GRID) for one, stride in fine), _own_places(places)], 1
+            [*(_read(plane, places, stride, GRID) for plane, stride in fine), _own_places(places)],
+            1,
         )
         vectors = _read(maps[3], places, _STRIDES[3], _CLASS_GRID).mean((2, 3))
         return RoiFeatures(vectors.float().cpu().numpy(), grids.to(torch.float16).cpu().numpy())

@@ -39,18 +39,18 @@ def table_of(summaries: Sequence[StudySummary]) -> Table:
     )
     rows = tuple(
         (
-            one.noise,
-            one.level,
-            _LOSS_NAMES[one.loss],
-            one.wrong_class,
-            one.mask_iou,
-            one.ap,
-            one.kept,
-            one.boundary_ap,
-            one.boundary_kept,
-            one.foreground_ap,
+            summary.noise,
+            summary.level,
+            _LOSS_NAMES[summary.loss],
+            summary.wrong_class,
+            summary.mask_iou,
+            summary.ap,
+            summary.kept,
+            summary.boundary_ap,
+            summary.boundary_kept,
+            summary.foreground_ap,
         )
-        for one in summaries
+        for summary in summaries
     )
     return Table(columns, rows)
 
@@ -75,7 +75,7 @@ def levels_chart(
 def page_of(summaries: Sequence[StudySummary], data: StudySet, *, made_by: str = "") -> Page:
     """Return the study as a report."""
     images = len(data.files)
-    seeds = max(one.seeds for one in summaries)
+    seeds = max(summary.seeds for summary in summaries)
     return Page(
         "What label noise costs",
         (
@@ -160,19 +160,19 @@ def _line(
     places = [0, *_places(summaries)]
     levels = ["none", *LEVELS]
     estimates: list[Estimate] = [
-        getattr(one, measure)
+        getattr(summary, measure)
         for place in places
-        for one in summaries
-        if one.loss == loss
-        and one.level == levels[place]
-        and one.noise == (noise if place else "clean")
+        for summary in summaries
+        if summary.loss == loss
+        and summary.level == levels[place]
+        and summary.noise == (noise if place else "clean")
     ]
     return Series.of_estimates(name, [float(place) for place in places], estimates)
 
 
 def _places(summaries: Sequence[StudySummary]) -> list[int]:
     """Return the places of the levels that were studied, counted from 1 in their order."""
-    studied = {one.level for one in summaries}
+    studied = {summary.level for summary in summaries}
     return [place for place, level in enumerate(LEVELS, start=1) if level in studied]
 
 

@@ -246,7 +246,9 @@ def _cells(config: StudyConfig) -> Iterator[_Cell]:
 
 def _fingerprint(data: StudySet, config: StudyConfig) -> str:
     """Return what a row depends on besides its cell: the objects, and how heads are trained."""
-    objects = [(one.image_id, one.position, one.label) for one in (*data.train, *data.test)]
+    objects = [
+        (example.image_id, example.position, example.label) for example in (*data.train, *data.test)
+    ]
     size = (len(data.train), config.image_px, msgspec.to_builtins(config.heads))
     return f"{zlib.crc32(msgspec.json.encode([data.classes, objects, size])):08x}"
 
@@ -277,7 +279,7 @@ def _seen(data: StudySet, encoder: RoiEncoder, *, watch: Callable[[int], None]) 
                     f"the image {path} must be {height} x {width}, as the file says; it is "
                     f"{image.shape[0]} x {image.shape[1]}"
                 )
-            features.append(encoder(image, [one.proposal for one in own]))
+            features.append(encoder(image, [example.proposal for example in own]))
             images += 1
             watch(images)
         parts.append(RoiFeatures.joined(features))
@@ -298,7 +300,7 @@ def _rows(
         config=config.heads,
         seed=cell.seed,
     )
-    true_labels = np.array([one.label for one in data.train])
+    true_labels = np.array([example.label for example in data.train])
     for loss in _LOSSES:
         probs = predict_classes(
             seen.train,
@@ -337,14 +339,16 @@ def _noisy(
     """Return classes, masks in cells, and the masks' mean IoU with the true ones."""
     level = cell.strength()
     labels, masks, ious = [], [], []
-    for one in objects:
-        rng = np.random.default_rng([cell.seed, one.position])
-        labels.append(flip_class(one.label, share=level.class_share, rng=rng, n_classes=n_classes))
+    for example in objects:
+        rng = np.random.default_rng([cell.seed, example.position])
+        labels.append(
+            flip_class(example.label, share=level.class_share, rng=rng, n_classes=n_classes)
+        )
         operation = choose_operation(level, rng=rng)
-        window = one.window
+        window = example.window
         mask = apply_operation(window.mask, operation, level=level, rng=rng)
         ious.append(iou(mask, window.mask))
-        masks.append(cells_of(mask, at_xy=(window.x0, window.y0), box=one.proposal, cells=GRID))
+        masks.append(cells_of(mask, at_xy=(window.x0, window.y0), box=example.proposal, cells=GRID))
     return np.array(labels), np.stack(masks), float(np.mean(ious))
 
 
@@ -352,26 +356,30 @@ def _scored(data: StudySet, probs: _Floats, masks: _Floats, *, guesses: int) -> 
     """Return clean truth and the likeliest classes of every object, each with its mask."""
     numbers = {
         image_id: number
-        for number, image_id in enumerate(dict.fromkeys(one.image_id for one in data.test), start=1)
+        for number, image_id in enumerate(
+            dict.fromkeys(example.image_id for example in data.test), start=1
+        )
     }
     images: dict[int, dict[str, int]] = {}
     annotations, detections = [], []
-    for position, one in enumerate(data.test):
-        number = numbers[one.image_id]
-        height, width = one.window.shape_hw
+    for position, example in enumerate(data.test):
+        number = numbers[example.image_id]
+        height, width = example.window.shape_hw
         images[number] = {"id": number, "height": height, "width": width}
         annotations.append(
             {
                 "id": position + 1,
                 "image_id": number,
-                "category_id": one.label + 1,
-                "segmentation": {**one.window.to_rle()},
-                "area": one.window.area_px,
+                "category_id": example.label + 1,
+                "segmentation": {**example.window.to_rle()},
+                "area": example.window.area_px,
                 "iscrowd": 0,
             }
         )
         for label in np.argsort(-probs[position], kind="stable")[:guesses].tolist():
-            found = drawn(masks[position, label], box=one.proposal, shape_hw=one.window.shape_hw)
+            found = drawn(
+                masks[position, label], box=example.proposal, shape_hw=example.window.shape_hw
+            )
             detections.append(
                 {
                     "image_id": number,
