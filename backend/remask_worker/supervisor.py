@@ -3,8 +3,8 @@
 One thread does all of it, and is the only one that waits for the child. A child ends in one of
 four ways:
 
-* It says that the model cannot be loaded. The state is `failed`: calls are refused with the reason
-  while the next attempt is made.
+* It says that the model cannot be loaded, or takes too long over it. The state is `failed`: calls
+  are refused with the reason while the next attempt is made.
 * It dies. Calls stay where they are and go to its successor; `InFlightCalls` says which are blamed.
   Three deaths in a row before the model was loaded count as `failed` as well.
 * It hangs: a step takes too long. It is killed, which makes the hang a death.
@@ -79,7 +79,8 @@ class _End:
 
     Attributes:
         reason: A sentence for people.
-        load_failed: It said itself that the model cannot be loaded.
+        load_failed: It said itself that the model cannot be loaded, or did not get it loaded in
+            time.
     """
 
     reason: str
@@ -262,7 +263,7 @@ class Supervisor:
                     step_s = 0.0 if message is None else message.step_s
                     overdue = self._overdue(step_s=step_s, loading_s=loading_s)
                     if overdue is not None:
-                        return _End(overdue)
+                        return _End(overdue, load_failed=not self._loaded)
                 else:
                     self._note(message)
         except (EOFError, OSError):
@@ -335,7 +336,7 @@ class Supervisor:
             self._deaths_loading += 1
         given_up = end.load_failed or self._deaths_loading >= _DEATHS_LOADING
         if given_up and not end.load_failed:
-            reason += f" while it loaded the model, {self._deaths_loading} times in a row"
+            reason += f" before its model was loaded, {self._deaths_loading} times in a row"
         log.warning("%s; the next worker starts in %.1f s", reason, delay_s)
         with self._changed:
             self._embedded_before += self._seen.embedded

@@ -254,7 +254,18 @@ def test_a_worker_killed_again_and_again_while_it_loads_is_reported(tmp_path: Pa
         error = future.exception(WAIT_S)
 
         assert isinstance(error, Unavailable)
-        assert "while it loaded the model, 3 times in a row" in str(error)
+        assert "before its model was loaded, 3 times in a row" in str(error)
+        assert engine.health().state == "failed"
+
+
+def test_a_model_that_takes_too_long_to_load_is_reported(tmp_path: Path) -> None:
+    path, pipe = write_image(tmp_path, 1), Pipe(tmp_path, 2)
+    toy = {"TOY_LOAD_PIPE": str(pipe.path)}
+    with child_engine(model="fakes:load_toy_slowly", toy=toy, load_limit_s=1.0) as engine:
+        error = engine.submit(toy_call(path, click(5))).exception(WAIT_S)
+
+        assert isinstance(error, Unavailable)
+        assert "loading the model took more than 1 s" in str(error)
         assert engine.health().state == "failed"
 
 
