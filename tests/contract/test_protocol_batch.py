@@ -112,6 +112,19 @@ def test_a_box_that_cannot_be_read_is_recorded_and_the_others_get_masks(rig: Rig
     assert "`value.x` of region `c`" in rig.records[1].detail
 
 
+def test_a_box_without_to_name_lies_on_the_only_image(rig: Rig) -> None:
+    (answer,) = rig.post(body(task(1, predictions=[box("a") | {"to_name": None}])))
+
+    assert len(masks(answer)) == 1
+
+
+def test_a_box_of_an_unknown_class_is_recorded(rig: Rig) -> None:
+    (answer,) = rig.post(body(task(1, predictions=[box("a", label="Bird")])))
+
+    assert answer["result"] == []
+    assert ["got `Bird`" in record.detail for record in rig.records] == [True]
+
+
 def test_the_same_request_names_the_same_regions(rig: Rig) -> None:
     asked = body(task(1, annotations=[box("a")]))
     first = rig.post(asked)

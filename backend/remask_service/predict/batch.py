@@ -232,7 +232,7 @@ def _task_boxes(task: Task, config: LabellingConfig) -> _TaskBoxes:
 
     Rectangles, and the anchor points that stand for boxes already answered. Equal boxes of equal
     labels are one box, whoever drew them. A box without a label takes that of a mask tag with a
-    single one, and is left out otherwise.
+    single one. What starts no mask is named among the problems.
     """
     sources = (task.annotations, task.drafts, task.predictions)
     if not any(bytes(raw) for raw in sources):
@@ -248,10 +248,11 @@ def _task_boxes(task: Task, config: LabellingConfig) -> _TaskBoxes:
     ]
     problems = [InputError(str(bad)) for holder in holders for bad in holder.unreadable]
     known = {controls.image.name: controls for controls in config.images}
+    only = config.images[0] if len(config.images) == 1 else None
     seen: set[object] = set()
     boxes: list[tuple[ImageControls, Mark]] = []
     for mark in _readable(regions, problems):
-        controls = known.get(mark.region.to_name)
+        controls = known.get(mark.region.to_name) if mark.region.to_name else only
         if mark.box is None or controls is None:
             continue
         labels = tuple(label for label in mark.labels if controls.takes(label))
@@ -259,6 +260,11 @@ def _task_boxes(task: Task, config: LabellingConfig) -> _TaskBoxes:
             labels = (controls.only_class,)
         rid = mark.echo.rid or region_id(task.id, mark.id)
         place = (mark.region.to_name, mark.region.item_index or 0, labels, mark.box)
+        if not labels:
+            named = ", ".join(f"`{label}`" for label in mark.labels) or "none"
+            problems.append(
+                InputError(f"label of region `{mark.id}` must be one of the mask tag; got {named}")
+            )
         if labels and rid not in seen and place not in seen:
             seen.update((rid, place))
             boxes.append((controls, Mark(mark.region, labels, mark.box, mark.echo)))
