@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, TypeAlias
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Table, delete, select
+from sqlalchemy import ColumnElement, Table
 
 from remask_core.types import Box
-from remask_storage.campaign import (
-    Campaign,
-    CampaignInstance,
-    Mask,
-    PlacedClick,
-    Visit,
-    Whole,
-)
-from remask_storage.campaign_tables import clicks_table, upsert, visits_table
+from remask_storage.campaign import Campaign, CampaignInstance, Mask, Whole
 
 __all__ = [
     "campaign_row",
@@ -27,9 +19,6 @@ __all__ = [
     "instance_row",
     "mask_of",
     "mask_row",
-    "put_visits",
-    "read_visits",
-    "remove_visits",
     "within",
 ]
 
@@ -97,67 +86,3 @@ def mask_of(row: _Row) -> Mask:
     """Return the mask of a row."""
     fields = fields_of(row)
     return Mask(history_digest=fields.pop("history"), **fields)
-
-
-def read_visits(
-    connection: Connection, campaign: str, of: Sequence[str] | None
-) -> dict[str, list[Visit]]:
-    """Return every visit with its clicks, by instance, in order of round and annotation."""
-    order = (visits_table.c.instance, visits_table.c.round, visits_table.c.annotation)
-    clicks: dict[tuple[str, int, int], list[PlacedClick]] = {}
-    query = select(clicks_table).where(*within(clicks_table, campaign, of))
-    for row in connection.execute(query.order_by(clicks_table.c.position)).mappings():
-        click = PlacedClick(row["id"], row["x"], row["y"], row["positive"], row["at"])
-        clicks.setdefault(_place(row), []).append(click)
-    query = select(visits_table).where(*within(visits_table, campaign, of)).order_by(*order)
-    found: dict[str, list[Visit]] = {}
-    for row in connection.execute(query).mappings():
-        visit = Visit(**fields_of(row), clicks=tuple(clicks.get(_place(row), ())))
-        found.setdefault(visit.instance, []).append(visit)
-    return found
-
-
-def remove_visits(connection: Connection, here: Sequence[ColumnElement[bool]]) -> None:
-    """Remove the visits that the conditions name, with their clicks."""
-    keys = [
-        visits_table.c.campaign,
-        visits_table.c.instance,
-        visits_table.c.round,
-        visits_table.c.annotation,
-    ]
-    gone = connection.execute(select(*keys).where(*here)).all()
-    for campaign, instance, number, annotation in gone:
-        connection.execute(
-            delete(clicks_table).where(
-                clicks_table.c.campaign == campaign,
-                clicks_table.c.instance == instance,
-                clicks_table.c.round == number,
-                clicks_table.c.annotation == annotation,
-            )
-        )
-    connection.execute(delete(visits_table).where(*here))
-
-
-def put_visits(connection: Connection, campaign: str, visits: Iterable[Visit]) -> None:
-    """Store visits with their clicks; those of the same annotation and instance are replaced."""
-    for visit in visits:
-        row = {name: value for name, value in asdict(visit).items() if name != "clicks"}
-        upsert(connection, visits_table, [{"campaign": campaign, **row}])
-        place = {
-            "campaign": campaign,
-            "instance": visit.instance,
-            "round": visit.round,
-            "annotation": visit.annotation,
-        }
-        upsert(
-            connection,
-            clicks_table,
-            [
-                {**place, "position": position, **asdict(click)}
-                for position, click in enumerate(visit.clicks)
-            ],
-        )
-
-
-def _place(row: _Row) -> tuple[str, int, int]:
-    return row["instance"], row["round"], row["annotation"]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
-from itertools import chain, groupby
+from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
 
 import msgspec
 from sqlalchemy import Column, Connection, delete, select
 
 from remask_core.errors import NotFound, WrongState
-from remask_storage.campaign import Campaign, CampaignInstance, Mask, Round, Truth, Visit
+from remask_storage.campaign import Campaign, CampaignInstance, Mask, Round, Truth
 from remask_storage.campaign_rows import (
     campaign_row,
     fields_of,
@@ -19,9 +19,6 @@ from remask_storage.campaign_rows import (
     instance_row,
     mask_of,
     mask_row,
-    put_visits,
-    read_visits,
-    remove_visits,
     within,
 )
 from remask_storage.campaign_tables import (
@@ -34,18 +31,15 @@ from remask_storage.campaign_tables import (
     rounds_table,
     truths_table,
     upsert,
-    visits_table,
 )
 from remask_storage.database import Database
+from remask_storage.visit_store import VisitStore
 
 __all__ = ["CampaignStore"]
 
 
-class CampaignStore:
-    """Campaigns of one database; a write that is repeated changes nothing."""
-
-    def __init__(self, store: Database) -> None:
-        self.store = store
+class CampaignStore(VisitStore):
+    """Campaigns with all that belongs to them; a write that is repeated changes nothing."""
 
     @classmethod
     def open(cls, place: str | Path) -> CampaignStore:
@@ -56,24 +50,24 @@ class CampaignStore:
         Raises:
             InputError: As `Database.open`.
         """
-        store = Database.open(
+        database = Database.open(
             place,
             metadata=metadata,
             remedy="move the file away and give `remask campaign restore NAME`",
         )
-        with store.writing() as connection:
+        with database.writing() as connection:
             add_later_columns(connection)
-        return cls(store)
+        return cls(database)
 
     def close(self) -> None:
         """Close every connection."""
-        self.store.close()
+        self.database.close()
 
     # Campaigns and rounds
 
     def campaigns(self) -> list[Campaign]:
         """Return all campaigns, by name."""
-        with self.store.reading() as connection:
+        with self.database.reading() as connection:
             rows = connection.execute(
                 select(campaigns_table.c.settings).order_by(campaigns_table.c.name)
             )
@@ -83,7 +77,9 @@ class CampaignStore:
         """Return the campaign; raises `NotFound` with the names there are."""
         known = {campaign.name: campaign for campaign in self.campaigns()}
         if name not in known:
-            raise NotFound(f"no campaign {name!r} in {self.store.place}; there are {sorted(known)}")
+            raise NotFound(
+                f"no campaign {name!r} in {self.database.place}; there are {sorted(known)}"
+            )
         return known[name]
 
     def add_campaign(
@@ -97,7 +93,7 @@ class CampaignStore:
         Raises:
             WrongState: There is one of that name already.
         """
-        with self.store.writing() as connection:
+        with self.database.writing() as connection:
             taken = select(campaigns_table.c.name).where(campaigns_table.c.name == campaign.name)
             if connection.execute(taken).first() is not None:
                 raise WrongState(f"`name` must be new; there is a campaign {campaign.name!r}")
@@ -114,12 +110,12 @@ class CampaignStore:
 
     def change_campaign(self, campaign: Campaign) -> None:
         """Store what has changed of a campaign that is there."""
-        with self.store.writing() as connection:
+        with self.database.writing() as connection:
             upsert(connection, campaigns_table, [campaign_row(campaign)])
 
     def delete_campaign(self, name: str) -> None:
         """Remove all rows of a campaign; there need not be any."""
-        with self.store.writing() as connection:
+        with self.database.writing() as connection:
             for table in reversed(metadata.sorted_tables):
                 key = campaigns_table.c.name if table is campaigns_table else table.c.campaign
                 connection.execute(delete(table).where(key == name))
@@ -131,12 +127,12 @@ class CampaignStore:
             .where(rounds_table.c.campaign == campaign)
             .order_by(rounds_table.c.number)
         )
-        with self.store.reading() as connection:
+        with self.database.reading() as connection:
             return [Round(**fields_of(row)) for row in connection.execute(query).mappings()]
 
     def put_round(self, campaign: str, round_: Round) -> None:
         """Store a round, or what has changed of it."""
-        with self.store.writing() as connection:
+        with self.database.writing() as connection:
             upsert(connection, rounds_table, [{"campaign": campaign, **asdict(round_)}])
 
     def round_of_project(self, project: int) -> tuple[str, int] | None:
@@ -149,7 +145,7 @@ class CampaignStore:
             .where(rounds_table.c.project == project)
             .order_by(rounds_table.c.opened_at.desc().nulls_last())
         )
-        with self.store.reading() as connection:
+        with self.database.reading() as connection:
             row = connection.execute(query).first()
             return None if row is None else (row.campaign, row.number)
 
@@ -162,17 +158,17 @@ class CampaignStore:
             .where(instances_table.c.campaign == campaign)
             .order_by(instances_table.c.position)
         )
-        with self.store.reading() as connection:
+        with self.database.reading() as connection:
             return [instance_of(row) for row in connection.execute(query).mappings()]
 
     def put_masks(self, campaign: str, masks: Iterable[Mask]) -> None:
         """Store masks; one of the same instance and round is replaced."""
-        with self.store.writing() as connection:
+        with self.database.writing() as connection:
             upsert(connection, masks_table, [mask_row(campaign, mask) for mask in masks])
 
     def drop_masks(self, campaign: str, keys: Iterable[tuple[str, int]]) -> None:
         """Remove the masks of these instances and rounds."""
-        with self.store.writing() as connection:
+        with self.database.writing() as connection:
             for instance, number in keys:
                 connection.execute(
                     delete(masks_table).where(
@@ -189,7 +185,7 @@ class CampaignStore:
             masks_table.c.instance == instance,
             masks_table.c.round == number,
         )
-        with self.store.reading() as connection:
+        with self.database.reading() as connection:
             row = connection.execute(query).mappings().first()
             return None if row is None else mask_of(row)
 
@@ -207,7 +203,7 @@ class CampaignStore:
             .where(*within(masks_table, campaign, of))
             .order_by(masks_table.c.instance, masks_table.c.round)
         )
-        with self.store.reading() as connection:
+        with self.database.reading() as connection:
             rows = connection.execution_options(yield_per=500).execute(query).mappings()
             for instance, own in groupby(rows, lambda row: str(row["instance"])):
                 yield instance, {row["round"]: mask_of(row) for row in own}
@@ -223,82 +219,17 @@ class CampaignStore:
     def _masks_named(self, campaign: str, name: Column[str]) -> dict[str, dict[int, str]]:
         found: dict[str, dict[int, str]] = {}
         query = select(masks_table.c.instance, masks_table.c.round, name)
-        with self.store.reading() as connection:
+        with self.database.reading() as connection:
             rows = connection.execute(query.where(masks_table.c.campaign == campaign))
             for instance, number, value in rows:
                 found.setdefault(instance, {})[number] = value
         return found
 
-    # Visits
-
-    def replace_visits(
-        self, campaign: str, number: int, tasks: Iterable[int] | None, visits: Iterable[Visit]
-    ) -> None:
-        """Make `visits` all there are of these tasks (None: of the whole round).
-
-        What an annotator has withdrawn or deleted is thereby gone.
-        """
-        with self.store.writing() as connection:
-            here = [visits_table.c.campaign == campaign, visits_table.c.round == number]
-            if tasks is not None:
-                here.append(visits_table.c.task.in_(list(tasks)))
-            remove_visits(connection, here)
-            put_visits(connection, campaign, visits)
-
-    def replace_annotation(
-        self, campaign: str, number: int, annotation: int, visits: Sequence[Visit]
-    ) -> None:
-        """Make `visits` all that one annotation says, unless something newer is known of it."""
-        newest = max((visit.updated_at for visit in visits), default=float("inf"))
-        here = [
-            visits_table.c.campaign == campaign,
-            visits_table.c.round == number,
-            visits_table.c.annotation == annotation,
-        ]
-        with self.store.writing() as connection:
-            newer = select(visits_table.c.instance).where(*here, visits_table.c.updated_at > newest)
-            if connection.execute(newer.limit(1)).first() is not None:
-                return
-            remove_visits(connection, here)
-            put_visits(connection, campaign, visits)
-
-    def visits(self, campaign: str, *, of: Sequence[str] | None = None) -> dict[str, list[Visit]]:
-        """Return every visit with its clicks, by instance, in order of round and annotation.
-
-        Args:
-            campaign: Its name.
-            of: Only of these instances; None: all.
-        """
-        with self.store.reading() as connection:
-            return read_visits(connection, campaign, of)
-
-    def keep_visits(self, campaign: str, number: int) -> int:
-        """Keep the visits of a round whose project is gone; return how many there are.
-
-        Their tasks and annotations get negative numbers, for Label Studio may give the numbers
-        again, to other tasks and annotations.
-        """
-        here = [visits_table.c.campaign == campaign, visits_table.c.round == number]
-        with self.store.writing() as connection:
-            stored = chain.from_iterable(read_visits(connection, campaign, None).values())
-            visits = [visit for visit in stored if visit.round == number]
-            remove_visits(connection, [*here, visits_table.c.task > 0])
-            put_visits(
-                connection,
-                campaign,
-                (
-                    replace(visit, task=-visit.task, annotation=-visit.annotation)
-                    for visit in visits
-                    if visit.task > 0
-                ),
-            )
-        return len(visits)
-
     # Truth and people
 
     def put_truths(self, campaign: str, truths: Iterable[Truth]) -> None:
         """Store truths; one of the same instance and source is replaced."""
-        with self.store.writing() as connection:
+        with self.database.writing() as connection:
             _put_truths(connection, campaign, truths)
 
     def truths(self, campaign: str) -> dict[str, Truth]:
@@ -310,7 +241,7 @@ class CampaignStore:
     def truths_by_source(self, campaign: str) -> dict[str, dict[str, Truth]]:
         """Return every truth there is, by instance and source."""
         found: dict[str, dict[str, Truth]] = {}
-        with self.store.reading() as connection:
+        with self.database.reading() as connection:
             query = select(truths_table).where(truths_table.c.campaign == campaign)
             for row in connection.execute(query).mappings():
                 found.setdefault(row["instance"], {})[row["source"]] = Truth(**fields_of(row))
@@ -326,13 +257,13 @@ class CampaignStore:
             "name": name,
             "qualified": qualified,
         }
-        with self.store.writing() as connection:
+        with self.database.writing() as connection:
             upsert(connection, people_table, [row])
 
     def people(self, campaign: str) -> dict[int, tuple[str, bool | None]]:
         """Return name and verdict of each annotator, by Label Studio's id."""
         query = select(people_table).where(people_table.c.campaign == campaign)
-        with self.store.reading() as connection:
+        with self.database.reading() as connection:
             return {
                 row["annotator"]: (row["name"], row["qualified"])
                 for row in connection.execute(query).mappings()

@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from remask_storage.database import Text
+from remask_storage.click_tables import Text
 
 __all__ = [
     "add_later_columns",

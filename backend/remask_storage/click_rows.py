@@ -12,7 +12,8 @@ from typing import Literal
 from sqlalchemy import Connection, and_, delete, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from remask_storage.database import Database, annotation_table, prompt_table, region_table
+from remask_storage.click_tables import annotation_table, prompt_table, region_table
+from remask_storage.database import Database
 
 __all__ = [
     "AnnotationEvent",

@@ -6,7 +6,6 @@ its time and what the model answered, and which annotation it ended up in.
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -16,16 +15,9 @@ from urllib.parse import quote
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
-    Column,
     Connection,
-    Dialect,
     Engine,
-    Float,
     MetaData,
-    String,
-    Table,
-    TypeDecorator,
     create_engine,
     event,
     inspect,
@@ -41,18 +33,14 @@ from sqlalchemy.exc import (
 )
 
 from remask_core.errors import InputError, Unavailable
+from remask_storage.click_tables import metadata
 from remask_storage.private_files import make_private_file, make_private_folder
 
 __all__ = [
     "Database",
     "DatabaseDamaged",
     "DatabaseUnavailable",
-    "Text",
-    "annotation_table",
     "find_damage",
-    "metadata",
-    "prompt_table",
-    "region_table",
 ]
 
 BUSY_TIMEOUT_MS = 10_000
@@ -60,9 +48,6 @@ BUSY_TIMEOUT_MS = 10_000
 
 _DAMAGE = ("malformed", "not a database", "invalid page in block", "could not read block")
 """What SQLite and PostgreSQL say of files that cannot be read any more."""
-
-
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class DatabaseUnavailable(Unavailable):
@@ -75,68 +60,6 @@ class DatabaseDamaged(Unavailable):
     """The database's files cannot be read any more; trying again does not help."""
 
     code = "database-damaged"
-
-
-class Text(TypeDecorator[str]):
-    """Text that every database takes: what UTF-8 or PostgreSQL cannot hold becomes U+FFFD."""
-
-    impl = String
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """Return the text without NUL and lone surrogates."""
-        return None if value is None else _UNSTORABLE.sub("\ufffd", value)
-
-
-metadata = MetaData()
-
-prompt_table = Table(
-    "prompts",
-    metadata,
-    Column("project", Text, primary_key=True),
-    Column("task", BigInteger, primary_key=True, autoincrement=False),
-    Column("prompt_id", Text, primary_key=True),
-    Column("kind", Text, nullable=False),
-    Column("positive", Boolean),
-    Column("x", Float),
-    Column("y", Float),
-    Column("x1", Float),
-    Column("y1", Float),
-    Column("label", Text),
-    Column("item_index", BigInteger),
-    Column("position", BigInteger, nullable=False),
-    Column("step", BigInteger, nullable=False),
-    Column("lane", Text, nullable=False),
-    Column("arrived_at", Float, nullable=False),
-    Column("region_id", Text, index=True),
-    Column("outcome", Text, nullable=False),
-    Column("error_code", Text),
-    Column("model_version", Text),
-    Column("score", Float),
-    Column("latency_ms", Float, nullable=False),
-    Column("model_ms", Float),
-)
-
-annotation_table = Table(
-    "annotations",
-    metadata,
-    Column("annotation_id", BigInteger, primary_key=True, autoincrement=False),
-    Column("project", Text),
-    Column("task", BigInteger),
-    Column("outcome", Text, nullable=False),
-    Column("completed_by", BigInteger),
-    Column("lead_time_s", Float),
-    Column("updated_at", Float, nullable=False),
-    Column("received_at", Float, nullable=False),
-)
-
-region_table = Table(
-    "annotation_regions",
-    metadata,
-    Column("annotation_id", BigInteger, primary_key=True, autoincrement=False),
-    Column("region_id", Text, primary_key=True, index=True),
-    Column("kind", Text, nullable=False),
-)
 
 
 class Database:

@@ -18,7 +18,8 @@ from sqlalchemy import Table, insert
 from remask_core.errors import NotFound
 from remask_storage.aside import AsideFile
 from remask_storage.click_log import BATCH, write_entries
-from remask_storage.database import Database, find_damage, metadata
+from remask_storage.click_tables import metadata
+from remask_storage.database import Database, find_damage
 
 __all__ = ["Repaired", "repair_click_log"]
 

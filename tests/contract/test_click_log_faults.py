@@ -243,9 +243,12 @@ def test_a_database_that_fails_under_a_command_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = CampaignStore.open(tmp_path / "campaigns.db")
-    with pytest.raises(DatabaseUnavailable, match="cannot be used now"), store.store.writing() as c:
+    with (
+        pytest.raises(DatabaseUnavailable, match="cannot be used now"),
+        store.database.writing() as c,
+    ):
         c.exec_driver_sql("SELECT * FROM nowhere")
-    with store.store.writing() as connection:
+    with store.database.writing() as connection:
         connection.exec_driver_sql("DROP TABLE visits")
         connection.exec_driver_sql("CREATE TABLE visits (campaign TEXT)")
     store.add_campaign(Campaign("cats", 7, 0.0), [])

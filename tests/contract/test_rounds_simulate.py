@@ -148,7 +148,7 @@ def test_other_seeds_give_other_clicks(kit: Kit, tmp_path: Path) -> None:
 
 def test_instances_without_truth_wait_for_people(tmp_path: Path) -> None:
     kit = Kit(_folder(tmp_path / "some"))
-    with kit.store.store.writing() as connection:
+    with kit.store.database.writing() as connection:
         connection.exec_driver_sql("DELETE FROM truths WHERE instance = 'i3'")
     kit.advance()
     done = kit.simulate()

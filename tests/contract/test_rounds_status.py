@@ -44,7 +44,7 @@ def store(tmp_path: Path) -> Iterator[CampaignStore]:
 
 
 def run(store: CampaignStore, *arguments: str) -> Any:
-    folder = str(Path(store.store.place).parent)
+    folder = str(Path(store.database.place).parent)
     return CliRunner().invoke(app, ["campaign", *arguments, "--state", folder])
 
 

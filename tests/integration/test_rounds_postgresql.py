@@ -108,7 +108,7 @@ def test_a_database_made_before_there_were_crops_opens(url: str) -> None:
     store = CampaignStore.open(url)
     instances = sample_instances(2)
     store.add_campaign(Campaign("old", 7, 1000.0), instances)
-    with store.store.writing() as connection:
+    with store.database.writing() as connection:
         connection.exec_driver_sql("ALTER TABLE instances DROP COLUMN whole")
     store.close()
     for _ in range(2):

@@ -134,7 +134,7 @@ def test_a_database_of_an_earlier_version_opens(tmp_path: Path) -> None:
     place = tmp_path / "campaigns.db"
     store = CampaignStore.open(place)
     store.add_campaign(CAMPAIGN, INSTANCES)
-    with store.store.writing() as connection:
+    with store.database.writing() as connection:
         connection.exec_driver_sql("ALTER TABLE instances DROP COLUMN whole")
         connection.exec_driver_sql("ALTER TABLE truths DROP COLUMN label")
         settings = connection.exec_driver_sql("SELECT settings FROM campaigns").scalar_one()
