@@ -6,12 +6,12 @@ from pathlib import Path
 
 from remask_core.lru import ByteLru
 from remask_core.types import Embedding
-from remask_worker.embedding_files import Spill
+from remask_worker.embedding_files import EmbeddingFolder
 
-__all__ = ["Embeddings"]
+__all__ = ["EmbeddingCache"]
 
 
-class Embeddings:
+class EmbeddingCache:
     """Embeddings of one model by image id, bounded in bytes in memory and on disk."""
 
     def __init__(
@@ -23,7 +23,7 @@ class Embeddings:
         self._spill = (
             None
             if spill_dir is None
-            else Spill(spill_dir, max_bytes=spill_bytes, model_version=model_version)
+            else EmbeddingFolder(spill_dir, max_bytes=spill_bytes, model_version=model_version)
         )
 
     def __len__(self) -> int:

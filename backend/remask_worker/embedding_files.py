@@ -17,7 +17,7 @@ import numpy as np
 from remask_core.types import Embedding
 from remask_storage.private_files import make_private_folder
 
-__all__ = ["Spill"]
+__all__ = ["EmbeddingFolder"]
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ _ARRAY = "array."
 _WAITING = 4
 
 
-class Spill:
+class EmbeddingFolder:
     """A folder of embeddings, bounded in bytes, the least recently used leaving first.
 
     Files are written beside their place and renamed, so a reader never sees half of one, and

@@ -19,7 +19,7 @@ from remask_core.errors import InputError, RemaskError, Unavailable
 from remask_core.types import Candidate, Embedding, RgbImage, Segmenter
 from remask_worker.answer_cache import AnswerCache, settle
 from remask_worker.calls import Answer, Call, Expired, Lane, ModelFailed
-from remask_worker.embedding_cache import Embeddings
+from remask_worker.embedding_cache import EmbeddingCache
 from remask_worker.lanes import Job, Lanes, check_room
 from remask_worker.observer import LoopStats, NullObserver, Observer
 from remask_worker.pixels import read_image
@@ -70,7 +70,7 @@ class DeviceLoop:
         self._lanes = Lanes()
         self._debt = BatchDebt(settings.batch_share)
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="remask-codec")
-        self._embeddings = Embeddings(
+        self._embeddings = EmbeddingCache(
             max_bytes=settings.cache_bytes,
             spill_dir=None if settings.spill_dir is None else Path(settings.spill_dir),
             spill_bytes=settings.spill_bytes,

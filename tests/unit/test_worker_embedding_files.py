@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from remask_core.types import Embedding
-from remask_worker.embedding_cache import Embeddings
-from remask_worker.embedding_files import Spill
+from remask_worker.embedding_cache import EmbeddingCache
+from remask_worker.embedding_files import EmbeddingFolder
 
 EMBEDDING = Embedding(
     shape_hw=(4, 5),
@@ -20,8 +20,8 @@ EMBEDDING = Embedding(
 )
 
 
-def spill(folder: Path, *, max_bytes: int = 1 << 20, version: str = "toy@1") -> Spill:
-    return Spill(folder, max_bytes=max_bytes, model_version=version)
+def spill(folder: Path, *, max_bytes: int = 1 << 20, version: str = "toy@1") -> EmbeddingFolder:
+    return EmbeddingFolder(folder, max_bytes=max_bytes, model_version=version)
 
 
 def same(one: Embedding, other: Embedding | None) -> bool:
@@ -90,8 +90,8 @@ def test_no_name_leads_out_of_the_folder(tmp_path: Path) -> None:
 
 
 def test_memory_refills_from_disk_in_the_next_life(tmp_path: Path) -> None:
-    def life() -> Embeddings:
-        return Embeddings(
+    def life() -> EmbeddingCache:
+        return EmbeddingCache(
             max_bytes=1000, spill_dir=tmp_path, spill_bytes=1 << 20, model_version="toy@1"
         )
 
