@@ -25,6 +25,7 @@ from remask_core.rle_ls import decode_ls_rle
 from remask_core.types import BoolMask, RgbImage
 from remask_label_config import decode_predict, parse_labelling_config
 from remask_label_config.pages.live import write_labelling_config
+from remask_service.predict.live import AnsweredPrompts
 from remask_service.predict.predictor import AnswerRecord, Limits, Predictor, StoredImage
 from remask_worker.calls import Engine
 from remask_worker.thread_engine import ThreadEngine
@@ -76,6 +77,7 @@ class Rig:
         self.records: list[AnswerRecord] = []
         self._ticks = itertools.count(1)
         self._ids = itertools.count(1)
+        self.answered: AnsweredPrompts | None = None
         self.restart()
 
     def restart(self) -> None:
@@ -88,6 +90,7 @@ class Rig:
             on_answer=self.records.append,
             limits=self.limits,
             wait=lambda _: None,
+            answered=self.answered,
         )
 
     def post(self, body: dict[str, Any]) -> list[Any]:

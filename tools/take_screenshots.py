@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import sys
@@ -23,7 +24,7 @@ from remask_cli.demo.label_studio import (
     log_in,
     start_label_studio,
 )
-from remask_cli.demo.photos import ANNOTATIONS, FILES_ROOT, FOLDER, Photo
+from remask_cli.demo.photos import ANNOTATIONS, FILES_ROOT, FOLDER, Photo, live_photos
 from remask_cli.demo.programs import HOST, choose_port
 from remask_cli.demo.project import open_project
 from remask_cli.demo.session import ACCOUNT
@@ -32,6 +33,7 @@ from remask_core.rle_coco import encode_coco_counts
 from remask_core.rle_ls import decode_ls_rle
 from remask_core.types import BoolMask, Click
 from remask_files.coco import CocoFile
+from remask_label_config.pages.live import write_labelling_config
 from remask_label_config.pages.round import write_round_config
 from remask_label_studio.api import BackendAddress
 from remask_label_studio.client import Connection, connect
@@ -42,6 +44,9 @@ from remask_storage.campaign import Campaign, CampaignInstance, Mask
 ROOT = Path(__file__).parent.parent
 IMAGES = ROOT / "docs" / "images"
 SIZE = (1500, 950)
+GUIDE_SIZE = (1366, 768)
+GUIDE_CLASSES = ("dog", "bird")
+NOT_ANSWERED = "The model has not answered: click again."
 REPORT_SIZE = (1120, 1290)  # down to the end of the first two parts
 # One animal, of whose first mask much is wrong: a click has something to do.
 PHOTO = "000000119828.jpg"
@@ -53,10 +58,10 @@ POLICIES = {
 }
 
 
-def main() -> None:
+def main(*, only_guide: bool) -> None:
     # The driver of the browser tests.
     sys.path.insert(0, str(ROOT / "tests"))
-    from e2e.editor import CHROMIUM_ARGUMENTS, Editor  # type: ignore[import-not-found]
+    from e2e.editor import CHROMIUM_ARGUMENTS, INTERACTIVE, Editor  # type: ignore[import-not-found]
 
     IMAGES.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -75,7 +80,7 @@ def main() -> None:
         api_key = create_access_token(stack.enter_context(log_in(url, ACCOUNT)))
         backend = BackendAddress(f"http://{HOST}:{choose_port(None, preferred=9090, option='')}")
         model = default_model()
-        stack.enter_context(
+        running = stack.enter_context(
             start_backend(
                 backend,
                 model=model,
@@ -85,49 +90,81 @@ def main() -> None:
             )
         )
         connection = stack.enter_context(connect(url, api_key))
-        project = open_project(connection, backend, progress=lambda done, total: None)
-        task_id, photo = next(task for task in project.tasks if task[1].file == PHOTO)
-        label = photo.objects[0].label
-        truth = _truth(label)
-
         playwright = stack.enter_context(sync_playwright())
         chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
         browser = playwright.chromium.launch(
             executable_path=chromium, args=list(CHROMIUM_ARGUMENTS)
         )
-        editor = Editor(browser, url, ACCOUNT, size=SIZE)
-        shown = _shown(connection, project.project_id, task_id)
-        editor.open_task(project.project_id, task_id)
-        editor.switch(auto_accept=True)
-        region = shown
-        for _ in range(3):
-            click = baseline_click(truth, _pixels(region))
-            answered = editor.click(click.x, click.y, label, positive=click.positive).answered
-            region = next(item for item in answered if item["type"] == "brushlabels")
-        editor.screenshot(IMAGES / "labelling.png")
+        if not only_guide:
+            editor = Editor(browser, url, ACCOUNT, size=SIZE)
+            _picture_campaign(editor, connection, backend)
+            done = run_main_job(
+                folder / "results",
+                state=folder / "backend",
+                label_studio_url=url,
+                api_key=api_key,
+                backend=backend,
+                model=model,
+                console=Console(),
+            )
+            _picture_report(browser, done.folder / "report.html")
 
-        editor.open_stream(_open_round(connection, photo, shown))
-        positive = True
-        for click in _clicks(truth, _pixels(shown)):
-            if click.positive != positive:
-                # Pressed once more, the key would take the sign away.
-                editor.take_label(*(("1", "+") if click.positive else ("2", "-")))
-                positive = click.positive
-            editor.point(click.x, click.y)
-        editor.screenshot(IMAGES / "campaign-page.png")
-
-        done = run_main_job(
-            folder / "results",
-            state=folder / "backend",
-            label_studio_url=url,
-            api_key=api_key,
-            backend=backend,
-            model=model,
-            console=Console(),
-        )
-        _picture_report(browser, done.folder / "report.html")
+        guide = Editor(browser, url, ACCOUNT, size=GUIDE_SIZE)
+        photo = next(photo for photo in live_photos() if photo.file == PHOTO)
+        guide.open_stream(_open_guide(connection, backend, photo))
+        _picture_guide(guide, photo, _truth(photo.objects[0].label))
+        running.stop()
+        with guide.page.expect_request_finished(lambda sent: INTERACTIVE in sent.url):
+            guide.point(20, 20)
+        guide.page.get_by_text(NOT_ANSWERED, exact=True).wait_for(state="visible")
+        guide.screenshot(IMAGES / "live-failed.png")
         browser.close()
-    print("wrote labelling.png, campaign-page.png and report.png in docs/images")
+    print("wrote the pictures of the pages, of the guide and of the report in docs/images")
+
+
+def _open_guide(connection: Connection, backend: BackendAddress, photo: Photo) -> int:
+    """Return a project with the live page of a few classes, and the photo without any mask."""
+    classes = [photo.objects[0].label, *GUIDE_CLASSES]
+    project_id = connection.create_project("guide", label_config=write_labelling_config(classes))
+    connection.serve_folder(project_id, FOLDER)
+    image = f"/data/local-files/?d={FOLDER.name}/{photo.file}"
+    connection.import_tasks(project_id, [{"image": image}])
+    connection.add_backend(project_id, backend)
+    return project_id
+
+
+def _picture_guide(guide: Any, photo: Photo, truth: BoolMask) -> None:
+    """Write a picture of each step of the annotators' guide."""
+    guide.switch(auto_annotation=False, auto_accept=False)
+    guide.screenshot(IMAGES / "live-once.png")
+    guide.switch(auto_accept=True)
+    guide.key("r")
+    box = photo.objects[0].box
+    answered = guide.ask_box((box.x0, box.y0, box.x1, box.y1)).answered
+    guide.screenshot(IMAGES / "live-box.png")
+    guide.key("k")
+    region = next(entry for entry in answered if entry["type"].startswith("brush"))
+    for click in _clicks(truth, _pixels(region)):
+        guide.ask(click.x, click.y, positive=click.positive)
+    guide.screenshot(IMAGES / "live-mend.png")
+
+
+def _picture_campaign(editor: Any, connection: Connection, backend: BackendAddress) -> None:
+    """Write a picture of a campaign's page."""
+    project = open_project(connection, backend, progress=lambda done, total: None)
+    task_id, photo = next(task for task in project.tasks if task[1].file == PHOTO)
+    label = photo.objects[0].label
+    truth = _truth(label)
+    shown = _shown(connection, project.project_id, task_id)
+    editor.open_stream(_open_round(connection, photo, shown))
+    positive = True
+    for click in _clicks(truth, _pixels(shown)):
+        if click.positive != positive:
+            # Pressed once more, the key would take the sign away.
+            editor.take_label(*(("1", "+") if click.positive else ("2", "-")))
+            positive = click.positive
+        editor.point(click.x, click.y)
+    editor.screenshot(IMAGES / "campaign-page.png")
 
 
 def _picture_report(browser: Browser, page: Path) -> None:
@@ -156,7 +193,7 @@ def _shown(connection: Connection, project_id: int, task_id: int) -> dict[str, A
     tasks, _ = connection.task_page(project_id, page=1, page_size=100)
     (prediction,) = next(task for task in tasks if task["id"] == task_id)["predictions"]
     region: dict[str, Any] = next(
-        region for region in prediction["result"] if region["type"] == "brushlabels"
+        entry for entry in prediction["result"] if entry["type"].startswith("brush")
     )
     return region
 
@@ -190,4 +227,6 @@ def _open_round(connection: Connection, photo: Photo, shown: dict[str, Any]) -> 
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only-guide", action="store_true", help="only the annotators' guide")
+    main(only_guide=parser.parse_args().only_guide)

@@ -82,6 +82,7 @@ class Service:
             clock=time.time,
             new_id=lambda: secrets.token_hex(8),
             on_answer=self._note_answer,
+            answered=self.click_log.answered,
         )
         # A quarter of the threads: whatever is selected in the data manager, clicks find one free.
         self._patient = threading.BoundedSemaphore(settings.threads // 4)

@@ -17,6 +17,7 @@ from functools import partial
 from itertools import groupby, islice
 from pathlib import Path
 
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from remask_storage.aside import AsideFile, Entry
@@ -28,6 +29,7 @@ from remask_storage.click_rows import (
     store_annotation,
     store_prompts,
 )
+from remask_storage.click_tables import prompt_table
 from remask_storage.database import Database, DatabaseDamaged, DatabaseUnavailable
 
 __all__ = ["BATCH", "ClickLog", "LogState", "write_entries"]
@@ -149,6 +151,22 @@ class ClickLog:
     def prompts(self, *, project: str | None = None) -> list[JoinedPrompt]:
         """Return the stored prompts in order of arrival; see `joined_prompts`."""
         return list(joined_prompts(self._store, project=project))
+
+    def answered(self, task: int, prompt_ids: Sequence[str]) -> frozenset[str]:
+        """Return those of a task's prompts that were answered, by what is written by now.
+
+        Where the database cannot be read, all of them count as answered.
+        """
+        query = select(prompt_table.c.prompt_id).where(
+            prompt_table.c.task == task,
+            prompt_table.c.prompt_id.in_(prompt_ids),
+            prompt_table.c.outcome == "answered",
+        )
+        try:
+            with self._store.reading() as connection:
+                return frozenset(connection.execute(query).scalars())
+        except (DatabaseUnavailable, DatabaseDamaged, SQLAlchemyError):
+            return frozenset(prompt_ids)
 
     def _work(self) -> None:
         self._survive(self._take_in_aside)

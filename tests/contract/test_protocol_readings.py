@@ -58,7 +58,7 @@ def test_each_click_on_the_dot_takes_the_next_candidate_in_place(
 
 
 @PAGES
-def test_the_two_requests_of_a_double_click_are_one_click_and_its_next_reading(
+def test_the_two_requests_of_a_double_click_with_ctrl_are_one_click_and_its_next_reading(
     rig: Rig, config: str
 ) -> None:
     """The second is sent before the first is answered, so it brings both clicks."""

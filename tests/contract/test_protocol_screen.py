@@ -281,6 +281,23 @@ def test_a_click_that_failed_is_no_part_of_the_next_object(
     assert found == [int(truth(Click(30, 30, True)).sum())] * 2
 
 
+@PAGES
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_click_that_came_while_nobody_ran_is_no_part_of_the_next_object(
+    rig: Rig, config: str, answered: bool
+) -> None:
+    """The click log tells it from a click that another process answered."""
+    editor = Editor(rig, config=config, auto_accept=False)
+    earlier = editor.click(30, 30)
+    rig.answered = lambda task, ids: frozenset(ids if answered else ())
+    rig.restart()
+
+    masks = masks_in(editor.click(120, 90))
+
+    assert len(masks) == (1 if answered else 2)
+    assert earlier[0]["id"] in {mask["id"] for mask in masks}
+
+
 # Prompts without a class
 
 

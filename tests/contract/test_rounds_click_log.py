@@ -83,6 +83,20 @@ def test_a_prompt_survives_a_restart(tmp_path: Path) -> None:
     assert [joined.prompt for joined in found] == [CLICK]
 
 
+def test_the_log_knows_which_prompts_were_answered(log: ClickLog) -> None:
+    other = CLICK.task + 1
+    log.add(
+        [
+            replace(CLICK, prompt_id="a", outcome="answered"),
+            replace(CLICK, prompt_id="b", outcome="failed"),
+            replace(CLICK, prompt_id="c", outcome="answered", task=other),
+        ]
+    )
+    log.flush()
+
+    assert log.answered(CLICK.task, ["a", "b", "c", "d"]) == {"a"}
+
+
 def test_closing_writes_everything_that_waits(store: Database) -> None:
     log = ClickLog(store)
     log.add([replace(CLICK, prompt_id=str(n)) for n in range(1200)])

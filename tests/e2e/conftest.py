@@ -87,7 +87,11 @@ def _backend(
         state_dir=tmp_path_factory.mktemp("backend"),
         label_studio_url=studio.url,
         api_key=studio.api_key,
-        environ={**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"},
+        environ={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(TESTS), os.environ.get("PYTHONPATH")))),
+            "OMP_NUM_THREADS": "1",
+        },
     ):
         yield address
 
@@ -124,11 +128,13 @@ def open_work(studio: Studio, request: pytest.FixtureRequest) -> Callable[..., W
         backend: BackendAddress,
         *,
         kind: str = "brush",
+        config: str | None = None,
         predicted: Callable[[int], Sequence[dict[str, Any]]] | None = None,
     ) -> Work:
         connection = studio.connection
         project_id = connection.create_project(
-            request.node.name[:50], label_config=write_labelling_config(LABELS, kind=kind)
+            request.node.name[:50],
+            label_config=config or write_labelling_config(LABELS, kind=kind),
         )
         connection.serve_folder(project_id, studio.files_root / "images")
         task_ids = connection.import_tasks(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,11 +139,11 @@ class Editor:
 
     def task_id(self) -> int:
         """The id of the task that is open."""
-        return int(self._read("store.task.id"))
+        return int(self.read("store.task.id"))
 
     def task_data(self) -> dict[str, Any]:
         """The data of the task that is open."""
-        data: dict[str, Any] = json.loads(self._read("JSON.stringify(store.task.dataObj)"))
+        data: dict[str, Any] = json.loads(self.read("JSON.stringify(store.task.dataObj)"))
         return data
 
     # ------------------------------------------------------------------ switches
@@ -157,7 +157,7 @@ class Editor:
     def _toggle(self, test_id: str, setting: str, on: bool) -> None:
         box = self.page.locator(f"[data-testid={test_id}]")
         box.wait_for(state="attached")
-        if self._read(f"store.{setting}") != on:
+        if self.read(f"store.{setting}") != on:
             # The box itself is hidden behind its picture.
             box.evaluate("element => element.click()")
         self._caused(f"store.{setting} === {json.dumps(on)}")
@@ -197,22 +197,58 @@ class Editor:
 
     def take_click_wand(self) -> None:
         """Take the point tool that asks the backend, as its button does."""
-        taken = self._read(
+        taken = self.read(
             """window.ToolManager.allInstances().flatMap(manager => manager.allTools()
                  .filter(tool => tool.fullName === 'KeyPointTool-dynamic')
                  .map(tool => manager.selectTool(tool, true))).length"""
         )
         assert taken == 1, "the page offers no wand for points"
 
-    def ask(self, x: float, y: float, *, positive: bool = True) -> Exchange:
+    def ask(
+        self, x: float, y: float, *, positive: bool = True, keys: Sequence[str] = ()
+    ) -> Exchange:
         """Click with the wand in hand and wait for the answer; Alt makes the click negative."""
         with self._answered() as exchange:
-            self._press(x, y, [] if positive else ["Alt"])
+            self._press(x, y, [*keys, *([] if positive else ["Alt"])])
         return exchange[0]
+
+    def ask_box(self, box: tuple[float, float, float, float]) -> Exchange:
+        """Drag with the wand in hand and wait for the answer."""
+        with self._answered() as exchange:
+            self._drag(box)
+        return exchange[0]
+
+    def double_click(self, x: float, y: float) -> None:
+        """Click twice with the wand and Ctrl in hand and wait for the new object's mask.
+
+        Without Ctrl the second click selects the dot that the first one made.
+        """
+        before = len(self.masks())
+        at = self._on_page(x, y)
+        self.page.keyboard.down("Control")
+        self.page.mouse.dblclick(*at)
+        self.page.keyboard.up("Control")
+        # The editor sends one request or two, as fast as it is; an accepted answer takes the
+        # prompts off.
+        self._caused(
+            "!store.awaitingSuggestions && annotation.suggestions.size === 0"
+            " && annotation.regions.every(r => !r.dynamic)"
+            f" && annotation.regions.filter(r => r.type === 'brushregion').length > {before}"
+        )
+
+    def key(self, key: str) -> None:
+        """Press a key and wait for what it causes, if anything."""
+        self.page.keyboard.press(key)
+        self._settle()
+
+    def drag_from(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Drag from one place to another, whatever lies there."""
+        self._drag((*start, *end))
+        self._settle()
 
     def paint(self, box: tuple[float, float, float, float]) -> None:
         """Draw a stroke across a box with the brush or eraser in hand."""
-        before = self._read(_STROKES)
+        before = self.read(_STROKES)
         self._drag(box)
         self._caused(f"{_STROKES} === {before + 1}")
 
@@ -248,7 +284,9 @@ class Editor:
 
     def choose_region(self, region_id: str) -> None:
         """Choose a region in the list beside the image."""
-        place = [region.id for region in self.regions()].index(region_id)
+        # What is nested below another region is folded away.
+        listed = [region.id for region in self.regions() if region.parent_id is None]
+        place = listed.index(region_id)
         self.page.locator(".lsf-outliner-item").nth(place).click()
         self._caused(f"annotation.selectedRegions[0]?.cleanId === '{region_id}'")
 
@@ -334,13 +372,13 @@ class Editor:
 
     def undo(self) -> None:
         """Press Ctrl+Z and wait until something has been taken back."""
-        before = self._read("annotation.history.undoIdx")
+        before = self.read("annotation.history.undoIdx")
         self.page.keyboard.press("Control+z")
         self._caused(f"annotation.history.undoIdx !== {before}")
 
     def redo(self) -> None:
         """Press Ctrl+Shift+Z and wait until something has been done again."""
-        before = self._read("annotation.history.undoIdx")
+        before = self.read("annotation.history.undoIdx")
         self.page.keyboard.press("Control+Shift+z")
         self._caused(f"annotation.history.undoIdx !== {before}")
 
@@ -349,9 +387,10 @@ class Editor:
         self.page.click("[data-testid=bottombar-accept-suggestions-button]")
         self._caused("annotation.suggestions.size === 0")
 
-    def submit(self) -> None:
+    def submit(self, *, by_key: bool = False) -> None:
         """Submit, or update what was submitted before, and wait until it is stored."""
-        self._leave("[data-testid=bottombar-submit-button], [data-testid=bottombar-update-button]")
+        button = "[data-testid=bottombar-submit-button], [data-testid=bottombar-update-button]"
+        self._leave(None if by_key else button)
 
     def submit_and_go_on(self) -> None:
         """Submit and wait until the next task of the stream is ready to be worked on."""
@@ -364,12 +403,15 @@ class Editor:
         """Skip the task and wait until that is stored."""
         self._leave("[data-testid=bottombar-skip-button]")
 
-    def _leave(self, button: str) -> None:
+    def _leave(self, button: str | None) -> None:
         # The editor drops its draft when it submits, but not one that is on its way to the server:
         # that one would be found beside the annotation when the task is opened again.
         self._wait_for("(annotation.autosave?.cancel(), !annotation.isDraftSaving)")
         with self.page.expect_response(_stores_annotation):
-            self.page.click(button)
+            if button is None:
+                self.page.keyboard.press("Control+Enter")
+            else:
+                self.page.click(button)
 
     def save_draft(self) -> None:
         """Have the editor store the work in hand as a draft, and wait until it is stored."""
@@ -379,7 +421,7 @@ class Editor:
               await annotation.saveDraftImmediatelyWithResults();
             }}"""
         )
-        assert self._read("annotation.draftId > 0"), "no draft was stored"
+        assert self.read("annotation.draftId > 0"), "no draft was stored"
 
     # ------------------------------------------------------------------ looking
 
@@ -396,7 +438,7 @@ class Editor:
         return [r for r in self.regions() if r.type in ("brushregion", "bitmaskregion")]
 
     def _shown(self, source: str) -> list[ShownRegion]:
-        rows = self._read(
+        rows = self.read(
             f"""[...{source}].map(r => ({{
               id: r.cleanId ?? r.id, type: r.type, label: r.labelName ?? null,
               parent_id: r.parentID ? r.parentID.split('#')[0] : null, prompt: !!r.dynamic,
@@ -409,7 +451,7 @@ class Editor:
 
     # ------------------------------------------------------------------ the tree and the wire
 
-    def _read(self, expression: str) -> Any:
+    def read(self, expression: str) -> Any:
         return self.page.evaluate(f"() => {{ {_HEAD} return {expression}; }}")
 
     def _wait_for(self, condition: str) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import TypeAlias
 
 import msgspec
 
-from remask_core.errors import InputError, RemaskError, ShapeMismatch
-from remask_core.types import Box
+from remask_core.errors import RemaskError, ShapeMismatch
 from remask_images.image_source import ImageSource
 from remask_images.image_store import StoredImage
 from remask_label_config.answer_regions import (
@@ -20,20 +19,28 @@ from remask_label_config.answer_regions import (
 )
 from remask_label_config.bodies import PredictRequest, Task
 from remask_label_config.labelling_config import ImageControls, parse_labelling_config
-from remask_label_config.prompts import Mark, Sign, marks_of
+from remask_label_config.prompts import Mark, marks_of
 from remask_service.predict.engine_client import EngineClient
 from remask_service.predict.known_objects import KnownObject, KnownObjects
 from remask_service.predict.notices import Notices
 from remask_service.predict.object_history import ObjectHistory, Prompted
 from remask_service.predict.recorder import Arrivals, Asked, Recorder
 from remask_service.predict.records import AnswerOutcome
+from remask_service.predict.scene import (
+    Scene,
+    check_labels,
+    claimed_shape,
+    is_alike,
+    is_prompt,
+    is_redrawn,
+)
 from remask_service.predict.task_context import TaskContext
 from remask_worker.calls import Answer, Call, Lane, PriorMask
 
-__all__ = ["Live", "TaskAnswer"]
+__all__ = ["AnsweredPrompts", "Live", "TaskAnswer"]
 
-_REDRAWN_IOU = 0.5
-"""A later box that overlaps an earlier one this much was drawn in its place."""
+AnsweredPrompts: TypeAlias = Callable[[int, Sequence[str]], frozenset[str]]
+"""Given a task and ids of prompts in it, those that were answered, as far as anybody knows."""
 
 
 class TaskAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -42,32 +49,6 @@ class TaskAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
     result: list[JsonRegion]
     score: float | None = None
     model_version: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Scene:
-    """A request with prompts: those alike to the last one, and what they were drawn on."""
-
-    asked: Asked
-    controls: ImageControls
-    marks: tuple[Mark, ...]
-    image: StoredImage
-    around: TaskContext
-    objects: KnownObjects
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The class of the last prompt; where the page has a single one, that."""
-        only = self.controls.only_class
-        return self.marks[-1].labels or (() if only is None else (only,))
-
-    @property
-    def item_index(self) -> int | None:
-        return self.marks[-1].region.item_index
-
-    @property
-    def shape_hw(self) -> tuple[int, int]:
-        return self.image.shape_hw
 
 
 class Live:
@@ -81,7 +62,19 @@ class Live:
         clock: Callable[[], float],
         recorder: Recorder,
         click_s: float,
+        answered: AnsweredPrompts | None = None,
     ) -> None:
+        """Answer with `engine_client` on images from `images`.
+
+        Args:
+            engine_client: Asks the engine.
+            images: Turns addresses in task data into files.
+            clock: Unix time in seconds.
+            recorder: Makes the records.
+            click_s: How long an answer may take.
+            answered: Looks prompts up that came before this process began; None: they count as
+                answered.
+        """
         self._engine_client = engine_client
         self._images = images
         self._clock = clock
@@ -89,6 +82,7 @@ class Live:
         self._click_s = click_s
         self._arrivals = Arrivals()
         self._notices = Notices()
+        self._answered = answered
 
     def answer(self, request: PredictRequest, task: Task) -> TaskAnswer:
         """Return the mask of what was drawn last, and its prompts with their `meta`.
@@ -108,10 +102,10 @@ class Live:
             self._recorder.record(asked, "empty")
             return TaskAnswer(result=[])
         last = marks[-1]
-        alike = tuple(mark for mark in marks if _alike(mark, last))
+        alike = tuple(mark for mark in marks if is_alike(mark, last))
         try:
             controls = parse_labelling_config(request.label_config).on(last.region.to_name)
-            _check_labels(last, controls)
+            check_labels(last, controls)
         except RemaskError as error:
             self._record_unplaced(asked, alike, error)
             raise
@@ -130,7 +124,7 @@ class Live:
         marks: tuple[Mark, ...],
         image: StoredImage,
         task: Task,
-    ) -> _Scene:
+    ) -> Scene:
         around = TaskContext(task, controls, shape_hw=image.shape_hw)
         objects = KnownObjects(
             around,
@@ -142,9 +136,9 @@ class Live:
             call_for=lambda history: self._call(asked, controls, image, history),
             engine_client=self._engine_client,
         )
-        return _Scene(asked, controls, marks, image, around, objects)
+        return Scene(asked, controls, marks, image, around, objects)
 
-    def _boxes(self, scene: _Scene) -> TaskAnswer:
+    def _boxes(self, scene: Scene) -> TaskAnswer:
         """Answer every box that waits for its mask; each is an object of its own."""
         if not scene.labels:
             return self._ask_for_class(scene)
@@ -152,7 +146,7 @@ class Live:
         waiting = [
             mark
             for mark in scene.marks
-            if mark is last or (scene.objects.is_pending_box(mark) and not _is_redrawn(mark, scene))
+            if mark is last or (scene.objects.is_pending_box(mark) and not is_redrawn(mark, scene))
         ]
         new = [
             ObjectHistory(rid=region_id(scene.asked.task_id, mark.id)).grown(
@@ -162,16 +156,17 @@ class Live:
         ]
         return self._answer_objects(scene, [KnownObject(history, scene.labels) for history in new])
 
-    def _clicks(self, scene: _Scene) -> TaskAnswer:
+    def _clicks(self, scene: Scene) -> TaskAnswer:
         """Answer the clicks that no answer has carried yet.
 
         They are one pile, which belongs to the object of its first click. A click that is known to
-        have failed is not part of the pile: its annotator has gone on to something else.
+        have failed is not part of the pile, for its annotator has gone on to something else, and
+        neither is one on the dot of another object, which asks for that one's next reading.
         """
         fresh = [
             self._prompted(mark, scene)
             for mark in scene.marks
-            if mark.echo.rid is None and _is_prompt(mark, scene)
+            if mark.echo.rid is None and is_prompt(mark, scene)
         ]
         try:
             known = scene.objects.carried(scene.marks)
@@ -200,12 +195,12 @@ class Live:
         return self._answer_objects(scene, begun, pile=len(fresh))
 
     def _grown(
-        self, scene: _Scene, known: Sequence[KnownObject], fresh: Sequence[Prompted]
+        self, scene: Scene, known: Sequence[KnownObject], fresh: Sequence[Prompted]
     ) -> list[KnownObject]:
         """Return the objects that the clicks in `fresh` belong to, with them at their end."""
         objects = {each.history.rid: each for each in known}
         touched: dict[str, None] = {}
-        for pile in self._piles(scene, fresh):
+        for pile in self._piles(scene, known, fresh):
             owner = next(
                 (
                     each
@@ -226,17 +221,40 @@ class Live:
             touched[history.rid] = None
         return [objects[rid] for rid in touched]
 
-    def _piles(self, scene: _Scene, fresh: Sequence[Prompted]) -> list[list[Prompted]]:
-        failed = [
+    def _piles(
+        self, scene: Scene, known: Sequence[KnownObject], fresh: Sequence[Prompted]
+    ) -> list[list[Prompted]]:
+        """Return the clicks that belong together; those that stand alone come last."""
+        lost = self._lost(scene, fresh)
+        alone = [
             prompt
-            for prompt in fresh[:-1]
-            if self._arrivals.has_failed(prompt.mark, scene.asked) and prompt.positive
+            for prompt in fresh
+            if (prompt.positive and prompt.mark.id in lost)
+            or any(each.history.repeats_last(prompt, scene.shape_hw) for each in known)
         ]
-        pile = [prompt for prompt in fresh if prompt not in failed]
-        return [pile, *([prompt] for prompt in failed)]
+        pile = [prompt for prompt in fresh if prompt not in alone]
+        return [*([pile] if pile else []), *([prompt] for prompt in alone)]
+
+    def _lost(self, scene: Scene, fresh: Sequence[Prompted]) -> set[str]:
+        """Return the ids of the earlier clicks that are known to have got no answer.
+
+        One that is new to this process came while it was not running, or was answered by the one
+        before it; the click log knows which.
+        """
+        earlier = fresh[:-1]
+        lost = {
+            prompt.mark.id
+            for prompt in earlier
+            if self._arrivals.has_failed(prompt.mark, scene.asked)
+        }
+        new = [prompt.mark.id for prompt in earlier if prompt.fresh]
+        task_id = scene.asked.task_id
+        if new and self._answered is not None and task_id is not None:
+            lost |= set(new) - self._answered(task_id, new)
+        return lost
 
     def _answer_objects(
-        self, scene: _Scene, objects: Sequence[KnownObject], *, pile: int = 1
+        self, scene: Scene, objects: Sequence[KnownObject], *, pile: int = 1
     ) -> TaskAnswer:
         """Ask for the masks of `objects` at once, and return what there is of them.
 
@@ -271,7 +289,7 @@ class Live:
             answer.result.extend(self._notices.answered(scene.controls, task_id, drafted=drafted))
         return answer
 
-    def _has_changed(self, scene: _Scene, each: KnownObject, outcome: object) -> bool:
+    def _has_changed(self, scene: Scene, each: KnownObject, outcome: object) -> bool:
         """Whether the next reading, if one was asked for, is another mask; True if unknown."""
         if not each.is_reread:
             return True
@@ -279,7 +297,7 @@ class Live:
         return not isinstance(outcome, Answer) or before is None or before.mask != outcome.mask
 
     def _previous(
-        self, scene: _Scene, each: KnownObject, error: RemaskError, pile: int
+        self, scene: Scene, each: KnownObject, error: RemaskError, pile: int
     ) -> TaskAnswer | None:
         """Return the mask there was before the last click, where the editor would lose it.
 
@@ -296,7 +314,7 @@ class Live:
                 return self._compose(scene, KnownObject(earlier, each.labels), answer)
         return None
 
-    def _ask_for_class(self, scene: _Scene) -> TaskAnswer:
+    def _ask_for_class(self, scene: Scene) -> TaskAnswer:
         """Answer a prompt of no class, which could be of several, with a sentence on the page."""
         fresh = [self._prompted(mark, scene) for mark in scene.marks if mark.echo.rid is None]
         self._record(scene, ObjectHistory(rid="").grown(fresh), "empty")
@@ -306,14 +324,14 @@ class Live:
         index = last.region.item_index or 0
         url = controls.image.url(task.data, item_index=index)
         image = self._images.fetch(url, task_id=task.id)
-        claimed = _claimed_shape(last)
+        claimed = claimed_shape(last)
         if claimed is not None and claimed != image.shape_hw:
             raise ShapeMismatch(
                 f"the image has shape {image.shape_hw} here and {claimed} in the editor"
             )
         return image
 
-    def _call_for(self, scene: _Scene, history: ObjectHistory) -> Call:
+    def _call_for(self, scene: Scene, history: ObjectHistory) -> Call:
         return self._call(scene.asked, scene.controls, scene.image, history)
 
     def _call(
@@ -329,10 +347,10 @@ class Live:
             encoding=encoding_for(controls),
         )
 
-    def _prompted(self, mark: Mark, scene: _Scene) -> Prompted:
+    def _prompted(self, mark: Mark, scene: Scene) -> Prompted:
         return self._arrivals.prompted(mark, scene.around.sign_of(mark), scene.asked)
 
-    def _compose(self, scene: _Scene, each: KnownObject, answer: Answer) -> TaskAnswer:
+    def _compose(self, scene: Scene, each: KnownObject, answer: Answer) -> TaskAnswer:
         history = each.history
         clicks = sum(prompt.mark.box is None for prompt in history.prompts)
         regions = mask_regions(
@@ -354,7 +372,7 @@ class Live:
 
     def _record(
         self,
-        scene: _Scene,
+        scene: Scene,
         history: ObjectHistory,
         outcome: AnswerOutcome,
         *,
@@ -384,69 +402,9 @@ class Live:
             "kept_previous" if len(fresh) < len(marks) else "failed",
             about=marks[-1],
             history=ObjectHistory(rid="").grown(fresh),
-            shape_hw=_claimed_shape(marks[-1]),
+            shape_hw=claimed_shape(marks[-1]),
             error=error,
         )
-
-
-def _alike(mark: Mark, last: Mark) -> bool:
-    """Whether two prompts can belong together: same image, same labels, both points or boxes."""
-    return (
-        mark.drawn_box == last.drawn_box
-        and set(mark.labels) == set(last.labels)
-        and mark.region.to_name == last.region.to_name
-        and (mark.region.item_index or 0) == (last.region.item_index or 0)
-    )
-
-
-def _is_prompt(mark: Mark, scene: _Scene) -> bool:
-    """Whether a point that no answer has carried was meant as a click.
-
-    A point that came with a prediction and has no sign is part of that prediction.
-    """
-    imported = (mark.region.origin or "manual") != "manual"
-    return not (imported and scene.around.sign_of(mark) is Sign.UNKNOWN)
-
-
-def _is_redrawn(mark: Mark, scene: _Scene) -> bool:
-    """Whether a later box of the request was drawn in place of this one.
-
-    During an outage a box stays on the screen without a mask, and its annotator draws it again.
-    """
-    assert mark.box is not None
-    box = mark.box.to_box(scene.shape_hw)
-    place = scene.marks.index(mark)
-    return any(
-        _box_iou(box, later.box.to_box(scene.shape_hw)) >= _REDRAWN_IOU
-        for later in scene.marks[place + 1 :]
-        if later.box is not None
-    )
-
-
-def _box_iou(box: Box, other: Box) -> float:
-    width = min(box.x1, other.x1) - max(box.x0, other.x0)
-    height = min(box.y1, other.y1) - max(box.y0, other.y0)
-    common = max(0.0, width) * max(0.0, height)
-    return common / (box.width * box.height + other.width * other.height - common)
-
-
-def _check_labels(mark: Mark, controls: ImageControls) -> None:
-    """Refuse a label that no mask may have; a prompt of no class at all is another matter."""
-    for label in mark.labels:
-        if not controls.takes(label):
-            named = controls.mask if controls.mask.labels else controls.labels
-            assert named is not None
-            raise InputError(
-                f"label `{label}` of region `{mark.id}` must be one of the mask tag "
-                f"`{named.name}`: {', '.join(named.labels)}"
-            )
-
-
-def _claimed_shape(mark: Mark) -> tuple[int, int] | None:
-    height, width = mark.region.original_height, mark.region.original_width
-    if not height or not width or min(height, width) < 1 or max(height, width) > 2**31:
-        return None
-    return round(height), round(width)
 
 
 def _together(answers: Sequence[TaskAnswer]) -> TaskAnswer:

@@ -13,7 +13,7 @@ from remask_images.image_store import StoredImage
 from remask_label_config.bodies import PredictRequest
 from remask_service.predict.batch import Batch
 from remask_service.predict.engine_client import EngineClient
-from remask_service.predict.live import Live
+from remask_service.predict.live import AnsweredPrompts, Live
 from remask_service.predict.recorder import Recorder
 from remask_service.predict.records import AnswerRecord, PromptRecord
 from remask_worker.calls import Engine, Lane
@@ -67,6 +67,7 @@ class Predictor:
         on_answer: Callable[[AnswerRecord], None],
         limits: Limits = Limits(),
         wait: Callable[[float], None] = time.sleep,
+        answered: AnsweredPrompts | None = None,
     ) -> None:
         """Answer with `engine` on images from `images`.
 
@@ -78,6 +79,7 @@ class Predictor:
             on_answer: Called with the record of everything that was asked; must not block or raise.
             limits: See `Limits`.
             wait: Lets a batch wait, for so many seconds, while the worker is full.
+            answered: Looks up which prompts an earlier process has answered; see `Live`.
         """
         self._limits = limits
         recorder = Recorder(clock=clock, new_id=new_id, on_answer=on_answer)
@@ -87,6 +89,7 @@ class Predictor:
             clock=clock,
             recorder=recorder,
             click_s=limits.click_s,
+            answered=answered,
         )
         self._batch = Batch(
             engine,

@@ -59,8 +59,12 @@ LIVE_STYLE = (
     ".rm-top{display:flex;flex-wrap:wrap;align-items:center;gap:4px 16px;min-height:34px;"
     "margin-bottom:6px}"
     ".rm-top .lsf-labels{margin:0}.rm-top .lsf-label{margin:0 4px 0 0}"
+    # Sentences lie over the keys' line. A row that grew would move the picture between the two
+    # clicks of a double click.
+    ".rm-say{position:relative;flex:1 1 26em;min-height:30px}"
     ".rm-note{display:none}"
-    ".rm-note,.rm-bad{background:#c8102e;padding:4px 10px;border-radius:4px}"
+    ".rm-note,.rm-bad{position:absolute;left:0;top:0;z-index:1;white-space:nowrap;"
+    "background:#c8102e;padding:4px 10px;border-radius:4px}.rm-bad{z-index:2}"
     ".rm-note *,.rm-bad *{margin:0 !important;color:#fff !important;font-size:14px;"
     "font-weight:600;line-height:1.3}"
     ".rm-key *,.rm-wait *{margin:0 !important;font-size:13px;font-weight:400;color:#777}"
@@ -84,7 +88,7 @@ _HOW_TO = (
     "Once: switch on Auto-Annotation and Auto-Accept Suggestions, below the picture.",
     "New object: press R and draw a box around it, or press K and click on it.",
     "Mend: press K; a click adds what is missing, Alt+click takes away what is too much.",
-    "Wrong part? Double click, or Ctrl+click on the dot: the model's next reading of the place.",
+    "Wrong part? Ctrl+click on the dot: the model's next reading of the place.",
     "Ctrl+Z takes back one step, Ctrl+Enter submits.",
 )
 """The five lines that stand on the page and in the guide, word for word."""
@@ -161,9 +165,11 @@ def notes(*, several: bool) -> list[str]:
         for name, text in texts.items()
     ]
     return [
-        *lines,
-        '    <View className="rm-wait"><Header value="…" size="6"/></View>',
+        '    <View className="rm-say">',
         f'    <View className="rm-key"><Header value={_quoted(_KEYS)} size="6"/></View>',
+        *lines,
+        "    </View>",
+        '    <View className="rm-wait"><Header value="…" size="6"/></View>',
     ]
 
 
