@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from fakes import ReadingsSegmenter, ToySegmenter
 
 from remask_core.history import Step, replay
 from remask_core.types import BoolMask, Box, Click
+from remask_worker.calls import Answer, Call
 from remask_worker.thread_engine import ThreadEngine
 
 PAGES = pytest.mark.parametrize("config", [CONFIG, LIVE_CONFIG], ids=["own labels", "live page"])
@@ -133,3 +135,29 @@ def test_a_model_with_one_candidate_says_that_there_is_no_other(tmp_path: Path) 
 
     assert mask["value"]["rle"] == first["value"]["rle"]
     assert editor.shown == "only"
+
+
+@pytest.mark.parametrize("saved", [True, False])
+def test_after_a_restart_a_draft_of_another_reading_is_not_taken_for_the_mask(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, saved: bool
+) -> None:
+    editor = Editor(rig)
+    editor.click(40, 60)
+    editor.click(120, 60)
+    editor.save_draft()
+    editor.click(40, 60)
+    if saved:
+        editor.save_draft()
+    calls: list[Call] = []
+    submit = rig.engine.submit
+
+    def noted(call: Call) -> Future[Answer]:
+        calls.append(call)
+        return submit(call)
+
+    monkeypatch.setattr(rig.engine, "submit", noted)
+    rig.restart()
+    editor.click(123, 60)
+
+    made_again = [] if saved else [(step(40, 60, reading=1),)]
+    assert [call.steps for call in calls] == [*made_again, (step(120, 60), step(123, 60))]

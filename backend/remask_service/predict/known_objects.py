@@ -189,9 +189,9 @@ class KnownObjects:
         unknown: dict[str, Call] = {}
         for each in objects:
             call, rid = self._call_for(each.history), each.history.rid
-            ids = {prompt.mark.id for prompt in each.history.prompts}
+            readings = {prompt.mark.id: prompt.reading for prompt in each.history.prompts}
             known = self._engine_client.known_footprint(call)
-            drafted = None if known is not None else self._around.drafted_mask(rid, ids)
+            drafted = None if known is not None else self._around.drafted_mask(rid, readings)
             if known is not None:
                 footprints[rid] = known
             elif drafted is not None:

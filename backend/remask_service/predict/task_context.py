@@ -11,7 +11,7 @@ them is on the screen; they are read only for masks whose prompts the request it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -103,17 +103,17 @@ class TaskContext:
         )
         return _readable_marks(regions)
 
-    def drafted_mask(self, rid: str, prompt_ids: Set[str]) -> bytes | None:
+    def drafted_mask(self, rid: str, readings: Mapping[str, int]) -> bytes | None:
         """Return the mask `rid` of the newest draft as brush RLE, if these prompts made it.
 
         None where the draft holds other prompts of that mask, and so an earlier or later one.
 
         Args:
             rid: The mask's region id.
-            prompt_ids: Ids of all its prompts.
+            readings: The reading of each of its prompts, by the prompt's id.
         """
         region = self._draft_masks.get(rid)
-        if region is None or self._draft_prompt_ids.get(rid) != prompt_ids:
+        if region is None or self._draft_readings.get(rid) != readings:
             return None
         try:
             return ls_rle_of_region(region, shape_hw=self._shape_hw)
@@ -221,13 +221,12 @@ class TaskContext:
         return {region.id: region for region in regions if has_mask(region)}
 
     @cached_property
-    def _draft_prompt_ids(self) -> dict[str, set[str]]:
-        prompts: dict[str, set[str]] = {}
-        for region in self._drafts[0].result if self._drafts else ():
-            rid = (region.meta or {}).get("rid")
-            if isinstance(rid, str):
-                prompts.setdefault(rid, set()).add(region.id)
-        return prompts
+    def _draft_readings(self) -> dict[str, dict[str, int]]:
+        readings: dict[str, dict[str, int]] = {}
+        for mark in _readable_marks(self._drafts[0].result if self._drafts else ()):
+            if mark.echo.rid is not None:
+                readings.setdefault(mark.echo.rid, {})[mark.id] = mark.echo.reading
+        return readings
 
     @cached_property
     def _draft_signs(self) -> dict[str, Sign]:
