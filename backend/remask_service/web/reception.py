@@ -45,8 +45,11 @@ _CONNECTIONS = 500
 _COLLECT_S = 30.0
 _STOPPING_S = 2.0
 _CLOSING_S = 2.0
-_READ_OR_WRITE_S = 20.0
-"""Time that a thread waits for its caller to send or to take some bytes."""
+_READ_S = 20.0
+"""Time that a thread waits for its caller to send some bytes."""
+
+_ANSWER_S = 100.0
+"""Time that its caller has to take an answer; Label Studio waits no longer for one."""
 
 _QUICK_THREADS = 4
 _QUICK_PATHS = frozenset({b"/health", b"/ready", b"/metrics"})
@@ -66,7 +69,28 @@ class _Connection(TConn):  # type: ignore[misc]
 
     def init(self) -> None:
         super().init()
-        self.sock.settimeout(_READ_OR_WRITE_S)
+        self.sock.settimeout(_ANSWER_S)
+
+
+class _BoundedReads:
+    """A socket whose reads have a time-out of their own."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def recv(self, size: int) -> bytes:
+        before = self._sock.gettimeout()
+        self._sock.settimeout(_READ_S if before is None else min(before, _READ_S))
+        try:
+            return self._sock.recv(size)
+        finally:
+            self._sock.settimeout(before)
+
+    def gettimeout(self) -> float | None:
+        return self._sock.gettimeout()
+
+    def settimeout(self, timeout_s: float | None) -> None:
+        self._sock.settimeout(timeout_s)
 
 
 class ReceivingWorker(ThreadWorker):  # type: ignore[misc]
@@ -191,7 +215,7 @@ class ReceivingWorker(ThreadWorker):  # type: ignore[misc]
         self._forget(conn)
         conn.data_ready = True
         if conn.parser is None:
-            conn.parser = get_parser(self.cfg, conn.sock, conn.client)
+            conn.parser = get_parser(self.cfg, _BoundedReads(conn.sock), conn.client)
         conn.parser.unreader.unread(bytes(conn.received))
         conn.received = bytearray()
         future = pool.submit(self.handle, conn)
