@@ -150,12 +150,24 @@ def coco(
         Path | None,
         typer.Option(help="COCO file of an earlier export, whose category ids are kept."),
     ] = None,
+    original: Annotated[
+        Path | None,
+        typer.Option(
+            help="COCO file that the campaign was made from: its ids of images, classes and "
+            "annotations are kept."
+        ),
+    ] = None,
 ) -> "Format[Any]":
     """Write one COCO JSON file, masks as RLE with predicted IoU, rank and clicks."""
     from dataclasses import replace
 
-    from remask_exports.formats.coco import COCO, read_categories
+    from remask_core.errors import InputError
+    from remask_exports.formats.coco import COCO, coco_like, read_categories
 
+    if original is not None and categories is not None:
+        raise InputError("`--original` and `--categories` must not both be given")
+    if original is not None:
+        return coco_like(original)
     return COCO if categories is None else replace(COCO, known=read_categories(categories))
 
 

@@ -20,7 +20,15 @@ from remask_label_config.region_masks import has_mask, mask_of_region
 from remask_label_config.regions import Region
 from remask_label_config.round_regions import is_frame
 
-__all__ = ["ExportedTask", "Found", "ImageLookup", "LeftOut", "decode_task", "instances_of"]
+__all__ = [
+    "ExportedTask",
+    "Found",
+    "ImageLookup",
+    "LeftOut",
+    "decode_task",
+    "instances_of",
+    "original_file_name",
+]
 
 
 class ExportedTask(msgspec.Struct, kw_only=True):
@@ -74,6 +82,7 @@ class Found:
     siblings: Sequence[Region]
     round: int | None
     annotator: int | None
+    source_id: str | None = None
 
     @property
     def marks(self) -> list[Mark]:
@@ -120,6 +129,7 @@ class Found:
             round=self.round,
             outcome=self._outcome(marks),
             annotator=self.annotator,
+            source_id=self.source_id,
             regions=tuple(
                 region
                 for region in self.siblings
@@ -231,10 +241,12 @@ def _of_annotation(
                 siblings=regions,
                 round=_as_round(task.data.get("round")) if own is None else own,
                 annotator=person if _is_int(person) else annotation.annotator,
+                source_id=_text(expected.get(name, {}).get("source_id")),
             )
-    for name, outcome in expected.items():
+    for name, row in expected.items():
         if name not in taken:
-            yield LeftOut(name, "skipped" if outcome == "skipped" else "no-mask")
+            is_skipped = row.get("outcome", "skipped") == "skipped"
+            yield LeftOut(name, "skipped" if is_skipped else "no-mask")
 
 
 def _name(region: Region) -> str | None:
@@ -243,17 +255,25 @@ def _name(region: Region) -> str | None:
     return name if isinstance(name, str) and name else None
 
 
-def _campaign_instances(data: Mapping[str, Any]) -> dict[str, object]:
-    """Return the instances that a task of a campaign says it holds, and how they left it.
+def original_file_name(data: Mapping[str, Any]) -> str | None:
+    """Return what a task's image is called in the file that its campaign was made from."""
+    campaign = data.get("remask")
+    return _text(campaign.get("file_name")) if isinstance(campaign, dict) else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _campaign_instances(data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return what a task of a campaign says of the instances that it holds, by their names.
 
     The task of a round does not say it; there, whoever takes the mask away skips the instance.
     """
     campaign = data.get("remask")
     listed = campaign.get("instances") if isinstance(campaign, dict) else None
     rows = [row for row in listed or () if isinstance(row, dict)]
-    return {
-        row["id"]: row.get("outcome", "skipped") for row in rows if isinstance(row.get("id"), str)
-    }
+    return {row["id"]: row for row in rows if isinstance(row.get("id"), str)}
 
 
 def _prompts(regions: Sequence[Region], *, rid: str) -> list[Mark]:

@@ -15,6 +15,7 @@ from remask_exports.annotations import (
     LeftOut,
     decode_task,
     instances_of,
+    original_file_name,
 )
 from remask_exports.image_keys import addresses_only
 from remask_exports.instances import ImageRef, Instance
@@ -28,6 +29,7 @@ __all__ = [
     "EncodedGroup",
     "Job",
     "Seen",
+    "ShownImages",
     "encode_batch",
     "look_at",
     "task_batches",
@@ -65,6 +67,21 @@ class Job:
     images: ImageLookup = field(default_factory=ImageLookup)
 
 
+@dataclass(frozen=True, slots=True)
+class ShownImages:
+    """What is needed of a task to find and name its images.
+
+    Attributes:
+        addresses: What of its data may be the address of an image.
+        drawn_on: Names of the tags that its masks were drawn on.
+        original: What its image is called in the file that a campaign was made from.
+    """
+
+    addresses: dict[str, Any]
+    drawn_on: set[str]
+    original: str | None
+
+
 @dataclass(slots=True)
 class Seen:
     """What a batch holds, as far as that is known without decoding masks.
@@ -74,15 +91,14 @@ class Seen:
         classes: Of the masks.
         ranked: Rank and name of what may be wanted.
         tags: Names of the image tags that masks were drawn on.
-        shown: Of each task, what of its data may be the address of an image, and the tags that
-            its masks were drawn on.
+        shown: Of each task, what is needed to find and name its images.
     """
 
     tasks: int = 0
     classes: set[str] = field(default_factory=set)
     ranked: list[tuple[int, str]] = field(default_factory=list)
     tags: set[str] = field(default_factory=set)
-    shown: list[tuple[dict[str, Any], set[str]]] = field(default_factory=list)
+    shown: list[ShownImages] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +150,8 @@ def look_at(job: Job, batch: Batch) -> Seen:
         if isinstance(task, LeftOut):
             continue
         tags: set[str] = set()
-        seen.shown.append((addresses_only(task.data), tags))
+        addresses, name = addresses_only(task.data), original_file_name(task.data)
+        seen.shown.append(ShownImages(addresses, tags, name))
         for found in instances_of(task, images=None):
             if isinstance(found, LeftOut):
                 continue

@@ -18,7 +18,7 @@ from typing import Any
 from remask_core.errors import InputError
 from remask_core.parallel import map_in_order
 from remask_exports.annotations import ImageLookup
-from remask_exports.batches import Job, encode_batch, look_at, task_batches
+from remask_exports.batches import Job, ShownImages, encode_batch, look_at, task_batches
 from remask_exports.formats.writer import Format, Writer, number_classes
 from remask_exports.image_keys import ImageKeys, config_beside, read_image_tags
 from remask_exports.image_names import name_images
@@ -126,17 +126,19 @@ class _Plan:
     classes: set[str] = field(default_factory=set)
     within: frozenset[str] | None = None
     tags: set[str] = field(default_factory=set)
-    shown: list[tuple[dict[str, Any], set[str]]] = field(default_factory=list)
+    shown: list[ShownImages] = field(default_factory=list)
 
     def images(self, tags: Mapping[str, ImageTag]) -> ImageLookup:
         """Return how images are found and named; `tags` are those of the configuration."""
         keys = ImageKeys(tags, tuple(sorted(self.tags)))
-        addresses = (
-            address
-            for data, drawn_on in self.shown
-            for address in keys.every_address(data, drawn_on)
-        )
-        return ImageLookup(keys, name_images(addresses))
+        original: dict[str, str] = {}
+        addresses: set[str] = set()
+        for task in self.shown:
+            images = set(keys.every_address(task.addresses, task.drawn_on))
+            addresses |= images
+            if task.original is not None:
+                original.update(dict.fromkeys(images, task.original))
+        return ImageLookup(keys, name_images(addresses, original=original))
 
 
 @dataclass(slots=True)
@@ -173,7 +175,7 @@ def _write(
     on_instance: Callable[[], None],
 ) -> _Run:
     log = LeftOutLog(folder)
-    renamed = RenamedLog(folder)
+    renamed = RenamedLog(folder, job.images.names)
     run = _Run(left_out=log.counts)
     batches = task_batches(source)
     try:

@@ -17,7 +17,7 @@ from hashlib import blake2s
 from pathlib import PurePosixPath
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
-__all__ = ["ImageNames", "digest_of_address", "file_name_of", "name_images"]
+__all__ = ["ImageNames", "clean_name", "digest_of_address", "file_name_of", "name_images"]
 
 _MOST_BYTES_IN_PART = 200
 """File systems take 255; formats append an ending and a digest of their own."""
@@ -29,33 +29,44 @@ class ImageNames:
     """Gives each image of an export its file name.
 
     Attributes:
-        renamed: Addresses whose name is not `file_name_of`, and their name.
+        original: What images are called in the file that a campaign was made from, by address.
+        renamed: Addresses whose name is not `first_name`, and their name.
         shared_stems: File names without folder and ending that several images have.
     """
 
+    original: Mapping[str, str] = field(default_factory=dict)
     renamed: Mapping[str, str] = field(default_factory=dict)
     shared_stems: frozenset[str] = frozenset()
 
     def name(self, address: str) -> str:
         """Return the relative path of the image file, with forward slashes."""
-        return self.renamed.get(address) or file_name_of(address)
+        return self.renamed.get(address) or self.first_name(address)
+
+    def first_name(self, address: str) -> str:
+        """Return the name that the image has if no other image shares it."""
+        return self.original.get(address) or file_name_of(address)
 
     def has_own_stem(self, address: str) -> bool:
         """Whether no other image has the same file name without folder and ending."""
         return _fold(PurePosixPath(self.name(address)).stem) not in self.shared_stems
 
 
-def name_images(addresses: Iterable[str]) -> ImageNames:
+def name_images(
+    addresses: Iterable[str], *, original: Mapping[str, str] | None = None
+) -> ImageNames:
     """Return names for the images at `addresses`, no two of which are alike.
+
+    An image keeps the name that it has in `original`, by its address, if that is no other's.
 
     Two names are alike if a file system, or a format that replaces the ending, could take one for
     the other: upper and lower case, two ways to write an accent, `a.jpg` and `a.png`, `a.jpg` and
     `images/a.jpg`.
     """
     known = sorted(set(addresses))
+    first = ImageNames({key: clean_name(name) for key, name in (original or {}).items()})
     names = dict.fromkeys(known, "")
     alike = known
-    for form in _FORMS:
+    for form in (first.first_name, *_FORMS):
         for address in alike:
             names[address] = form(address)
         keys = {address: _key(name) for address, name in names.items()}
@@ -65,7 +76,10 @@ def name_images(addresses: Iterable[str]) -> ImageNames:
             break
     stems = Counter(_fold(PurePosixPath(name).stem) for name in names.values())
     return ImageNames(
-        renamed={address: name for address, name in names.items() if name != file_name_of(address)},
+        original=first.original,
+        renamed={
+            address: name for address, name in names.items() if name != first.first_name(address)
+        },
         shared_stems=frozenset(stem for stem, count in stems.items() if count > 1),
     )
 
@@ -80,6 +94,11 @@ def file_name_of(address: str) -> str:
     parts = _split(address)
     path = _local_path(parts) or unquote(parts.path).rpartition("/")[2]
     return _clean(path, address)
+
+
+def clean_name(name: str) -> str:
+    """Return a file name as exports write it: relative, with forward slashes, not too long."""
+    return _clean(name, name)
 
 
 def digest_of_address(address: str, *, size: int) -> str:

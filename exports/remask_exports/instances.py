@@ -85,6 +85,8 @@ class Instance:
         round: The last round it went through; None where nobody counted.
         outcome: How it left that round; skipped ones have no mask and are never exported.
         annotator: Label Studio's id of who gave the clicks, or else of who submitted it.
+        source_id: What the box is called where a campaign took it from, such as a COCO annotation
+            id; None outside campaigns.
         regions: The regions that it was read from, its mask's and those of its prompts.
     """
 
@@ -101,6 +103,7 @@ class Instance:
     round: int | None = None
     outcome: ExportedOutcome = "accepted"
     annotator: int | None = None
+    source_id: str | None = None
     regions: tuple[Region, ...] = field(default=(), compare=False, repr=False)
 
     @property

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from remask_exports.annotations import LeftOut
-from remask_exports.image_names import file_name_of
+from remask_exports.image_names import ImageNames
 from remask_exports.instances import ImageRef
 from remask_files.csv_rows import CsvWriter
 
@@ -84,18 +84,19 @@ class LeftOutLog:
 
 
 class RenamedLog:
-    """`renamed.csv`: a line for each image whose file name is not the one in its address.
+    """`renamed.csv`: a line for each image that has another name because several shared its own.
 
     The file appears with its first line.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, names: ImageNames) -> None:
         self._path = folder / "renamed.csv"
+        self._names = names
         self._file: CsvWriter | None = None
 
     def add(self, image: ImageRef) -> None:
-        """Write a line, if the image has another name than its address says."""
-        plain = file_name_of(image.address)
+        """Write a line, if the image has another name than it would have alone."""
+        plain = self._names.first_name(image.address)
         if image.file_name == plain:
             return
         if self._file is None:

@@ -275,3 +275,73 @@ def test_no_cell_of_an_export_is_run_as_a_formula(tmp_path: Path) -> None:
     for path in tables:
         for line in csv.reader(path.read_text(encoding="utf-8").splitlines()):
             assert not [cell for cell in line if cell[:1] in tuple("=+-@")], path
+
+
+def of_a_campaign(number: int, file_name: str, source_id: str, label: str) -> JSON:
+    """A task of a campaign's results, whose image was uploaded under another name."""
+    name = f"ins_{number}"
+    region = mask_region(name, block(number, 5, 30, 20), label, meta={"instance": name})
+    campaign = {
+        "instances": [{"id": name, "source_id": source_id, "outcome": "corrected"}],
+        "file_name": file_name,
+    }
+    address = f"/data/upload/3/28fce9{number:02}-{Path(file_name).name}"
+    return task(number, annotation([region]), image=address, remask=campaign)
+
+
+def test_an_export_of_a_campaign_joins_to_the_file_it_was_made_from(tmp_path: Path) -> None:
+    original = {
+        "images": [
+            {"id": 70, "file_name": "a/101085.jpg", "height": 48, "width": 64},
+            {"id": 12, "file_name": "b/101085.jpg", "height": 48, "width": 64},
+        ],
+        "categories": [{"id": 18, "name": "Dog"}, {"id": 17, "name": "Cat"}],
+        "annotations": [
+            {"id": 9001, "image_id": 70, "category_id": 17, "bbox": [1, 5, 29, 15]},
+            {"id": 41, "image_id": 12, "category_id": 18, "bbox": [2, 5, 28, 15]},
+        ],
+    }
+    (tmp_path / "instances.json").write_text(json.dumps(original))
+    tasks = [
+        of_a_campaign(1, "a/101085.jpg", "9001", "Cat"),
+        of_a_campaign(2, "b/101085.jpg", "41", "Dog"),
+        of_a_campaign(3, "b/101085.jpg", "41", "Bird"),
+        on(4, "https://h/new.jpg"),
+    ]
+    tasks[2]["data"]["image"] = tasks[1]["data"]["image"]
+    source = write_export(tmp_path / "export.json", tasks)
+    options = ["--out", str(tmp_path / "coco"), "--original", str(tmp_path / "instances.json")]
+
+    run = CliRunner().invoke(app, ["coco", str(source), *options])
+
+    assert 0 == run.exit_code, run.output
+    read = coco_of(tmp_path / "coco")
+    images = {image["file_name"]: image["id"] for image in read["images"]}
+    assert {"a/101085.jpg": 70, "b/101085.jpg": 12, "new.jpg": 71} == images
+    rows = [(row["id"], row["image_id"], row["category_id"]) for row in read["annotations"]]
+    # An id is given once: the second mask that came from annotation 41 has a new one.
+    assert [(9001, 70, 17), (41, 12, 18), (9002, 12, 19), (9003, 71, 17)] == rows
+    assert ["9001", "41", "41", None] == [row["source_id"] for row in read["annotations"]]
+    assert {17: "Cat", 18: "Dog", 19: "Bird"} == {c["id"]: c["name"] for c in read["categories"]}
+    assert not (tmp_path / "coco" / "renamed.csv").exists()
+
+    export(source, YOLO, out=tmp_path / "yolo")
+    labels = tmp_path / "yolo" / "labels"
+    assert {"a/101085.txt", "b/101085.txt", "new.txt"} == {
+        path.relative_to(labels).as_posix() for path in labels.rglob("*.txt")
+    }
+    both = [*options[:1], str(tmp_path / "again"), *options[2:], "--categories", options[3]]
+    run = CliRunner().invoke(app, ["coco", str(source), *both])
+    assert "must not both be given" in str(run.exception)
+
+
+def test_names_that_a_campaigns_file_gives_stay_below_the_folder(tmp_path: Path) -> None:
+    row = of_a_campaign(1, "../../etc/x.jpg", "1", "Cat")
+    source = write_export(tmp_path / "export.json", [row, on(2, "https://h/etc/x.png")])
+
+    export(source, YOLO, out=tmp_path / "yolo")
+
+    labels = tmp_path / "yolo" / "labels"
+    assert {"etc/x.txt", "x.txt"} == {
+        path.relative_to(labels).as_posix() for path in labels.rglob("*.txt")
+    }

@@ -164,6 +164,36 @@ def test_the_results_hold_every_image_once_and_every_instance_that_was_not_skipp
     assert [point["meta"]["step"] for point in clicks] == [1, 1, 2, 2]
 
 
+def test_the_results_say_what_images_are_called_in_the_file_of_the_campaign(
+    tmp_path: Path,
+) -> None:
+    kit = Kit(tmp_path, CAMPAIGN, [])
+    boxes = kit.studio.create_project("cats · boxes", label_config="<View/>")
+    names = ["a/0.png", "b/0.png"]
+    data = [{"data": {"image": name, "file_name": name}} for name in names]
+    tasks = kit.studio.import_whole_tasks(boxes, data)
+    instances = [
+        replace(instance, source_task=tasks[instance.source_task])
+        for instance in sample_instances(2)
+    ]
+    kit.store.add_campaign(replace(CAMPAIGN, name="dogs", source_project=boxes), instances)
+
+    def go_on() -> Advanced:
+        return advance(kit.store, kit.studio, "dogs", kit.maker, now=lambda: 5.0)
+
+    go_on()
+    for task in kit.studio.titled("dogs · round 1"):
+        kit.studio.annotate(task["id"], result=answer_of(task, []))
+    go_on()
+    masks = kit.studio.titled("dogs · masks")
+
+    assert names == [task["data"]["remask"]["file_name"] for task in masks]
+    kit.studio.delete_project(boxes)
+    go_on()
+    assert len(kit.studio.titled("dogs · masks")) == 2
+    kit.store.close()
+
+
 def test_unanswered_instances_keep_a_round_from_being_closed(kit: Kit) -> None:
     kit.advance()
     kit.answer(1, lambda name: corrected(name) if name != "i3" else None)

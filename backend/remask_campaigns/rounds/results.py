@@ -15,6 +15,8 @@ import msgspec
 from remask_campaigns.crops.geometry import paste_mask, whole_clicks, whole_instance
 from remask_campaigns.project_description import describe, title_of
 from remask_campaigns.rounds.instance_state import InstanceState, by_image
+from remask_campaigns.sources.upload import file_names_of
+from remask_core.errors import NotFound
 from remask_core.progress import OnProgress, no_progress
 from remask_core.rle_coco import decode_coco_counts
 from remask_core.rle_ls import encode_ls_rle_bytes
@@ -66,6 +68,7 @@ def publish_results(
             title, label_config=label_config, description=describe(campaign, _KIND)
         )
     )
+    file_names = _file_names(connection, campaign)
     present: dict[str, int] = {}
     superfluous: list[int] = []
     for task_id, data in connection.task_data(project):
@@ -78,8 +81,9 @@ def publish_results(
     for done, some in enumerate(groups, start=1):
         names = [one.instance.id for one in some]
         masks = {name: made[max(made)] for name, made in store.masks(campaign.name, of=names)}
-        if present.pop(_digest(campaign, some, masks), None) is None:
-            page.append(result_task(campaign, some, masks, controls))
+        file_name = file_names.get(some[0].instance.source_task)
+        if present.pop(_digest(campaign, some, masks, file_name), None) is None:
+            page.append(result_task(campaign, some, masks, controls, file_name=file_name))
         if len(page) == _TASKS_PER_REQUEST or (page and done == len(groups)):
             connection.import_whole_tasks(project, page)
             page = []
@@ -95,6 +99,8 @@ def result_task(
     states: Sequence[InstanceState],
     masks: Mapping[str, Mask],
     controls: ImageControls,
+    *,
+    file_name: str | None = None,
 ) -> _Json:
     """Return a task with the final masks of one image, as Label Studio imports it.
 
@@ -106,6 +112,8 @@ def result_task(
         states: Of the image's instances, at least one; those in crops are brought back to it.
         masks: The final mask of each instance that has one, by id.
         controls: The tags of the project's labelling config.
+        file_name: What the image was called in the file that the campaign was made from; None
+            where it was not made from a file.
     """
     image = whole_instance(states[0].instance)
     regions: list[JsonRegion] = []
@@ -119,17 +127,35 @@ def result_task(
         "campaign": campaign.name,
         "instances": [_instance(one) for one in states],
         "shape_hw": list(image.shape_hw),
-        "digest": _digest(campaign, states, masks),
+        "digest": _digest(campaign, states, masks, file_name),
     }
+    if file_name is not None:
+        told["file_name"] = file_name
     return {
         "data": {"image": image.image, "remask": told},
         "annotations": [{"result": result}],
     }
 
 
-def _digest(campaign: Campaign, states: Sequence[InstanceState], masks: Mapping[str, Mask]) -> str:
+def _file_names(connection: LabelStudioApi, campaign: Campaign) -> dict[int, str]:
+    """Return what images were called in the file that a campaign was made from, by source task."""
+    try:
+        return file_names_of(connection, campaign.source_project)
+    except NotFound:
+        # Somebody has deleted the project of the boxes, which nothing else needs any more.
+        return {}
+
+
+def _digest(
+    campaign: Campaign,
+    states: Sequence[InstanceState],
+    masks: Mapping[str, Mask],
+    file_name: str | None,
+) -> str:
     """Return a name for all that a task is made of."""
-    parts = [campaign.name, [(one, masks.get(one.instance.id)) for one in states]]
+    parts: list[object] = [campaign.name, [(one, masks.get(one.instance.id)) for one in states]]
+    if file_name is not None:
+        parts.append(file_name)
     return blake2b(msgspec.json.encode(parts), digest_size=12).hexdigest()
 
 
