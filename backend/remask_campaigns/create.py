@@ -115,11 +115,11 @@ def instances_of_source(
     images = parse_image_tags(connection.label_config(campaign.source_project))
     found: dict[str, CampaignInstance] = {}
     for task in tasks_of(connection, campaign.source_project, on_progress=on_progress):
-        for one in instances_of(campaign, task, images, shape_of=shape_of):
-            if isinstance(one, LeftOut):
-                left_out(one)
+        for instance in instances_of(campaign, task, images, shape_of=shape_of):
+            if isinstance(instance, LeftOut):
+                left_out(instance)
             else:
-                found[one.id] = one
+                found[instance.id] = instance
     return list(found.values())
 
 

@@ -1,4 +1,4 @@
-"""Measured clicks on disk: the CSV layout that RClicks was published in.
+"""The CSV file of measured clicks, in the layout that RClicks was published in.
 
 One row per click. Stems are file names without their ending; the object's stem is its value in
 the mask file, or empty where an image has one object. Coordinates are pixels of an image that was

@@ -1,4 +1,4 @@
-"""Collecting clicks from people: tasks for Label Studio, and what of the answers is valid.
+"""Collecting clicks from people: tasks for Label Studio, and checks of the answers.
 
 Source: RClicks (arXiv 2410.11722), section 3 and its appendix on the study.
 """
@@ -98,9 +98,9 @@ def write_tasks(
                 # Numbered: images of one name may come from different folders.
                 copies[source] = f"{len(copies):05}-{source.name}"
                 shutil.copyfile(source, folder / "images" / copies[source])
-            shown, told = "", ""
+            shown, text = "", ""
             if by_words:
-                told = _told(instance, words or {})
+                text = _text(instance, words or {})
             else:
                 file = folder / "shown" / f"{instance.dataset}-{instance.name}-{mode.value}.png"
                 cv2.imwrite(str(file), display(instance.load(), mode)[:, :, ::-1])
@@ -112,7 +112,7 @@ def write_tasks(
                     batch=number,
                     mode=mode.value,
                     shown=shown,
-                    words=told,
+                    words=text,
                 )
             )
     written = msgspec.json.format(msgspec.json.encode([{"data": task} for task in tasks]))
@@ -121,7 +121,7 @@ def write_tasks(
     return tasks
 
 
-def _told(instance: Instance, words: dict[str, str]) -> str:
+def _text(instance: Instance, words: dict[str, str]) -> str:
     try:
         return words[instance.key]
     except KeyError:
@@ -193,7 +193,7 @@ def collect(
             continue
         valid += [answer for answer in batch if answer.near]
         rejected["outside"] += sum(not answer.near for answer in batch)
-    valid.sort(key=lambda one: one.given.when)
+    valid.sort(key=lambda answer: answer.given.when)
     reasons = {reason: count for reason, count in rejected.items() if count}
     return Collected(tuple(answer.click for answer in valid), len(given), reasons)
 

@@ -1,7 +1,7 @@
-"""Two made-up crowds for a study of clicks: where each of many people clicks on one error.
+"""Simulated crowds for a study of clicks: where each of many people clicks on one error.
 
-They stand in for the people of a real study where there is none, to try a model of clicks before
-it meets anybody. The two differ on purpose: what is learnt from one is judged on the other.
+They take the place of people where no study has been made yet, to try a model of clicks. The two
+crowds differ on purpose: what is learnt from one is judged on the other.
 Neither was fitted to people; the shares and strengths are ours.
 """
 

@@ -1,4 +1,4 @@
-"""How an object is shown to somebody who is to click on it, without a word and without a mouse.
+"""Display modes: how a participant is shown the object to click on, without pointing at it.
 
 Source: RClicks (arXiv 2410.11722), section 3, whose participants saw the object in one of five
 ways. Object CutOut came nearest to a description in words and was chosen.

@@ -1,8 +1,7 @@
-"""Clicks put together with what they answered: first clicks, and clicks on errors of masks.
+"""Clicked errors: each click with the region that it answers, an object or an error of a mask.
 
-First clicks answer the whole object. Later ones answer what a mask missed or had too much, so that
-they mean nothing without that mask: it is a PNG named by the clicks' `full_stem`, as the published
-masks are.
+A first click answers the whole object. A later one answers what a mask missed or had too much, so
+it needs that mask: a PNG named by the click's `full_stem`, as the published masks are.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Clicked errors out of files: click CSVs in the layout of RClicks, and campaigns' click logs.
+"""Reading clicked errors from CSV files in the layout of RClicks and from click logs of campaigns.
 
 A log is the CSV or Parquet of `remask log export`. Its columns `instance`, `round`, `positive`,
 `x`, `y` and `mask_before` (with `height` and `width`) are read, and `counts` if it is there. The

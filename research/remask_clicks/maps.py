@@ -1,4 +1,4 @@
-"""Which map predicts people: rules, a learned model, and other people, against measured clicks.
+"""Comparison of click maps: rules, a learned model and other people, against measured clicks.
 
 Source: RClicks (arXiv 2410.11722), section 4 and its table of clickability models.
 """

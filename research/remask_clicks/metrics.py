@@ -1,4 +1,4 @@
-"""How alike two sets of clicks are, and how well a map predicts clicks.
+"""Metrics of clicks: how similar two sets of clicks are, and how well a map predicts clicks.
 
 Distances are relative to the object's size, so that numbers of different objects can be averaged.
 All sets of clicks are (n, 2) `x, y`.

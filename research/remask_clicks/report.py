@@ -151,12 +151,12 @@ def _about(instances: Sequence[Instance], crowd: Crowd) -> Text:
         if crowd.source.rule == "distance"
         else "all pixels of the error are equally likely"
     )
-    told = f"Where people click is a rule, not measured: {rule}."
+    source = f"Where people click is a rule, not measured: {rule}."
     if crowd.source.model is not None:
-        told = f"Where people click is predicted by a model, {crowd.source.label}."
+        source = f"Where people click is predicted by a model, {crowd.source.label}."
     if crowd.source.path is not None:
         known = sum(crowd.source.count(instance) > 0 for instance in instances)
-        told = (
+        source = (
             f"First clicks follow those measured in {crowd.source.label}, for {known} of "
             f"{len(instances)} objects. Everything else follows a rule: {rule}."
         )
@@ -165,7 +165,7 @@ def _about(instances: Sequence[Instance], crowd: Crowd) -> Text:
         f"{crowd.groups} parts of equal probability; a person of group 1 clicks in the least "
         f"likely part, one of group {crowd.groups} in the most likely one, click after click. "
         "The baseline clicker takes the middle of the thickest error. No run stops early. "
-        f"{told}"
+        f"{source}"
     )
 
 

@@ -1,4 +1,4 @@
-"""How good a model is on realistic clicks, and how much that depends on who clicks.
+"""Scores of a model on realistic clicks, and how much they depend on who clicks.
 
 Source: RClicks (arXiv 2410.11722), section 5 and the notebook that made its tables.
 """

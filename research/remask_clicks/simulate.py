@@ -1,6 +1,6 @@
-"""A study of clicks without people: made-up crowds click on objects and on a model's errors.
+"""Simulated studies of clicks: crowds click on objects and on the errors of a model.
 
-What is written has the layout of a real study, so that everything that reads one can be tried.
+The files have the layout of a real study, so that everything that reads one can be tried.
 """
 
 from __future__ import annotations

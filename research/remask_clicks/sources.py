@@ -1,4 +1,4 @@
-"""Where a benchmark learns how likely each pixel is clicked: from people, a model, or a rule."""
+"""Sources of click probabilities: measured clicks, a learned model, or a rule."""
 
 from __future__ import annotations
 

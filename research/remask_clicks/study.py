@@ -1,4 +1,4 @@
-"""The benchmark of realistic clicks from its settings to its report."""
+"""The study `remask bench rclicks`: settings, jobs and report."""
 
 from __future__ import annotations
 

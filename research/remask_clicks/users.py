@@ -1,4 +1,4 @@
-"""What the first clicks of real people do to a model: one click, one mask, for every click given.
+"""Measurements of a model on the first clicks of real people: one mask for each click.
 
 Source: RClicks (arXiv 2410.11722), section 5: User IoU@1 and User NSR@1, beside the same measures
 on clicks drawn from a map.

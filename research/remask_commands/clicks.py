@@ -1,4 +1,4 @@
-"""`remask clicks`: Collect clicks from people, make some up, and score models by them."""
+"""`remask clicks`: Collect clicks from people, simulate clicks, and score models by them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Device(str, Enum):
 
 
 class Habit(str, Enum):
-    """Which made-up crowd clicks."""
+    """Which simulated crowd clicks."""
 
     hand = "hand"
     eye = "eye"
@@ -155,9 +155,9 @@ def score(
     device: ModelDevice = "cpu",
     as_json: Json = False,
 ) -> None:
-    """Say what people's first clicks do to a model: IoU after one click, and User NSR@1.
+    """Measure a model on people's first clicks: IoU after one click, and User NSR@1.
 
-    A run that was stopped goes on where it stopped.
+    A run that was stopped continues where it stopped.
     """
     from remask_clicks.sources import ClickSource
     from remask_clicks.users import measure_users, users_table
@@ -203,9 +203,9 @@ def simulate(
     seed: Annotated[int, typer.Option(help="Seed of the people.")] = 0,
     device: ModelDevice = "cpu",
 ) -> None:
-    """Make up a study of clicks: what everything here can be tried on before there are people.
+    """Simulate a study of clicks, to try these commands on before people have clicked.
 
-    The clicks are simulated. What is trained on them predicts the simulation.
+    A model that is trained on these clicks predicts the simulation, not people.
     """
     from remask_clicks import simulate as rclicks_simulate
     from remask_evaluation.contestants import Contestant

@@ -1,4 +1,4 @@
-"""Crops of large images: where an object's crop lies, and the way there and back.
+"""Geometry of crops: where an object's crop lies, and its box, mask and clicks in crop and image.
 
 Annotators are shown an object of a large image in a crop of its own, and everything that they and
 the model do happens there. Here is the arithmetic only; the crops' files are made in `crop_images`.
@@ -52,12 +52,12 @@ def crop_window(box: Box, shape_hw: tuple[int, int], *, context: float) -> Box |
     Returns:
         Whole pixels, half-open, inside the image, with all of the box that is.
     """
-    held = clip_box(box, shape_hw=shape_hw)
-    if held is None:
+    clipped = clip_box(box, shape_hw=shape_hw)
+    if clipped is None:
         return None
     height, width = shape_hw
-    x0, x1 = math.floor(held.x0), math.ceil(held.x1)
-    y0, y1 = math.floor(held.y0), math.ceil(held.y1)
+    x0, x1 = math.floor(clipped.x0), math.ceil(clipped.x1)
+    y0, y1 = math.floor(clipped.y0), math.ceil(clipped.y1)
     longest = max(x1 - x0, y1 - y0)
     side = max(MIN_SIDE_PX, math.ceil(context * longest))
     crop_w, crop_h = min(side, width), min(side, height)
@@ -142,7 +142,7 @@ def whole_clicks(
     whole = instance.whole
     if whole is None:
         return tuple(clicks)
-    return tuple(replace(one, x=one.x + whole.x0, y=one.y + whole.y0) for one in clicks)
+    return tuple(replace(click, x=click.x + whole.x0, y=click.y + whole.y0) for click in clicks)
 
 
 def _moved(box: Box, right: int, down: int) -> Box:

@@ -77,7 +77,7 @@ def crop_instances(
     if not windows:
         return list(instances)
     project = _project(connection, campaign, instances)
-    wanted = {one.id: one for one in instances if one.id in windows}
+    wanted = {instance.id: instance for instance in instances if instance.id in windows}
     present = _fitting(connection, project, wanted, windows)
     missing = [one for name, one in wanted.items() if name not in present]
     done = len(present)
@@ -117,7 +117,8 @@ def _windows(campaign: Campaign, instances: Sequence[CampaignInstance]) -> dict[
     if campaign.crop is None:
         return {}
     windows = {
-        one.id: crop_window(one.box, one.shape_hw, context=campaign.crop) for one in instances
+        instance.id: crop_window(instance.box, instance.shape_hw, context=campaign.crop)
+        for instance in instances
     }
     return {name: window for name, window in windows.items() if window is not None}
 
@@ -127,8 +128,10 @@ def _with_crops(
     windows: Mapping[str, Box],
     present: Mapping[str, CampaignInstance],
 ) -> list[CampaignInstance]:
-    usable = (one for one in instances if one.id in present or one.id not in windows)
-    return [present.get(one.id, one) for one in usable]
+    usable = (
+        instance for instance in instances if instance.id in present or instance.id not in windows
+    )
+    return [present.get(instance.id, instance) for instance in usable]
 
 
 def _project(
@@ -176,17 +179,19 @@ def _cut(
     left_out: Callable[[LeftOut], None],
 ) -> Iterator[_Cut]:
     """Yield the crops of one image after the other, of which one is in memory."""
-    for _, some in groupby(missing, key=lambda one: one.image):
-        instances = list(some)
+    for _, group in groupby(missing, key=lambda instance: instance.image):
+        instances = list(group)
         try:
             pixels = pixels_of(instances[0])
             _check_size(pixels, instances[0])
         except (InputError, NotFound) as error:
-            for one in instances:
-                left_out(LeftOut(f"{one.source_task}/{one.source_id}", "no-crop", str(error)))
+            for instance in instances:
+                left_out(
+                    LeftOut(f"{instance.source_task}/{instance.source_id}", "no-crop", str(error))
+                )
             continue
-        for one in instances:
-            yield one, windows[one.id], _encoded(pixels, windows[one.id])
+        for instance in instances:
+            yield instance, windows[instance.id], _encoded(pixels, windows[instance.id])
 
 
 def _check_size(pixels: RgbImage, instance: CampaignInstance) -> None:
@@ -208,12 +213,13 @@ def _encoded(pixels: RgbImage, window: Box) -> bytes:
 def _import(
     connection: LabelStudioApi, project: int, campaign: Campaign, cuts: Sequence[_Cut]
 ) -> None:
-    addresses = connection.upload_files(project, [(f"{one.id}.jpg", file) for one, _, file in cuts])
+    files = [(f"{instance.id}.jpg", file) for instance, _, file in cuts]
+    addresses = connection.upload_files(project, files)
     crops = [
-        cut_instance(one, window, image=address)
-        for (one, window, _), address in zip(cuts, addresses, strict=True)
+        cut_instance(instance, window, image=address)
+        for (instance, window, _), address in zip(cuts, addresses, strict=True)
     ]
-    connection.import_whole_tasks(project, [_task(campaign, one) for one in crops])
+    connection.import_whole_tasks(project, [_task(campaign, instance) for instance in crops])
 
 
 def _task(campaign: Campaign, crop: CampaignInstance) -> dict[str, Any]:

@@ -56,9 +56,13 @@ def sample(
     for place in rng.permutation(len(instances)):
         by_class.setdefault(instances[place].label, []).append(instances[place])
     heaps = sorted(by_class.values(), key=lambda heap: (len(heap), heap[0].label))
-    turns = [(turn, at, one) for at, heap in enumerate(heaps) for turn, one in enumerate(heap)]
-    turns.sort(key=lambda one: one[:2])
-    return [one for _, _, one in turns[:count]]
+    turns = [
+        (turn, place, instance)
+        for place, heap in enumerate(heaps)
+        for turn, instance in enumerate(heap)
+    ]
+    turns.sort(key=lambda drawn: drawn[:2])
+    return [instance for _, _, instance in turns[:count]]
 
 
 def random_order(names: Iterable[str], *, seed: int = 0) -> list[str]:
@@ -90,8 +94,8 @@ def gold_of_campaign(store: CampaignStore, name: str, *, count: int, seed: int) 
         NotFound: There is no such campaign.
     """
     truths = store.truths(store.campaign(name).name)
-    known = [one for one in store.instances(name) if one.id in truths]
-    return [(one, truths[one.id]) for one in sample(known, count, seed=seed)]
+    known = [instance for instance in store.instances(name) if instance.id in truths]
+    return [(instance, truths[instance.id]) for instance in sample(known, count, seed=seed)]
 
 
 def gold_of_file(
@@ -123,8 +127,10 @@ def gold_of_file(
     begun = replace(campaign, source_project=project)
     instances = instances_of_source(connection, begun, on_progress=on_progress, left_out=left_out)
     names = file_names_of(connection, project)
-    truths = {one.instance: one for one in truths_of(images, instances, names, left_out=left_out)}
-    return [(one, truths[one.id]) for one in instances if one.id in truths]
+    truths = {
+        truth.instance: truth for truth in truths_of(images, instances, names, left_out=left_out)
+    }
+    return [(instance, truths[instance.id]) for instance in instances if instance.id in truths]
 
 
 def gold_of_project(
@@ -191,15 +197,18 @@ def gold_in_crops(
     shown = crop_instances(
         connection,
         test,
-        [one for one, _ in gold],
+        [instance for instance, _ in gold],
         pixels_of=pixels_of,
         on_progress=on_progress,
         left_out=left_out,
     )
     truths = {truth.instance: truth for _, truth in gold}
     return [
-        (one, replace(truths[one.id], counts=cut_counts(truths[one.id].counts, one)))
-        for one in shown
+        (
+            instance,
+            replace(truths[instance.id], counts=cut_counts(truths[instance.id].counts, instance)),
+        )
+        for instance in shown
     ]
 
 
@@ -211,7 +220,7 @@ def _gold(task: Mapping[str, Any], region: Region, tags: Sequence[ImageTag]) -> 
     box = box_of_mask(mask)
     if box is None:
         raise InputError(f"the mask of region `{region.id}` is empty")
-    tag = next((one for one in tags if one.name == region.to_name), tags[0])
+    tag = next((known for known in tags if known.name == region.to_name), tags[0])
     number = int(task["id"])
     instance = CampaignInstance(
         id=instance_id(number, region.id),

@@ -158,7 +158,7 @@ def read_gold(
         NotFound: There is no such campaign, or nothing of it is being painted.
     """
     campaign = store.campaign(name)
-    known = {one.id: one for one in store.instances(name)}
+    known = {instance.id: instance for instance in store.instances(name)}
     visits: dict[str, list[Visit]] = {}
     labels: dict[int, str | None] = {}
     for kind in _PAINTERS:
@@ -175,20 +175,20 @@ def read_gold(
         )
     truths: list[Truth] = []
     agreements: list[Agreement] = []
-    for owner, some in visits.items():
-        painted = _by_person(some)
+    for owner, own in visits.items():
+        painted = _by_person(own)
         if painted and owner in known:
-            for one in painted:
-                assert one.painted is not None
-                truth = Truth(owner, one.painted, "painted", labels[one.annotation])
-                if one.annotator is not None:
-                    truths.append(replace(truth, source=f"by {one.annotator}"))
+            for visit in painted:
+                assert visit.painted is not None
+                truth = Truth(owner, visit.painted, "painted", labels[visit.annotation])
+                if visit.annotator is not None:
+                    truths.append(replace(truth, source=f"by {visit.annotator}"))
             # The last of them, which was changed last.
             truths.append(truth)
             agreements += _agreements(known[owner], painted)
     store.put_truths(name, truths)
     done = {truth.instance for truth in truths}
-    skipped = [one for one, some in visits.items() if some and one not in done]
+    skipped = [name for name, own in visits.items() if own and name not in done]
     return GoldRead(len(visits), len(done), tuple(skipped), tuple(agreements))
 
 
@@ -212,12 +212,16 @@ def _fill(
             maximum_annotations=_PAINTERS[kind],
         )
     )
-    present = {one.id for _, data in connection.task_data(project) for one in instances_in(data)}
-    missing = [one for one in instances if one.id not in present]
+    present = {
+        instance.id for _, data in connection.task_data(project) for instance in instances_in(data)
+    }
+    missing = [instance for instance in instances if instance.id not in present]
     for start in range(0, len(missing), _TASKS_PER_REQUEST):
-        some = missing[start : start + _TASKS_PER_REQUEST]
-        connection.import_whole_tasks(project, [_task(campaign, one, classes) for one in some])
-        on_progress(kind, len(present) + start + len(some), len(present) + len(missing))
+        group = missing[start : start + _TASKS_PER_REQUEST]
+        connection.import_whole_tasks(
+            project, [_task(campaign, instance, classes) for instance in group]
+        )
+        on_progress(kind, len(present) + start + len(group), len(present) + len(missing))
     connection.show_model_version(project, _BOXES)
     return project
 
@@ -225,7 +229,7 @@ def _fill(
 def _task(
     campaign: Campaign, instance: CampaignInstance, classes: Sequence[str]
 ) -> Mapping[str, Any]:
-    others = [*(one for one in classes if one != instance.label), OTHER_CLASS]
+    others = [*(label for label in classes if label != instance.label), OTHER_CLASS]
     frame = frame_region(instance.box, instance=instance.id, shape_hw=instance.shape_hw)
     return {
         "data": {
@@ -244,15 +248,15 @@ def _labels_given(task: Mapping[str, Any], label: str) -> Mapping[int, str | Non
     """Return the class that each annotation of a task gives its object; None if not asked."""
     unsaid = label if CLASSES in task["data"] else None
     return {
-        int(one["id"]): chosen_class(one.get("result") or ()) or unsaid
-        for one in task.get("annotations") or ()
+        int(annotation["id"]): chosen_class(annotation.get("result") or ()) or unsaid
+        for annotation in task.get("annotations") or ()
     }
 
 
 def _by_person(visits: Sequence[Visit]) -> list[Visit]:
     """Return the last mask of each person, the one changed last at the end."""
     latest: dict[int | None, Visit] = {}
-    for visit in sorted(visits, key=lambda one: (one.updated_at, one.annotation)):
+    for visit in sorted(visits, key=lambda visit: (visit.updated_at, visit.annotation)):
         latest.pop(visit.annotator, None)
         if visit.painted is not None:
             latest[visit.annotator] = visit

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from statistics import fmean, median
 
 from remask_campaigns.project_description import describe, note_settings, title_of
@@ -47,7 +48,7 @@ class Graded:
 
     Attributes:
         instance: Which.
-        visit: What was said of it.
+        visit: How it was answered.
         mask: COCO RLE counts of the mask that the clicks lead to; None where no mask was to be.
         truth: COCO RLE counts.
         iou: Of mask and truth; 0 where there is no mask.
@@ -115,7 +116,7 @@ def open_test(
         Unavailable: The model or Label Studio is out of reach. Call it again.
     """
     campaign = store.campaign(name)
-    if name_of_test(name) not in {one.name for one in store.campaigns()}:
+    if name_of_test(name) not in {campaign.name for campaign in store.campaigns()}:
         _add_test(store, campaign, gold, rules)
     test = store.campaign(name_of_test(name))
     title = title_of(test.name, f"round {_ROUND}")
@@ -188,7 +189,7 @@ def grade_test(
         raise NotFound(f"campaign {name!r} has no test; `remask campaign qualify` makes one")
     test = name_of_test(name)
     sync(store, connection, test, on_progress=on_progress)
-    instances = {one.id: one for one in store.instances(test)}
+    instances = {instance.id: instance for instance in store.instances(test)}
     visits = _latest(store.visits(test))
     masks = _masks(store, test, instances, visits, make_masks, on_progress)
     truths = store.truths(test)
@@ -202,10 +203,10 @@ def grade_test(
         graded = Graded(instance, visit, masks[key], truth, overlap)
         people.setdefault(visit.annotator, []).append(graded)
     names = {number: address for address, number in connection.users().items()}
-    order = {one: at for at, one in enumerate(instances)}
+    order = {name: place for place, name in enumerate(instances)}
     verdicts = []
     for annotator, answers in sorted(people.items()):
-        answers.sort(key=lambda one: order[one.instance.id])
+        answers.sort(key=lambda answer: order[answer.instance.id])
         verdict = _verdict(annotator, names.get(annotator, str(annotator)), answers, rules)
         store.put_person(name, annotator, name=verdict.name, qualified=verdict.passed)
         verdicts.append(verdict)
@@ -215,9 +216,11 @@ def grade_test(
 def _latest(visits: Mapping[str, Sequence[Visit]]) -> list[Visit]:
     """Return the last visit of each person to each instance."""
     latest: dict[tuple[str, int | None], Visit] = {}
-    for some in visits.values():
-        for visit in sorted(some, key=lambda one: (one.updated_at, one.annotation)):
-            latest[visit.instance, visit.annotator] = visit
+    for visit in sorted(
+        chain.from_iterable(visits.values()),
+        key=lambda visit: (visit.updated_at, visit.annotation),
+    ):
+        latest[visit.instance, visit.annotator] = visit
     return list(latest.values())
 
 
@@ -247,7 +250,7 @@ def _masks(
         elif visit.instance in shown:
             found[visit.instance, visit.annotation] = shown[visit.instance]
     # Those of one image together: it is then encoded once.
-    asked.sort(key=lambda one: (instances[one.instance].image, one.instance))
+    asked.sort(key=lambda visit: (instances[visit.instance].image, visit.instance))
 
     def jobs() -> Iterator[MaskJob]:
         for visit in asked:
@@ -271,8 +274,8 @@ def _pixels(counts: bytes, shape_hw: tuple[int, int]) -> BoolMask:
 
 
 def _verdict(annotator: int, name: str, answers: Sequence[Graded], rules: Qualification) -> Verdict:
-    times = [one.visit.lead_time_s for one in answers if one.visit.lead_time_s is not None]
-    mean_iou = fmean(one.iou for one in answers)
+    times = [answer.visit.lead_time_s for answer in answers if answer.visit.lead_time_s is not None]
+    mean_iou = fmean(answer.iou for answer in answers)
     median_s = median(times) if times else None
     passed = None
     if len(answers) >= rules.min_instances and median_s is not None:

@@ -1,4 +1,4 @@
-"""What a person who took the test is shown: each answer beside the truth, the worst first."""
+"""The result page of the test: each answer beside the true mask, the worst first."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def verdict_page(
         image_of: The image of an instance, (H, W, 3) uint8 RGB.
         made_by: See `Page`.
     """
-    worst_first = sorted(enumerate(verdict.answers, start=1), key=lambda one: one[1].iou)
+    worst_first = sorted(enumerate(verdict.answers, start=1), key=lambda numbered: numbered[1].iou)
     return Page(
         title=f"Test for {campaign}: {verdict.name}",
         summary=_summary(verdict, rules),
@@ -101,13 +101,13 @@ def _table(answers: Sequence[Graded]) -> Table:
         ),
         rows=tuple(
             (
-                f"{number}. {one.instance.label}",
-                one.visit.outcome,
-                len(one.visit.clicks),
-                one.iou,
-                one.visit.lead_time_s,
+                f"{number}. {answer.instance.label}",
+                answer.visit.outcome,
+                len(answer.visit.clicks),
+                answer.iou,
+                answer.visit.lead_time_s,
             )
-            for number, one in enumerate(answers, start=1)
+            for number, answer in enumerate(answers, start=1)
         ),
         caption="IoU is the area that your mask and the true one share, of all that either covers.",
     )
@@ -115,7 +115,9 @@ def _table(answers: Sequence[Graded]) -> Table:
 
 def _gallery(answers: Sequence[tuple[int, Graded]], image_of: ImageOf) -> Gallery:
     pictures = [
-        picture for number, one in answers for picture in _pair(number, one, image_of(one.instance))
+        picture
+        for number, answer in answers
+        for picture in _pair(number, answer, image_of(answer.instance))
     ]
     return Gallery(
         tuple(pictures),
@@ -125,24 +127,25 @@ def _gallery(answers: Sequence[tuple[int, Graded]], image_of: ImageOf) -> Galler
     )
 
 
-def _pair(number: int, one: Graded, image: RgbImage) -> tuple[Picture, Picture]:
-    truth = _pixels(one.truth, one.instance)
-    mask = np.zeros_like(truth) if one.mask is None else _pixels(one.mask, one.instance)
-    rows, columns = _window(mask | truth, one.instance)
+def _pair(number: int, answer: Graded, image: RgbImage) -> tuple[Picture, Picture]:
+    truth = _pixels(answer.truth, answer.instance)
+    mask = np.zeros_like(truth) if answer.mask is None else _pixels(answer.mask, answer.instance)
+    rows, columns = _window(mask | truth, answer.instance)
     x0, y0 = columns.start, rows.start
-    box = one.instance.box
+    box = answer.instance.box
     drawn = Box(box.x0 - x0, box.y0 - y0, box.x1 - x0, box.y1 - y0)
     clicks = [
-        Click(click.pixel.x - x0, click.pixel.y - y0, click.positive) for click in one.visit.clicks
+        Click(click.pixel.x - x0, click.pixel.y - y0, click.positive)
+        for click in answer.visit.clicks
     ]
     seen, true = image[rows, columns], truth[rows, columns]
     mine = overlay(seen, mask[rows, columns], truth=true, clicks=clicks, box=drawn)
-    said = f"{number}. {one.instance.label}: IoU {one.iou:.2f}"
-    if one.visit.outcome == "skipped":
-        said += ", skipped, although it can be outlined"
+    caption = f"{number}. {answer.instance.label}: IoU {answer.iou:.2f}"
+    if answer.visit.outcome == "skipped":
+        caption += ", skipped, although it can be outlined"
     elif advice := _ADVICE.get(compare(mask, truth).kind):
-        said += f"; {advice}"
-    return Picture(mine, said), Picture(overlay(seen, true), "the true mask")
+        caption += f"; {advice}"
+    return Picture(mine, caption), Picture(overlay(seen, true), "the true mask")
 
 
 def _window(mask: BoolMask, instance: CampaignInstance) -> tuple[slice, slice]:

@@ -1,4 +1,4 @@
-"""From one round to the next: answers read, masks made, the next project filled.
+"""Advancing a campaign: answers are read, masks made, and the next project filled.
 
 A campaign is always between two of these steps, and each may be cut off anywhere and repeated:
 what is there is found again, in the store or in Label Studio, and only what is missing is made.

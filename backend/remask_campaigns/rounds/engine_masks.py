@@ -1,4 +1,4 @@
-"""A campaign's masks, made by the engine: a window of calls at a time, in the batch lane."""
+"""Masks of a campaign, made by the engine: a window of calls at a time, in the batch lane."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class EngineMasks:
             yield self._result(running.popleft())
         if len(self._unreachable) >= _UNREACHABLE:
             image, why = next(iter(self._unreachable.items()))
-            raise Unavailable(f"the images cannot be had, {image} for one: {why}")
+            raise Unavailable(f"the images cannot be had, such as {image}: {why}")
 
     def _ask(self, job: MaskJob) -> _Asked:
         try:

@@ -1,4 +1,4 @@
-"""Where each instance of a campaign stands: which of its visits count, and what they come to.
+"""The state of each instance of a campaign: which visits count, and what they come to.
 
 Nothing of this is stored. It follows from visits, qualifications and the campaign's settings each
 time, so a late edit or a verdict on an annotator needs no repair anywhere else.
@@ -95,7 +95,9 @@ def instance_states(
         of: Only these instances; None: all.
     """
     wanted = store.instances(campaign.name) if of is None else of
-    visits = store.visits(campaign.name, of=None if of is None else [one.id for one in of])
+    visits = store.visits(
+        campaign.name, of=None if of is None else [instance.id for instance in of]
+    )
     qualified = counting_annotators(store, campaign)
     extra: dict[str, list[int]] = {}
     for number in sorted(campaign.reopened):
@@ -139,11 +141,11 @@ def by_image(states: Iterable[InstanceState], *, whole: bool = False) -> list[li
         whole: Crops of the same image go together with it.
     """
 
-    def image_of(one: InstanceState) -> str:
-        return one.instance.whole_image if whole else one.instance.image
+    def image_of(state: InstanceState) -> str:
+        return state.instance.whole_image if whole else state.instance.image
 
     first: dict[str, int] = {}
-    for one in states:
-        first.setdefault(image_of(one), len(first))
-    ordered = sorted(states, key=lambda one: first[image_of(one)])
-    return [list(some) for _, some in groupby(ordered, key=image_of)]
+    for state in states:
+        first.setdefault(image_of(state), len(first))
+    ordered = sorted(states, key=lambda state: first[image_of(state)])
+    return [list(group) for _, group in groupby(ordered, key=image_of)]

@@ -1,4 +1,4 @@
-"""What a model is asked between two rounds: one job for each mask that is missing or stale.
+"""Mask jobs: what a model is asked between two rounds, for each mask that is missing or stale.
 
 A mask follows from its instance's history alone, and carries that history's digest. Whatever
 changes a history, an annotation edited weeks later or an annotator who turns out not to be

@@ -1,4 +1,4 @@
-"""A round's project in Label Studio: found or made, and filled with the tasks that it lacks.
+"""Opening a round: its project is found or made, and filled with the tasks that it lacks.
 
 Everything here may be cut off at any point and done again: a project is looked for by its title
 before it is made, and tasks are listed before others are imported.

@@ -1,4 +1,4 @@
-"""What a campaign comes to: one project in which every image carries its instances' final masks.
+"""The results of a campaign: one project in which every image carries its final masks.
 
 Masks stand there as the live service writes them, with their box and clicks below them, so that
 everything that reads the live service's projects reads a campaign's results as well.

@@ -159,7 +159,9 @@ def _check_place(store: CampaignStore, connection: LabelStudioApi, campaign: Cam
     """Refuse a Label Studio that has nothing of the campaign: it is probably another one."""
     if own_projects(connection, campaign.name):
         return
-    images = {one.source_task: one.whole_image for one in store.instances(campaign.name)}
+    images = {
+        instance.source_task: instance.whole_image for instance in store.instances(campaign.name)
+    }
     with suppress(NotFound):
         for task, data in connection.task_data(campaign.source_project):
             if task in images and images[task] in data.values():

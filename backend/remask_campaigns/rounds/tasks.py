@@ -87,21 +87,26 @@ def task_of(
         InputError: No instance, or instances of several images.
         KeyError: An instance has no mask.
     """
-    if len({(one.image, one.shape_hw) for one in instances}) != 1:
-        raise InputError(f"`instances` must be of one image; got {[one.id for one in instances]}")
+    if len({(instance.image, instance.shape_hw) for instance in instances}) != 1:
+        raise InputError(
+            f"`instances` must be of one image; got {[instance.id for instance in instances]}"
+        )
     image, shape_hw = instances[0].image, instances[0].shape_hw
-    shown = [masks[one.id] for one in instances]
+    shown = [masks[instance.id] for instance in instances]
     # Later regions are drawn over earlier ones: frames must not lie on masks.
-    result = [frame_region(one.box, instance=one.id, shape_hw=shape_hw) for one in instances]
+    result = [
+        frame_region(instance.box, instance=instance.id, shape_hw=shape_hw)
+        for instance in instances
+    ]
     result += [
         shown_mask_region(
             _pixels(mask, shape_hw),
-            instance=one.id,
-            label=one.label,
+            instance=instance.id,
+            label=instance.label,
             score=mask.score,
-            meta={"instance": one.id, "round": number, "model_version": mask.model_version},
+            meta={"instance": instance.id, "round": number, "model_version": mask.model_version},
         )
-        for one, mask in zip(instances, shown, strict=True)
+        for instance, mask in zip(instances, shown, strict=True)
     ]
     scores = [mask.score for mask in shown if mask.score is not None]
     return {
@@ -143,11 +148,11 @@ def data_of(
         round=number,
         shape_hw=first.shape_hw,
         image=first.image,
-        instances=tuple(_shown(one, masks.get(one.id)) for one in instances),
+        instances=tuple(_shown(instance, masks.get(instance.id)) for instance in instances),
         whole=first.whole,
     )
-    told: _Json = msgspec.to_builtins(data)
-    return told
+    plain: _Json = msgspec.to_builtins(data)
+    return plain
 
 
 def round_data(task_data: Mapping[str, Any]) -> RoundData:
@@ -176,16 +181,16 @@ def instances_in(task_data: Mapping[str, Any]) -> list[CampaignInstance]:
     data = round_data(task_data)
     return [
         CampaignInstance(
-            id=one.id,
+            id=instance.id,
             image=data.image,
             shape_hw=data.shape_hw,
-            label=one.label,
-            box=Box(*one.box),
-            source_task=one.source_task,
-            source_id=one.source_id,
+            label=instance.label,
+            box=Box(*instance.box),
+            source_task=instance.source_task,
+            source_id=instance.source_id,
             whole=data.whole,
         )
-        for one in data.instances
+        for instance in data.instances
     ]
 
 
@@ -210,9 +215,9 @@ def answer_of(
     data = round_data(task["data"])
     (prediction,) = task["predictions"]
     result = [region for region in prediction["result"] if region["id"] not in skipped]
-    for one in clicks:
+    for click in clicks:
         result += click_regions(
-            one.id, x=one.x, y=one.y, positive=one.positive, shape_hw=data.shape_hw
+            click.id, x=click.x, y=click.y, positive=click.positive, shape_hw=data.shape_hw
         )
     return result
 
@@ -234,7 +239,7 @@ def _pixels(mask: Mask, shape_hw: tuple[int, int]) -> BoolMask:
 
 
 def _labels(instances: Sequence[CampaignInstance]) -> list[str]:
-    return list(dict.fromkeys(one.label for one in instances))
+    return list(dict.fromkeys(instance.label for instance in instances))
 
 
 def _heading(campaign: Campaign, number: int, instances: Sequence[CampaignInstance]) -> str:

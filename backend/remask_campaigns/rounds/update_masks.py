@@ -1,4 +1,4 @@
-"""Masks brought in line with their histories: missing and stale ones are made, others dropped."""
+"""Updating masks: missing and stale ones are made, superfluous ones removed."""
 
 from __future__ import annotations
 

@@ -43,8 +43,8 @@ def advance(
     backend: Annotated[
         str | None,
         typer.Option(
-            help="Address of `remask serve` as Label Studio reaches it: told of each answer, and "
-            "needed in live campaigns. BASIC_AUTH_USER and BASIC_AUTH_PASS go with it."
+            help="Address of `remask serve` as Label Studio reaches it: notified of each answer, "
+            "and needed in live campaigns. BASIC_AUTH_USER and BASIC_AUTH_PASS go with it."
         ),
     ] = None,
     model: Model = None,
@@ -119,7 +119,7 @@ def sync(
     state: State = None,
     as_json: Json = False,
 ) -> None:
-    """Read all answers from Label Studio again, whatever webhooks have told or not told."""
+    """Read all answers from Label Studio again, whether or not webhooks have reported them."""
     from remask_campaigns.rounds.sync import sync as read
 
     with open_session(name, state=state, url=url, api_key=api_key) as session:

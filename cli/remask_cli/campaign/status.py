@@ -26,7 +26,7 @@ _OUTCOMES: tuple[VisitOutcome, ...] = ("corrected", "accepted", "skipped", "pain
 def status(name: Name, state: State = None, as_json: Json = False) -> None:
     """Show the instances by outcome, per round and per annotator, and the time taken.
 
-    As far as webhooks have told; `remask campaign sync` reads everything from Label Studio.
+    As far as webhooks have reported; `remask campaign sync` reads everything from Label Studio.
     """
     from remask_campaigns.status import status as look
 

@@ -1,4 +1,4 @@
-"""The main job from boxes to a report, by the commands that a manager would give."""
+"""The demo's campaign, from boxes to a report, by the commands that a manager would give."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ def run_main_job(
         state: The backend's folder of state, where the campaigns are kept, too.
         label_studio_url: Of the demo's Label Studio.
         api_key: Its access token.
-        backend: Told of the answers.
+        backend: Notified of the answers.
         model: Makes the masks.
-        console: Is told of each command.
+        console: Prints each command.
 
     Raises:
         Unavailable: A command failed.
@@ -166,10 +166,12 @@ class _Campaigns:
     def _standing(self, name: str) -> _Standing:
         store = CampaignStore.open(self.place)
         try:
-            campaign = next((one for one in store.campaigns() if one.name == name), None)
+            campaign = next(
+                (campaign for campaign in store.campaigns() if campaign.name == name), None
+            )
             if campaign is None:
                 return _Standing()
-            opened = [one.project for one in store.rounds(name) if one.state == "open"]
+            opened = [round_.project for round_ in store.rounds(name) if round_.state == "open"]
             return _Standing(True, opened[-1] if opened else None, campaign.results_project)
         finally:
             store.close()

@@ -1,4 +1,4 @@
-"""Whether a box and a click are answered with masks, asked as the browser asks."""
+"""A check of the live backend: a box and a click, sent as the browser sends them."""
 
 from __future__ import annotations
 

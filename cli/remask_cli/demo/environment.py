@@ -1,4 +1,4 @@
-"""The file of variables with which a person goes on from the demo at a shell."""
+"""The environment file of the demo: variables for a shell that continues with its campaign."""
 
 from __future__ import annotations
 

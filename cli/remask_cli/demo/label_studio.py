@@ -1,4 +1,4 @@
-"""A Label Studio of our own on the loopback: started, logged into, asked as the browser asks."""
+"""A Label Studio on the loopback: starting it, logging in, making an access token."""
 
 from __future__ import annotations
 

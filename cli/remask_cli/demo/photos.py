@@ -118,11 +118,11 @@ def classes() -> list[str]:
 def live_photos() -> list[Photo]:
     """Return the photos that show an object of `classes`, with these objects alone."""
     wanted = classes()
-    some = [
-        replace(photo, objects=tuple(one for one in photo.objects if one.label in wanted))
+    chosen = [
+        replace(photo, objects=tuple(known for known in photo.objects if known.label in wanted))
         for photo in photos()
     ]
-    return [photo for photo in some if photo.objects]
+    return [photo for photo in chosen if photo.objects]
 
 
 def _roomy(bbox: tuple[float, float, float, float]) -> Box:

@@ -1,4 +1,4 @@
-"""A program that runs beside this one: started, waited for until it answers, stopped for good."""
+"""Programs that run beside this one: started, waited for until they answer, and stopped."""
 
 from __future__ import annotations
 
@@ -131,9 +131,9 @@ def reserved_port(wanted: int | None, *, preferred: int, option: str) -> Iterato
     port, folder = preferred, Path(tempfile.gettempdir())
     while True:
         port = choose_port(wanted, preferred=port, option=option)
-        with ExitStack() as held:
+        with ExitStack() as locks:
             try:
-                held.enter_context(lock(folder / f"remask-port-{port}.lock", otherwise="taken"))
+                locks.enter_context(lock(folder / f"remask-port-{port}.lock", otherwise="taken"))
             except WrongState:
                 if wanted is not None:
                     raise InputError(

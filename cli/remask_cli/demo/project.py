@@ -57,7 +57,7 @@ def open_project(
     Args:
         connection: To the demo's Label Studio.
         backend: Already answering.
-        progress: Told how many photos have their masks, of how many.
+        progress: Called with how many photos have their masks, of how many.
     """
     for leftover in connection.projects_titled(UNFINISHED_TITLE):
         connection.delete_project(leftover)
@@ -116,9 +116,9 @@ def _preannotate(
     ) as client:
         while len(done) < len(tasks):
             progress(len(done), len(tasks))
-            some = tasks[len(done) : len(done) + TASKS_PER_REQUEST]
+            group = tasks[len(done) : len(done) + TASKS_PER_REQUEST]
             body = {
-                "tasks": [_boxed_task(task_id, photo, label_config) for task_id, photo in some],
+                "tasks": [_boxed_task(task_id, photo, label_config) for task_id, photo in group],
                 "project": f"{project_id}.0",
                 "label_config": label_config,
             }
@@ -129,7 +129,7 @@ def _preannotate(
                     score=answer["score"],
                     model_version=answer["model_version"],
                 )
-                for (task_id, _), answer in zip(some, _ask(client, body), strict=True)
+                for (task_id, _), answer in zip(group, _ask(client, body), strict=True)
             ]
     progress(len(done), len(tasks))
     return done
@@ -149,7 +149,7 @@ def _boxed_task(task_id: int, photo: Photo, label_config: str) -> dict[str, Any]
 def _ask(client: httpx.Client, body: dict[str, Any]) -> list[dict[str, Any]]:
     """Return one answer with masks per task, asking again while the model is still starting."""
     end = time.monotonic() + PREANNOTATION_TIMEOUT_S
-    said = "nothing"
+    answered = "nothing"
     while time.monotonic() < end:
         try:
             response = client.post("/predict", json=body)
@@ -161,6 +161,6 @@ def _ask(client: httpx.Client, body: dict[str, Any]) -> list[dict[str, Any]]:
                 return answers
         elif response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
             break
-        said = response.text[:300]
+        answered = response.text[:300]
         time.sleep(RETRY_S)
-    raise Unavailable(f"the backend gave no masks for the demo's boxes; it said: {said}")
+    raise Unavailable(f"the backend gave no masks for the demo's boxes; it answered: {answered}")

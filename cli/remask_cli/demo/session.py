@@ -1,4 +1,4 @@
-"""One run of the demo: both programs up, the project ready, told to the person, all down again."""
+"""One run of the demo: starts both programs, prepares the project, stops everything at the end."""
 
 from __future__ import annotations
 
