@@ -184,7 +184,7 @@ def _judged_by_others(answers: Sequence[Answer]) -> Iterator[float]:
 
 def _facts(answers: Sequence[Answer]) -> _Numbers:
     """Return what the score is computed from, (N, 3): log odds, one, log of one plus clicks."""
-    rows = [(logit(one.estimate), 1.0, float(np.log1p(one.clicks))) for one in answers]
+    rows = [(logit(answer.estimate), 1.0, float(np.log1p(answer.clicks))) for answer in answers]
     return np.array(rows, dtype=np.float64).reshape(-1, 3)
 
 

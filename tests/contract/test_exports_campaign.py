@@ -194,8 +194,10 @@ def test_what_goes_back_to_label_studio_comes_out_of_it_again(
         known = before[instance(0).id]
         assert one["data"]["rank"] == known["rank"]
         assert one["data"]["predicted_iou"] == known["predicted_iou"]
-        held = [one for task in tasks for one in task.get("predictions", task.get("annotations"))]
-        regions = [region for one in held for region in one["result"]]
+        held = [
+            holder for task in tasks for holder in task.get("predictions", task.get("annotations"))
+        ]
+        regions = [region for holder in held for region in holder["result"]]
         assert None not in [
             v for region in regions for v in (*region.values(), *region["value"].values())
         ]

@@ -182,9 +182,9 @@ def test_boxes_as_people_import_them_become_masks_and_instances(
     strange = value | {"x": "10", "rectanglelabels": "cat"}
     boxes = [box, box | {"id": 7}, box | {"id": "ok"}, box | {"value": strange}]
     tasks = [
-        {"data": {"image": image_url}, kind: [{"result": [one]}]}
+        {"data": {"image": image_url}, kind: [{"result": [box]}]}
         for kind in ("predictions", "annotations")
-        for one in boxes
+        for box in boxes
     ]
     project_id = make_project(api, studio, CONFIG)
     post(api, f"/api/projects/{project_id}/import", tasks)
@@ -207,7 +207,9 @@ def test_boxes_as_people_import_them_become_masks_and_instances(
         for prediction in predictions
     ]
 
-    assert [[type(one) for one in its] for its in found] == [[CampaignInstance]] * 8, found
+    assert [[type(instance) for instance in its] for its in found] == [[CampaignInstance]] * 8, (
+        found
+    )
     # Four of the predictions are the imported ones.
     assert sorted(masks) == [0] * 4 + [1] * 8, predictions
 

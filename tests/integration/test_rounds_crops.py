@@ -116,16 +116,16 @@ def test_what_was_cut_out_is_exported_where_it_was(
     instances = store.instances(name)
     truths = store.truths(name)
     with open_image_source(str(tmp_path), studio.url, studio.api_key) as images:
-        for one in instances:
-            seen = pixels_from(images)(one)
-            assert seen.shape[:2] == one.shape_hw
-            if one.whole is not None:
-                rows = slice(one.whole.y0, one.whole.y0 + one.shape_hw[0])
-                columns = slice(one.whole.x0, one.whole.x0 + one.shape_hw[1])
+        for instance in instances:
+            seen = pixels_from(images)(instance)
+            assert seen.shape[:2] == instance.shape_hw
+            if instance.whole is not None:
+                rows = slice(instance.whole.y0, instance.whole.y0 + instance.shape_hw[0])
+                columns = slice(instance.whole.x0, instance.whole.x0 + instance.shape_hw[1])
                 difference = picture(LARGE)[rows, columns].astype(int) - seen
                 assert np.abs(difference).max() <= 8, "the crop is not that part of the photo"
-            cut = decode_coco_counts(truths[one.id].counts, shape_hw=one.shape_hw)
-            assert not (paste_mask(cut, one) ^ truth(int(one.source_id))).any()
+            cut = decode_coco_counts(truths[instance.id].counts, shape_hw=instance.shape_hw)
+            assert not (paste_mask(cut, instance) ^ truth(int(instance.source_id))).any()
 
     opened = advance(store, studio.connection, name, DiskMaker()).round
     assert opened is not None

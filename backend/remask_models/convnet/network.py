@@ -169,8 +169,8 @@ class ConvNet(nn.Module):
         means = torch.split(self.feature_mean, list(PYRAMID_CHANNELS))
         scales = torch.split(self.feature_scale, list(PYRAMID_CHANNELS))
         even = [
-            (one - mean[:, None, None]) * scale[:, None, None]
-            for one, mean, scale in zip(maps, means, scales, strict=True)
+            (feature_map - mean[:, None, None]) * scale[:, None, None]
+            for feature_map, mean, scale in zip(maps, means, scales, strict=True)
         ]
         return Features(F.avg_pool2d(image, 2), (even[0], even[1], even[2], even[3]))
 

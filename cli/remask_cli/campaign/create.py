@@ -242,8 +242,8 @@ def _show(
     from remask_storage.campaign import classes_of
 
     classes = classes_of(instances)
-    images = len({one.whole_image for one in instances})
-    crops = sum(one.whole is not None for one in instances)
+    images = len({instance.whole_image for instance in instances})
+    crops = sum(instance.whole is not None for instance in instances)
     if as_json:
         answer = {
             "campaign": campaign.name,

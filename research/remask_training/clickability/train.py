@@ -140,7 +140,7 @@ def _studied(net: ClickNet, target: Target, device: torch.device) -> _Study:
     return _Study(
         name=target.name,
         clicks=target.clicks,
-        seen=tuple(one[0].half().cpu() for one in seen),
+        seen=tuple(maps[0].half().cpu() for maps in seen),
         planes=torch.from_numpy(sight.planes).half(),
         soft=torch.from_numpy(sight.soft[None]).half(),
         wanted=torch.from_numpy(target.wanted[None]),
@@ -196,7 +196,7 @@ def _divergences(
             strict=True,
         )
     ]
-    *seen, planes, soft, target = [one.flip(3) for one in given] if mirrored else given
+    *seen, planes, soft, target = [tensor.flip(3) for tensor in given] if mirrored else given
     found = net.log_map(seen, planes, soft)
     wanted = target.flatten(1)
     terms = wanted * (wanted.clamp(min=1e-12).log() - found)
@@ -219,6 +219,6 @@ def _judge(
         for first in range(0, len(judged), _BATCH)
     ]
     divergence, similarity = (
-        float(torch.cat(list(one)).mean()) for one in zip(*parts, strict=True)
+        float(torch.cat(list(scores)).mean()) for scores in zip(*parts, strict=True)
     )
     return Epoch(number, divergence if loss is None else loss, divergence, similarity)
