@@ -1,4 +1,4 @@
-"""One command at a time: a lock that the system takes back from a process that dies."""
+"""A lock on a file, for one command at a time; the system releases it when a process dies."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from remask_core.errors import WrongState
+from remask_storage.private_files import make_private_file, make_private_folder
 
 __all__ = ["lock"]
 
@@ -23,7 +24,8 @@ def lock(file: Path, *, otherwise: str) -> Iterator[None]:
     Raises:
         WrongState: Another process on this machine holds it.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(file.parent)
+    make_private_file(file)
     with file.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
