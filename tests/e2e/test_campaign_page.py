@@ -106,6 +106,25 @@ def _assert_clicked(
         assert_near(place, (click.x, click.y))
 
 
+def test_after_an_undo_the_page_says_that_no_sign_is_chosen(annotator, open_round, picture) -> None:
+    """A click without a sign counts by where it is, so that none is lost."""
+    opened = open_round(picture)
+    annotator.open_stream(opened.project_id)
+    banner = annotator.page.get_by_text("No sign chosen", exact=False)
+    assert not banner.is_visible()
+    annotator.point(*ON_CAT)
+    annotator.undo()
+
+    banner.wait_for(state="visible")
+    annotator.point(*ON_CAT)
+    annotator.point(*BESIDE_CAT)
+    annotator.key("2")
+    assert not banner.is_visible()
+    annotator.submit()
+
+    _assert_clicked([(ON_CAT, False), (BESIDE_CAT, True)], opened.visit().clicks)
+
+
 def test_a_click_is_one_action_on_the_mask_and_beside_it(annotator, open_round, picture) -> None:
     """Nothing is chosen first, no key is held; one key changes the sign, and the sign stays."""
     work = open_round(picture)

@@ -7,7 +7,14 @@ from typing import Literal
 from xml.sax.saxutils import escape
 
 from remask_core.errors import InputError
-from remask_label_config.pages.live import check_classes
+from remask_label_config.pages.live import (
+    LIVE_STYLE,
+    NO_KEY,
+    check_classes,
+    dot_tags,
+    notes,
+    state_tag,
+)
 from remask_label_config.round_regions import (
     CLICK,
     FRAME_LABEL,
@@ -24,10 +31,6 @@ _MAGENTA = "#ff00ff"
 _YELLOW = "#ffd400"
 _GREEN = "#00c800"
 _RED = "#ff1a1a"
-
-_NO_KEY = "f19"
-"""A key that keyboards lack: the labels of masks are never chosen, and without a key of their own
-the editor would give them the digits next to those of the signs."""
 
 _HOW_TO_BATCH = """\
 **Click wherever the mask is wrong**, on the mask or beside it: **1** adds, **2** takes away. \
@@ -49,8 +52,8 @@ a click with **Alt** takes away. Wait for the new mask before the next click.
 
 Ctrl+Z takes back a click. Ctrl and the wheel zoom.
 
-Once for this browser: switch on Auto-Annotation and Auto-Accept below the image, and choose the \
-wand of the point tool beside it."""
+Once for this browser: switch on Auto-Annotation and Auto-Accept Suggestions below the picture, \
+and press K."""
 
 _SEVERAL = """\
 **Several objects?** Each is shown with its box. To say that one of them should have no mask, \
@@ -66,6 +69,16 @@ _STYLE = """\
 .remask-side img { max-width: 100% } \
 .remask-policy { border-top: 1px solid #8884; margin-top: 0.6em; padding-top: 0.2em } \
 .remask-masks { display: none }"""
+
+# A sign is let go of by an undo, by Esc and by a second press of its key. What is clicked then
+# counts by where it is (`remask_campaigns.rounds.answers`), and the page says so.
+_STYLE_OF_SIGNS = """\
+.remask-sign { display: none; background: #c8102e; padding: 4px 10px; border-radius: 4px } \
+.remask-sign * { margin: 0 !important; color: #fff !important; font-size: 14px; \
+font-weight: 600 } \
+body:not(:has(.remask-signs .lsf-label_selected)) .remask-sign { display: block }"""
+
+_NO_SIGN = "No sign chosen: on the mask a click takes away, beside it it adds. Press 1 or 2."
 
 
 def write_round_config(classes: Sequence[str], *, mode: Literal["batch", "live"] = "batch") -> str:
@@ -87,9 +100,11 @@ def write_round_config(classes: Sequence[str], *, mode: Literal["batch", "live"]
     if FRAME_LABEL in classes:
         raise InputError(f"`classes` must not name {FRAME_LABEL!r}, which marks the boxes")
     batch = mode == "batch"
+    style = _STYLE + (_STYLE_OF_SIGNS if batch else LIVE_STYLE)
     lines = [
         "<View>",
-        f"  <Style>{_STYLE}</Style>",
+        f"  <Style>{style}</Style>",
+        *([] if batch else ['  <View className="rm-top">', *notes(several=True), "  </View>"]),
         '  <View style="display: flex; align-items: flex-start; gap: 48px">',
         '    <View style="flex: 1 1 auto; min-width: 0">',
         f'      <Image name="{IMAGE}" value="${IMAGE}" zoom="true" zoomControl="true" '
@@ -108,6 +123,7 @@ def write_round_config(classes: Sequence[str], *, mode: Literal["batch", "live"]
         '      <Markdown className="remask-policy" value="$policy"/>',
         '      <View className="remask-masks">',
         *_masks(classes),
+        *([] if batch else [state_tag(IMAGE), *dot_tags(IMAGE, classes)]),
         "      </View>",
         "    </View>",
         "  </View>",
@@ -121,18 +137,22 @@ def _signs() -> list[str]:
     # drops the labels of a tool after each use, but not those of a tag beside it.
     return [
         f'      <KeyPoint name="{CLICK}" toName="{IMAGE}" smart="false" strokeWidth="6"/>',
+        f'      <View className="remask-sign"><Header value="{_NO_SIGN}" size="6"/></View>',
+        '      <View className="remask-signs">',
         f'      <Labels name="{SIGN}" toName="{IMAGE}" smart="false" opacity="1" strokeWidth="2">',
         '        <Label value="+ Part of the object" alias="+" '
         f'background="{_GREEN}" hotkey="1" selected="true"/>',
         f'        <Label value="− Not the object" alias="-" background="{_RED}" hotkey="2"/>',
         "      </Labels>",
+        "      </View>",
     ]
 
 
 def _live_labels() -> list[str]:
     # The task's own classes, the first of them chosen; the backend tells objects apart by place.
     return [
-        f'      <KeyPoint name="{CLICK}" toName="{IMAGE}" smart="true" strokeWidth="6"/>',
+        f'      <KeyPoint name="{CLICK}" toName="{IMAGE}" smart="true" smartOnly="true" '
+        'strokeWidth="4"/>',
         f'      <Labels name="{LABEL}" toName="{IMAGE}" value="${LABELS}" smart="false" '
         'opacity="1" strokeWidth="2"/>',
     ]
@@ -143,7 +163,7 @@ def _masks(classes: Sequence[str]) -> list[str]:
     return [
         f'        <BrushLabels name="{MASK}" toName="{IMAGE}" smart="false">',
         *(
-            f'          <Label value={_quoted(name)} background="{colour}" hotkey="{_NO_KEY}"/>'
+            f'          <Label value={_quoted(name)} background="{colour}" hotkey="{NO_KEY}"/>'
             for name, colour in colours
         ),
         "        </BrushLabels>",
