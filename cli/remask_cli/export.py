@@ -2,7 +2,8 @@
 
 # No `from __future__ import annotations`: commands are put together from the types themselves.
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from enum import Enum
 from inspect import Parameter, Signature, signature
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from remask_terminal.options import ApiKey, Url
+from remask_service.state import open_campaigns
+from remask_terminal.options import ApiKey, State, Url
 from remask_terminal.printing import print_json
 from remask_terminal.progress import progress_bars, progress_count
 
@@ -41,10 +43,15 @@ def group() -> None:
 
 def _write(
     form: "Format[Any]",
-    source: Annotated[
-        Path, typer.Argument(help="Label Studio's JSON export; `remask export fetch` gets one.")
-    ],
     out: Annotated[Path, typer.Option(help="New or empty folder.")],
+    source: Annotated[
+        Path | None,
+        typer.Argument(help="Label Studio's JSON export; `remask export fetch` gets one."),
+    ] = None,
+    campaign: Annotated[
+        str | None,
+        typer.Option(help="Name of a campaign whose masks are fetched, instead of a file."),
+    ] = None,
     ranks: Annotated[
         Path | None, typer.Option(help="CSV of `remask rank apply`: predicted IoU and rank.")
     ] = None,
@@ -85,6 +92,9 @@ def _write(
     processes: Annotated[
         int | None, typer.Option(min=1, help="Processes that decode; one per core if not given.")
     ] = None,
+    url: Url = "http://localhost:8080",
+    api_key: ApiKey = "",
+    state: State = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the manifest instead of text.")
     ] = False,
@@ -106,9 +116,12 @@ def _write(
         annotators=frozenset(annotators or ()),
         outcomes=frozenset(outcome.value for outcome in outcomes or ()),
     )
-    with progress_count("instances") as on_instance:
+    with (
+        _source(source, campaign, url, api_key, state) as path,
+        progress_count("instances") as on_instance,
+    ):
         manifest = export(
-            source,
+            path,
             form,
             out=out,
             now=datetime.now(timezone.utc),
@@ -122,12 +135,45 @@ def _write(
     _show(manifest, out, as_json=as_json)
 
 
+@contextmanager
+def _source(
+    source: Path | None, campaign: str | None, url: str, api_key: str, state: str | None
+) -> Iterator[Path]:
+    """Give the file to export: the one that was named, or a campaign's masks."""
+    from functools import partial
+
+    from remask_core.errors import InputError
+    from remask_exports.fetch import fetched_results
+    from remask_label_studio.client import connect
+
+    if (source is None) == (campaign is None):
+        raise InputError("`source`, a file, or `--campaign` must be given, and not both")
+    if source is not None:
+        yield source
+        return
+    assert campaign is not None
+    with ExitStack() as stack:
+        store = stack.enter_context(open_campaigns(state))
+        connection = stack.enter_context(connect(url, api_key))
+        with progress_bars() as on_progress:
+            path = stack.enter_context(
+                fetched_results(
+                    store,
+                    connection,
+                    campaign,
+                    on_page=partial(on_progress, "tasks"),
+                    on_change=_say_changed,
+                )
+            )
+        yield path
+
+
 def _command(*, epilog: str) -> Callable[[Callable[..., "Format[Any]"]], None]:
     """Make a command of a function that returns a format: its own options come first."""
 
     def register(form_of: Callable[..., "Format[Any]"]) -> None:
         own = signature(form_of).parameters
-        _, source, out, *others = signature(_write).parameters.values()
+        _, out, source, *others = signature(_write).parameters.values()
 
         def command(**given: Any) -> None:
             form = form_of(**{name: given.pop(name) for name in own})

@@ -18,16 +18,19 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from remask_core.errors import InputError, NotFound, Unavailable
+from remask_core.errors import InputError, NotFound, Unavailable, WrongState
 from remask_exports.image_keys import config_beside
+from remask_storage.campaign_store import CampaignStore
 
-__all__ = ["TaskSource", "fetch"]
+__all__ = ["TaskSource", "fetch", "fetched_results"]
 
 _STATES_AT_ONCE = 1000
 _PAGES_IN_MEMORY = 4
@@ -124,6 +127,41 @@ def fetch(
     except OSError as error:
         raise InputError(f"`out` must be writable: {error}") from error
     return len(states)
+
+
+@contextmanager
+def fetched_results(
+    store: CampaignStore,
+    connection: TaskSource,
+    name: str,
+    *,
+    on_page: Callable[[int, int], None] = lambda _done, _total: None,
+    on_change: Callable[[int], None] = lambda _tasks: None,
+) -> Iterator[Path]:
+    """Give an export of a campaign's masks, fetched from Label Studio; deleted at the end.
+
+    Args:
+        store: Where the campaign is kept.
+        connection: To Label Studio.
+        name: Of the campaign.
+        on_page: See `fetch`.
+        on_change: See `fetch`.
+
+    Raises:
+        NotFound: There is no such campaign.
+        WrongState: The campaign has no results yet.
+        Unavailable: As `fetch`.
+    """
+    project = store.campaign(name).results_project
+    if project is None:
+        raise WrongState(
+            f"campaign `{name}` must be through its rounds to be exported; it has no results yet, "
+            f"and `remask campaign status {name}` says what is to be done"
+        )
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "masks.json"
+        fetch(connection, project, out=path, on_page=on_page, on_change=on_change)
+        yield path
 
 
 @dataclass(frozen=True, slots=True)

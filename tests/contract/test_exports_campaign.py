@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import struct
+from contextlib import nullcontext
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -14,12 +15,16 @@ import cv2
 import numpy as np
 import pytest
 from campaign_data import NAME, counts, fill, instance, visit
+from fake_studio import FakeStudio
 from PIL import Image, ImageOps
 from pycocotools import coco as outside
 from pycocotools.cocoeval import COCOeval
+from typer.testing import CliRunner
 
 from remask_campaigns.rounds.instance_state import by_image, instance_states
 from remask_campaigns.rounds.results import result_task
+from remask_cli.export import app
+from remask_core.errors import InputError, WrongState
 from remask_core.images import image_size
 from remask_core.rle_coco import decode_coco_rle
 from remask_exports.export import export
@@ -327,3 +332,32 @@ def test_five_lines_of_python_are_an_export(source: Path, tmp_path: Path) -> Non
 
     assert sum(bool(line.strip()) for line in lines.splitlines()) <= 5
     assert said == [3, {"skipped": 1}]
+
+
+def test_a_campaign_is_fetched_by_its_name(
+    store: CampaignStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studio = FakeStudio()
+    config = write_labelling_config(["cat", "dog"])
+    project = studio.create_project(f"{NAME} · masks", label_config=config)
+    tasks = [{key: task[key] for key in ("data", "annotations")} for task in results(store)]
+    studio.import_whole_tasks(project, tasks)
+    monkeypatch.setattr(
+        "remask_label_studio.client.connect", lambda url, api_key: nullcontext(studio)
+    )
+    options = ["coco", "--campaign", NAME, "--out", str(tmp_path / "coco")]
+    options += ["--state", str(tmp_path)]
+
+    early = CliRunner().invoke(app, options)
+    assert isinstance(early.exception, WrongState)
+    assert "no results yet" in str(early.exception)
+    store.change_campaign(replace(store.campaign(NAME), results_project=project))
+    done = CliRunner().invoke(app, options, catch_exceptions=False)
+
+    assert 0 == done.exit_code
+    assert 3 == len(rows_of(tmp_path / "coco"))
+    manifest = json.loads((tmp_path / "coco" / "manifest.json").read_text())
+    assert manifest["source"]["name"] == "masks.json"
+    assert manifest["config"]["name"] == "masks.config.xml"
+    for wrong in (["coco", "--out", "x"], ["coco", "a.json", *options[1:]]):
+        assert isinstance(CliRunner().invoke(app, wrong).exception, InputError)
