@@ -79,7 +79,7 @@ def crop_instances(
     project = _project(connection, campaign, instances)
     wanted = {instance.id: instance for instance in instances if instance.id in windows}
     present = _fitting(connection, project, wanted, windows)
-    missing = [one for name, one in wanted.items() if name not in present]
+    missing = [instance for name, instance in wanted.items() if name not in present]
     done = len(present)
     on_progress("crops", done, len(wanted))
     cuts = _cut(missing, windows, pixels_of, left_out)

@@ -237,7 +237,7 @@ def _task(
             "heading": f"Paint: {instance.label}",
             "policy": policy_of(campaign, [instance]),
             "doubt": f"If it is not “{instance.label}”, what is it?",
-            CLASSES: [{"value": one} for one in others],
+            CLASSES: [{"value": label} for label in others],
             "remask": data_of(campaign, _ROUND, [instance]),
         },
         "predictions": [{"model_version": _BOXES, "score": 0.0, "result": [frame]}],

@@ -58,7 +58,7 @@ def publish_results(
         on_progress: Called with the progress of the images done.
     """
     title = title_of(campaign.name, _KIND)
-    label_config = write_labelling_config(classes_of([one.instance for one in states]))
+    label_config = write_labelling_config(classes_of([state.instance for state in states]))
     controls = parse_labelling_config(label_config).images[0]
     earlier = connection.projects_titled(title)
     project = (
@@ -79,7 +79,7 @@ def publish_results(
     groups = by_image(states, whole=True)
     page: list[_Json] = []
     for done, some in enumerate(groups, start=1):
-        names = [one.instance.id for one in some]
+        names = [state.instance.id for state in some]
         masks = {name: made[max(made)] for name, made in store.masks(campaign.name, of=names)}
         file_name = file_names.get(some[0].instance.source_task)
         if present.pop(_digest(campaign, some, masks, file_name), None) is None:
@@ -117,15 +117,15 @@ def result_task(
     """
     image = whole_instance(states[0].instance)
     regions: list[JsonRegion] = []
-    for one in states:
-        mask = masks.get(one.instance.id)
-        if mask is not None and one.outcome != "skipped":
-            regions += _regions(one, mask, controls)
+    for state in states:
+        mask = masks.get(state.instance.id)
+        if mask is not None and state.outcome != "skipped":
+            regions += _regions(state, mask, controls)
     # What compose makes holds pieces that are JSON already.
     result = msgspec.json.decode(msgspec.json.encode(regions))
     told = {
         "campaign": campaign.name,
-        "instances": [_instance(one) for one in states],
+        "instances": [_instance(state) for state in states],
         "shape_hw": list(image.shape_hw),
         "digest": _digest(campaign, states, masks, file_name),
     }
@@ -153,7 +153,10 @@ def _digest(
     file_name: str | None,
 ) -> str:
     """Return a name for all that a task is made of."""
-    parts: list[object] = [campaign.name, [(one, masks.get(one.instance.id)) for one in states]]
+    parts: list[object] = [
+        campaign.name,
+        [(state, masks.get(state.instance.id)) for state in states],
+    ]
     if file_name is not None:
         parts.append(file_name)
     return blake2b(msgspec.json.encode(parts), digest_size=12).hexdigest()
