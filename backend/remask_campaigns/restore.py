@@ -45,8 +45,8 @@ def restore_campaign(
 
     Raises:
         WrongState: The store has a campaign of this name.
-        NotFound: No project says that it belongs to this campaign, or the boxes are gone before
-            any round had them all.
+        NotFound: No project says that it belongs to this campaign, or the boxes are gone and no
+            round has them all.
         Unavailable: Label Studio does not answer.
     """
     if any(known.name == name for known in store.campaigns()):
@@ -55,8 +55,9 @@ def restore_campaign(
     campaign = _settings(projects)
     rounds = _rounds(projects)
     instances = _shown(connection, rounds, on_progress)
-    if len(rounds) < 2:
-        # The first round may not have got all its tasks; any other shows that it had.
+    if len(rounds) < 2 or rounds[0].number != 1:
+        # The first round shows every instance, unless it was the last and lacks tasks, or its
+        # project has been deleted.
         boxes = instances_of_source(
             connection, campaign, shape_of=shape_of, on_progress=on_progress, left_out=left_out
         )

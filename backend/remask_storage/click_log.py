@@ -38,8 +38,8 @@ BATCH = 500
 """Rows written in one transaction."""
 
 _PROBE_S = 600.0
-"""How often the file of an SQLite database is looked through for damage. Its connection keeps
-pages in memory, and so may write happily into a file that nobody can read any more."""
+"""How often the file of an SQLite database is looked through for damage: a write touches few of
+its pages, and so may succeed in a file that can no longer be read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,16 @@ from typing import Any
 import pytest
 from fake_studio import DiskMaker, FakeStudio, sample_instances
 
+from remask_campaigns.create import create_campaign
+from remask_campaigns.project_description import describe
+from remask_campaigns.restore import restore_campaign
 from remask_campaigns.rounds.advance import Advanced, advance, close_round
 from remask_campaigns.rounds.instance_state import Unanswered, instance_states
 from remask_campaigns.rounds.sync import GoneProject, sync
 from remask_campaigns.rounds.tasks import answer_of, instances_in
+from remask_campaigns.sources.upload import ImagePlace, SourceBox, SourceImage, import_source
 from remask_core.errors import NotFound
+from remask_label_config.prompts import PercentBox
 from remask_storage.campaign import Campaign, PlacedClick
 from remask_storage.campaign_store import CampaignStore
 
@@ -234,3 +239,31 @@ def test_a_project_that_people_renamed_and_described_anew_is_still_the_rounds(ki
     assert done.gone == ()
     assert done.round is not None
     assert done.round.number == 2
+
+
+def test_a_store_is_restored_although_the_first_rounds_project_was_deleted(tmp_path: Path) -> None:
+    studio = FakeStudio()
+    place = PercentBox(x=10, y=10, width=60, height=60)
+    images = [SourceImage(f"{n}.png", (60, 80), (SourceBox("b", "cat", place),)) for n in range(3)]
+    campaign = replace(CAMPAIGN, rounds=3, long_side_px=20, short_side_px=20)
+    described = describe(campaign, "boxes")
+    where = ImagePlace(prefix="https://example.org/")
+    source = import_source(studio, "cats · boxes", images, place=where, description=described)
+    store = CampaignStore.open(tmp_path / "campaigns.db")
+    create_campaign(store, studio, replace(campaign, source_project=source))
+    for number in (1, 2):
+        advance(store, studio, "cats", DiskMaker())
+        first, *others = studio.titled(f"cats · round {number}")
+        studio.annotate(first["id"], result=answer_of(first))
+        for task in others:
+            click = PlacedClick(f"k{number}", 40.0, 20.0, positive=True)
+            studio.annotate(task["id"], result=answer_of(task, [click]))
+    advance(store, studio, "cats", DiskMaker())
+    studio.delete_project(studio.projects_titled("cats · round 1")[0])
+    heir = CampaignStore.open(tmp_path / "heir.db")
+    restore_campaign(heir, studio, "cats")
+
+    assert {one.id for one in heir.instances("cats")} == {one.id for one in store.instances("cats")}
+    assert [one.number for one in heir.rounds("cats")] == [2, 3]
+    store.close()
+    heir.close()
