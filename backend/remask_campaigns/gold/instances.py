@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import msgspec
@@ -15,6 +16,7 @@ from remask_campaigns.crops.geometry import cut_counts
 from remask_campaigns.crops.images import PixelsOf, crop_instances
 from remask_campaigns.project_description import title_of
 from remask_campaigns.sources.boxes import shape_of_region, standing_result
+from remask_campaigns.sources.coco import read_coco
 from remask_campaigns.sources.truths import truths_of
 from remask_campaigns.sources.upload import ImagePlace, SourceImage, file_names_of, import_source
 from remask_core.errors import InputError, NotFound
@@ -31,6 +33,7 @@ from remask_storage.campaign_store import CampaignStore
 
 __all__ = [
     "Gold",
+    "choose_gold",
     "gold_in_crops",
     "gold_of_campaign",
     "gold_of_file",
@@ -85,6 +88,45 @@ def random_draw(
     """
     by_id = {instance.id: instance for instance in instances}
     return [by_id[name] for name in random_order(by_id, seed=seed)[:count]]
+
+
+def choose_gold(
+    store: CampaignStore,
+    connection: LabelStudioApi,
+    campaign: Campaign,
+    source: str | None,
+    *,
+    place: ImagePlace,
+    count: int,
+    seed: int,
+    pixels_of: PixelsOf,
+    left_out: Callable[[LeftOut], None] = lambda _: None,
+) -> list[Gold]:
+    """Return the gold instances of a source, shown as the campaign's own are.
+
+    Args:
+        store: With the campaign in it.
+        connection: To Label Studio.
+        campaign: Whose gold it is to be.
+        source: Path of a COCO file, the number of a project with masks, or None for instances of
+            the campaign itself.
+        place: Where the images of a file are.
+        count: How many of the campaign's own instances to take.
+        seed: Of their choice.
+        pixels_of: As for `crop_instances`.
+        left_out: Called with what cannot be used.
+
+    Raises:
+        NotFound: There is no such file or project.
+    """
+    if source is None:
+        return gold_of_campaign(store, campaign.name, count=count, seed=seed)
+    if source.isdigit():
+        found = gold_of_project(connection, campaign, int(source), left_out=left_out)
+    else:
+        images = read_coco(Path(source), left_out=left_out)
+        found = gold_of_file(connection, campaign, images, place, left_out=left_out)
+    return gold_in_crops(connection, campaign, found, pixels_of=pixels_of, left_out=left_out)
 
 
 def gold_of_campaign(store: CampaignStore, name: str, *, count: int, seed: int) -> list[Gold]:

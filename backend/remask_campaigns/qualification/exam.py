@@ -34,7 +34,7 @@ from remask_storage.campaign import (
 )
 from remask_storage.campaign_store import CampaignStore
 
-__all__ = ["Graded", "Verdict", "grade_test", "name_of_test", "open_test"]
+__all__ = ["Graded", "Verdict", "decide_people", "grade_test", "name_of_test", "open_test"]
 
 _EVERYBODY = 10_000
 """How many people may answer the same task; Label Studio has no word for `all`."""
@@ -211,6 +211,35 @@ def grade_test(
         store.put_person(name, annotator, name=verdict.name, qualified=verdict.passed)
         verdicts.append(verdict)
     return verdicts
+
+
+def decide_people(
+    store: CampaignStore,
+    connection: LabelStudioApi,
+    name: str,
+    *,
+    accept: Sequence[str] = (),
+    refuse: Sequence[str] = (),
+) -> None:
+    """Store by hand who may work in a campaign; the next `grade_test` judges whoever was tested.
+
+    Args:
+        store: With the campaign in it.
+        connection: To Label Studio.
+        name: Of the campaign.
+        accept: E-mail addresses of people whose clicks count from now on.
+        refuse: Those whose clicks do not.
+
+    Raises:
+        InputError: Label Studio has no user with an address; nothing was stored.
+    """
+    users = connection.users()
+    for address in (*accept, *refuse):
+        if address not in users:
+            raise InputError(f"no user of Label Studio has the e-mail {address!r}")
+    decided = {**dict.fromkeys(accept, True), **dict.fromkeys(refuse, False)}
+    for address, is_accepted in decided.items():
+        store.put_person(name, users[address], name=address, qualified=is_accepted)
 
 
 def _latest(visits: Mapping[str, Sequence[Visit]]) -> list[Visit]:

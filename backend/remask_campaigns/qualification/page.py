@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 
 from remask_campaigns.qualification.exam import Graded, Verdict
+from remask_core.errors import InputError
 from remask_core.geometry import box_of_mask
 from remask_core.rle_coco import decode_coco_counts
 from remask_core.types import BoolMask, Box, Click, RgbImage
@@ -25,7 +28,7 @@ from remask_reports.page import (
 )
 from remask_storage.campaign import CampaignInstance, Qualification
 
-__all__ = ["verdict_page"]
+__all__ = ["verdict_page", "write_pages"]
 
 ImageOf: TypeAlias = Callable[[CampaignInstance], RgbImage]
 
@@ -43,6 +46,35 @@ _ADVICE = {
     "other": "the mask is of something else: + on the object, − on the rest",
 }
 """What to do about each kind of error, with the signs of the page that people click on."""
+
+
+def write_pages(
+    folder: Path,
+    verdicts: Sequence[Verdict],
+    rules: Qualification,
+    *,
+    campaign: str,
+    image_of: ImageOf,
+) -> None:
+    """Write a page for each person into a folder, named after the person.
+
+    Raises:
+        InputError: The folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for verdict in verdicts:
+            page = verdict_page(
+                verdict,
+                rules,
+                campaign=campaign,
+                image_of=image_of,
+                made_by=f"Made by: remask campaign grade {campaign}",
+            )
+            file = folder / (re.sub(r"[^\w.@-]+", "_", verdict.name) + ".html")
+            file.write_text(page.to_html(), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"`--pages` must be a folder to write into: {error}") from error
 
 
 def verdict_page(

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from remask_cli.campaign.app import app
+from remask_cli.campaign.app import app, open_session
 from remask_cli.campaign.left_out import LeftOutNotes
 from remask_cli.images import open_image_source, pixels_from
 from remask_core.errors import InputError, WrongState
 from remask_files.text import read_text
-from remask_service.state import open_campaigns
 from remask_terminal.options import ApiKey, Json, Name, State, Url
-from remask_terminal.progress import progress_bars, repeatable
 
 if TYPE_CHECKING:
     from remask_campaigns.sources.upload import SourceImage
@@ -107,7 +105,6 @@ def create(
     from remask_campaigns.create import create_campaign
     from remask_campaigns.project_description import check_name, describe, title_of
     from remask_campaigns.sources.upload import ImagePlace, check_images, import_source
-    from remask_label_studio.client import connect
     from remask_storage.campaign import Campaign, classes_of
 
     check_name(name)
@@ -145,37 +142,34 @@ def create(
         left.tell()
         _check_policies(settings, {box.label for image in found for box in image.boxes})
     with (
-        repeatable(),
-        open_campaigns(state) as store,
-        connect(url, api_key) as connection,
+        open_session(None, state=state, url=url, api_key=api_key) as session,
         open_image_source(state, url, api_key) as source,
-        progress_bars() as on_progress,
     ):
-        if name in {campaign.name for campaign in store.campaigns()}:
+        if name in {campaign.name for campaign in session.store.campaigns()}:
             raise WrongState(f"`name` must be new; there is a campaign {name!r}")
         if found is not None:
             source_project = import_source(
-                connection,
+                session.studio,
                 title_of(name, "boxes"),
                 found,
                 place=place,
                 description=describe(settings, "boxes"),
-                on_progress=on_progress,
+                on_progress=session.on_progress,
                 left_out=left.add,
             )
             settings = replace(settings, source_project=source_project)
         instances = create_campaign(
-            store,
-            connection,
+            session.store,
+            session.studio,
             settings,
             shape_of=lambda image: source.fetch(image, task_id=None).shape_hw,
             pixels_of=pixels_from(source),
-            on_progress=on_progress,
+            on_progress=session.on_progress,
             left_out=left.add,
             on_found=check_instances,
             truth_images=found if with_truth and found is not None else (),
         )
-        truths = len(store.truths(name))
+        truths = len(session.store.truths(name))
     _show(settings, instances, truths, left, as_json=as_json)
 
 

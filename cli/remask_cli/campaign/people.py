@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,19 +11,11 @@ from remask_cli.campaign.app import app, open_session
 from remask_cli.campaign.left_out import LeftOutNotes
 from remask_cli.campaign.masks import Device, Model, Weights, open_masks
 from remask_cli.images import open_image_source, pixels_from
-from remask_core.errors import InputError
 from remask_service.state import open_campaigns
 from remask_terminal.options import ApiKey, Json, Name, State, Url
 
 if TYPE_CHECKING:
-    from remask_campaigns.crops.images import PixelsOf
-    from remask_campaigns.gold.instances import Gold
     from remask_campaigns.qualification.exam import Verdict
-    from remask_core.left_out import OnLeftOut
-    from remask_images.image_source import ImageSource
-    from remask_label_studio.api import LabelStudioApi
-    from remask_storage.campaign import Campaign, Qualification
-    from remask_storage.campaign_store import CampaignStore
 
 __all__ = ["grade", "people", "qualify"]
 
@@ -78,7 +68,9 @@ def qualify(
     """
     import msgspec
 
+    from remask_campaigns.gold.instances import choose_gold
     from remask_campaigns.qualification.exam import open_test
+    from remask_campaigns.sources.upload import ImagePlace
     from remask_storage.campaign import Qualification
 
     rules = Qualification(
@@ -97,13 +89,14 @@ def qualify(
             ) as make_masks,
             open_image_source(state, url, api_key) as source,
         ):
-            given = _gold(
+            given = choose_gold(
                 session.store,
                 session.studio,
                 campaign,
                 gold,
-                place=(images, image_prefix),
-                count=(instances, seed),
+                place=ImagePlace(images, image_prefix),
+                count=instances,
+                seed=seed,
                 pixels_of=pixels_from(source),
                 left_out=left.add,
             )
@@ -142,6 +135,7 @@ def grade(
     import msgspec
 
     from remask_campaigns.qualification.exam import grade_test
+    from remask_campaigns.qualification.page import write_pages
 
     with open_session(name, state=state, url=url, api_key=api_key) as session:
         chosen = model or session.store.campaign(name).model
@@ -155,7 +149,7 @@ def grade(
     assert rules is not None
     if pages is not None:
         with open_image_source(state, url, api_key) as source:
-            _write_pages(pages, verdicts, rules, name, source)
+            write_pages(pages, verdicts, rules, campaign=name, image_of=pixels_from(source))
     if as_json:
         typer.echo(msgspec.json.encode([_row(verdict) for verdict in verdicts]))
         return
@@ -191,18 +185,14 @@ def people(
     """
     import msgspec
 
+    from remask_campaigns.qualification.exam import decide_people
     from remask_label_studio.client import connect
 
     with open_campaigns(state) as store:
         store.campaign(name)
         if accept or refuse:
             with connect(url, api_key) as connection:
-                users = connection.users()
-            decided = {**dict.fromkeys(accept or (), True), **dict.fromkeys(refuse or (), False)}
-            for address, is_accepted in decided.items():
-                if address not in users:
-                    raise InputError(f"no user of Label Studio has the e-mail {address!r}")
-                store.put_person(name, users[address], name=address, qualified=is_accepted)
+                decide_people(store, connection, name, accept=accept or (), refuse=refuse or ())
         known = store.people(name)
     if as_json:
         rows = [
@@ -213,62 +203,6 @@ def people(
         return
     for _, (who, passed) in sorted(known.items()):
         typer.echo(f"{who}: {_WORDS[passed]}")
-
-
-def _gold(
-    store: CampaignStore,
-    connection: LabelStudioApi,
-    campaign: Campaign,
-    given: str | None,
-    *,
-    place: tuple[Path | None, str | None],
-    count: tuple[int, int],
-    pixels_of: PixelsOf,
-    left_out: OnLeftOut,
-) -> list[Gold]:
-    """Return the gold instances that the command line names, shown as the campaign's own are."""
-    from remask_campaigns.gold.instances import (
-        gold_in_crops,
-        gold_of_campaign,
-        gold_of_file,
-        gold_of_project,
-    )
-    from remask_campaigns.sources.coco import read_coco
-    from remask_campaigns.sources.upload import ImagePlace
-
-    if given is None:
-        return gold_of_campaign(store, campaign.name, count=count[0], seed=count[1])
-    if given.isdigit():
-        found = gold_of_project(connection, campaign, int(given), left_out=left_out)
-    else:
-        read = read_coco(Path(given), left_out=left_out)
-        found = gold_of_file(connection, campaign, read, ImagePlace(*place), left_out=left_out)
-    return gold_in_crops(connection, campaign, found, pixels_of=pixels_of, left_out=left_out)
-
-
-def _write_pages(
-    folder: Path,
-    verdicts: Sequence[Verdict],
-    rules: Qualification,
-    campaign: str,
-    source: ImageSource,
-) -> None:
-    from remask_campaigns.qualification.page import verdict_page
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for verdict in verdicts:
-            page = verdict_page(
-                verdict,
-                rules,
-                campaign=campaign,
-                image_of=pixels_from(source),
-                made_by=f"Made by: remask campaign grade {campaign}",
-            )
-            file = re.sub(r"[^\w.@-]+", "_", verdict.name) + ".html"
-            (folder / file).write_text(page.to_html(), encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"`--pages` must be a folder to write into: {error}") from error
 
 
 def _row(verdict: Verdict) -> dict[str, object]:
