@@ -7,16 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from statistics import median
+from typing import Literal
 
 from remask_campaigns.rounds.instance_state import (
     InstanceState,
     counting_annotators,
     instance_states,
 )
-from remask_storage.campaign import Campaign, Round, RoundState, Visit, VisitOutcome
+from remask_storage.campaign import Campaign, CampaignMode, Round, RoundState, Visit, VisitOutcome
 from remask_storage.campaign_store import CampaignStore
 
-__all__ = ["AnnotatorStatus", "RoundStatus", "Status", "Tally", "status"]
+__all__ = ["AnnotatorStatus", "RoundStatus", "Status", "Summary", "Tally", "status", "summaries"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,53 @@ class Status:
     outcomes: Mapping[str, int]
     rounds: tuple[RoundStatus, ...]
     annotators: tuple[AnnotatorStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A campaign in one line.
+
+    Attributes:
+        campaign: Its name.
+        mode: See `CampaignMode`.
+        model: Of its masks.
+        rounds: How many are planned.
+        round: Number of the last one that was begun; 0 before the first.
+        state: See `RoundState`; `not begun` before the first.
+        results_project: Label Studio's project with the final masks, once there is one.
+        archived: Whether it has been put away.
+    """
+
+    campaign: str
+    mode: CampaignMode
+    model: str
+    rounds: int
+    round: int
+    state: RoundState | Literal["not begun"]
+    results_project: int | None
+    archived: bool
+
+
+def summaries(store: CampaignStore, *, archived: bool = False) -> list[Summary]:
+    """Return the campaigns of a store by name; those that are archived only if asked for."""
+    found = []
+    for campaign in store.campaigns():
+        if campaign.archived and not archived:
+            continue
+        last = next(reversed(store.rounds(campaign.name)), None)
+        found.append(
+            Summary(
+                campaign=campaign.name,
+                mode=campaign.mode,
+                model=campaign.model,
+                rounds=campaign.rounds,
+                round=0 if last is None else last.number,
+                state="not begun" if last is None else last.state,
+                results_project=campaign.results_project,
+                archived=campaign.archived,
+            )
+        )
+    return found
 
 
 def status(store: CampaignStore, name: str) -> Status:

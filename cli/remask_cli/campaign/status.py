@@ -48,29 +48,17 @@ def list_campaigns(
     as_json: Json = False,
 ) -> None:
     """List the campaigns and the round that each is in."""
+    from remask_campaigns.status import summaries
+
     with open_campaigns(state) as store:
-        rows = [
-            {
-                "campaign": campaign.name,
-                "mode": campaign.mode,
-                "model": campaign.model,
-                "rounds": campaign.rounds,
-                "round": rounds[-1].number if rounds else 0,
-                "state": rounds[-1].state if rounds else "not begun",
-                "results_project": campaign.results_project,
-                "archived": campaign.archived,
-            }
-            for campaign in store.campaigns()
-            if archived or not campaign.archived
-            for rounds in [store.rounds(campaign.name)]
-        ]
+        found = summaries(store, archived=archived)
     if as_json:
-        print_json(rows)
+        print_json(found)
         return
-    for row in rows:
+    for campaign in found:
         typer.echo(
-            f"{row['campaign']}: round {row['round']} of {row['rounds']}, {row['state']}; "
-            f"{row['mode']}, {row['model']}{'; archived' if row['archived'] else ''}"
+            f"{campaign.campaign}: round {campaign.round} of {campaign.rounds}, {campaign.state}; "
+            f"{campaign.mode}, {campaign.model}{'; archived' if campaign.archived else ''}"
         )
 
 
