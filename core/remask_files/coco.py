@@ -12,18 +12,28 @@ fails is looked at field by field.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
 from remask_core.errors import InputError, NotFound
 from remask_core.images import MAX_PIXELS
 from remask_core.left_out import LeftOut, OnLeftOut, ignore_left_out
+from remask_files.coco_fields import (
+    BoxNumbers,
+    Id,
+    box_of,
+    flag_of,
+    id_of,
+    number_of,
+    raw_of,
+    side_of,
+    text_of,
+)
 from remask_files.json_stream import Element, read_elements, read_objects
 
 __all__ = [
@@ -39,12 +49,7 @@ __all__ = [
     "read_results",
 ]
 
-Id: TypeAlias = int | str
-
-_Box: TypeAlias = tuple[float, float, float, float]
-
 _DECODE_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_FLAGS: Final = {"": False, "0": False, "false": False, "1": True, "true": True}
 _EMPTY: Final = (b"", b"null", b"[]", b"{}", b'""')
 
 
@@ -135,7 +140,7 @@ class Annotation(msgspec.Struct):
     id: Id | None = None
     image_id: Id | None = None
     category_id: Id | None = None
-    bbox: _Box | None = None
+    bbox: BoxNumbers | None = None
     segmentation: msgspec.Raw = msgspec.Raw()
     iscrowd: int | bool | None = None
     area: float | None = None
@@ -253,7 +258,7 @@ class CocoFile:
                     continue
                 record = _json_of(element)
                 try:
-                    key = _id_of(record, "id")
+                    key = id_of(record, "id")
                     if key is None:
                         raise InputError("it has no id")
                 except InputError as error:
@@ -267,8 +272,8 @@ class CocoFile:
                     images[key] = _image_of(record)
                 else:
                     categories[key] = Category(
-                        _text_of(record, "name").strip(),
-                        _text_of(record, "supercategory").strip(),
+                        text_of(record, "name").strip(),
+                        text_of(record, "supercategory").strip(),
                     )
         if missing := sorted(set(self._needed) - seen):
             raise InputError(
@@ -337,15 +342,15 @@ def read_annotation(element: Element) -> Annotation | LeftOut:
         return LeftOut(_place(element), "unreadable", "it is not an object")
     try:
         return Annotation(
-            id=_id_of(record, "id"),
-            image_id=_id_of(record, "image_id"),
-            category_id=_id_of(record, "category_id"),
-            bbox=_box_of(record.get("bbox")),
-            segmentation=_raw_of(record, "segmentation"),
-            iscrowd=_flag_of(record, "iscrowd"),
-            area=_number_of(record.get("area")),
-            score=_number_of(record.get("score")),
-            instance=_id_of(record, "instance"),
+            id=id_of(record, "id"),
+            image_id=id_of(record, "image_id"),
+            category_id=id_of(record, "category_id"),
+            bbox=box_of(record.get("bbox")),
+            segmentation=raw_of(record, "segmentation"),
+            iscrowd=flag_of(record, "iscrowd"),
+            area=number_of(record.get("area")),
+            score=number_of(record.get("score")),
+            instance=id_of(record, "instance"),
         )
     except InputError as error:
         return LeftOut(_place(element, record), "unreadable", str(error))
@@ -392,68 +397,9 @@ def _place(element: Element, record: object = None) -> str:
 
 
 def _image_of(record: dict[str, Any]) -> CocoImage:
-    height, width = _side_of(record.get("height")), _side_of(record.get("width"))
-    url = _text_of(record, "coco_url")
+    height, width = side_of(record.get("height")), side_of(record.get("width"))
+    url = text_of(record, "coco_url")
     # Windows writes backslashes; no browser takes one for a part of a name.
-    name = _text_of(record, "file_name").replace("\\", "/") or url.rpartition("/")[2]
+    name = text_of(record, "file_name").replace("\\", "/") or url.rpartition("/")[2]
     fits = height >= 1 <= width and height * width <= MAX_PIXELS
     return CocoImage((height, width) if fits else None, name, url or None)
-
-
-def _id_of(record: object, field: str) -> Id | None:
-    """Return an id; 1.0 is 1, and null is none.
-
-    Raises:
-        InputError: It is something else.
-    """
-    value = record.get(field) if isinstance(record, dict) else None
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if value is None or (isinstance(value, (int, str)) and not isinstance(value, bool)):
-        return value
-    raise InputError(f"`{field}` must be a whole number or a text; got {value!r:.40}")
-
-
-def _flag_of(record: dict[str, Any], field: str) -> bool:
-    value = record.get(field)
-    if isinstance(value, str) and value.strip().lower() in _FLAGS:
-        return _FLAGS[value.strip().lower()]
-    if value is None or isinstance(value, (bool, int, float)):
-        return bool(value)
-    raise InputError(f"`{field}` must be 0 or 1; got {value!r:.40}")
-
-
-def _text_of(record: dict[str, Any], field: str) -> str:
-    value = record.get(field)
-    return "" if value is None else str(value)
-
-
-def _number_of(value: object) -> float | None:
-    """Return a finite number as it is; None for everything else."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    try:
-        return float(value) if math.isfinite(value) else None
-    except OverflowError:
-        return None
-
-
-def _side_of(value: object) -> int:
-    """Return a whole number of pixels; 0 for everything else."""
-    number = _number_of(value)
-    return int(number) if number is not None and number.is_integer() else 0
-
-
-def _box_of(value: object) -> _Box | None:
-    if not isinstance(value, list) or len(value) != 4:
-        return None
-    x, y, width, height = map(_number_of, value)
-    if x is None or y is None or width is None or height is None:
-        return None
-    return x, y, width, height
-
-
-def _raw_of(record: dict[str, Any], field: str) -> msgspec.Raw:
-    if field not in record:
-        return msgspec.Raw()
-    return msgspec.Raw(json.dumps(record[field]).encode())
