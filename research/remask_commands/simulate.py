@@ -38,14 +38,12 @@ def simulate(
     from remask_simulation.campaign import simulate as answer
     from remask_terminal.progress import progress_bars, repeatable
 
-    with (
-        repeatable(),
-        open_campaigns(state) as store,
-        connect(url, api_key) as connection,
-        progress_bars() as on_progress,
-    ):
-        people = hire(connection, annotators, seed=seed)
-        done = answer(store, connection, name, people, seed=seed, on_progress=on_progress)
+    with repeatable(), open_campaigns(state) as store:
+        # An unknown campaign must leave no accounts behind.
+        store.campaign(name)
+        with connect(url, api_key) as connection, progress_bars() as on_progress:
+            people = hire(connection, annotators, seed=seed)
+            done = answer(store, connection, name, people, seed=seed, on_progress=on_progress)
     if as_json:
         typer.echo(msgspec.json.encode(done))
         return

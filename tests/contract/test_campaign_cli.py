@@ -22,6 +22,10 @@ from remask_storage.campaign import Campaign, Qualification, Truth
 from remask_storage.campaign_store import CampaignStore
 
 CAMPAIGN = Campaign("cats", 7, 1000.0, rounds=2)
+NEED_A_CAMPAIGN = (
+    *("advance", "archive", "close", "delete", "gold", "grade"),
+    *("people", "qualify", "simulate", "status", "sync"),
+)
 LONG = "a campaign with a name of forty letters."
 
 
@@ -45,7 +49,19 @@ def run(
 
 
 @pytest.mark.parametrize(
-    "command", ["advance", "close", "sync", "status", "gold", "qualify", "grade", "people"]
+    "command",
+    [
+        "advance",
+        "close",
+        "sync",
+        "status",
+        "gold",
+        "qualify",
+        "grade",
+        "people",
+        "simulate",
+        "delete",
+    ],
 )
 def test_an_unknown_campaign_exits_2_before_anybody_is_asked(
     command: str,
