@@ -98,6 +98,7 @@ def echo_regions(
     *,
     shape_hw: tuple[int, int],
     labels: Sequence[str] | None = None,
+    is_stored: bool = False,
 ) -> list[JsonRegion]:
     """Return a prompt as a point that stays under its mask, with `echo` in its `meta`.
 
@@ -112,9 +113,11 @@ def echo_regions(
         echo: What its `meta` shall say.
         shape_hw: Height and width of the image in pixels.
         labels: Of the object, as it is shown now; None: those of the prompt.
+        is_stored: Whether Label Studio stores the answer as a prediction. It checks those when
+            they are imported, and an ellipse without radii is none to it.
     """
     labels = mark.labels if labels is None else labels
-    shown = _dot_control(controls, echo)
+    shown = _dot_control(controls, echo, is_stored=is_stored)
     if shown is None or not all(shown.takes(label) for label in labels):
         return []
     value = mark.region.value
@@ -134,7 +137,7 @@ def echo_regions(
     if controls.dots is not None:
         extra["readonly"] = True
     regions = _with_labels(controls, shown, frame, place, labels, extra)
-    if controls.dots is None and not mark.drawn_box and mark.region.from_name:
+    if shown is controls.keypoints and not mark.drawn_box and mark.region.from_name:
         regions[0]["from_name"] = mark.region.from_name
     return regions
 
@@ -160,8 +163,8 @@ def notice_region(controls: ImageControls, notice: str) -> list[JsonRegion]:
     ]
 
 
-def _dot_control(controls: ImageControls, echo: Echo) -> Control | None:
-    if controls.dots is None:
+def _dot_control(controls: ImageControls, echo: Echo, *, is_stored: bool) -> Control | None:
+    if controls.dots is None or (is_stored and controls.dots.plus.kind == "ellipse"):
         return controls.keypoints
     return controls.dots.minus if echo.pos is False else controls.dots.plus
 

@@ -10,7 +10,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from editor_model import CONFIG, SHAPE_HW, OneImage, Rig, is_mask, mask_of, toy_rig
+from editor_model import (
+    CONFIG,
+    LIVE_CONFIG,
+    ONE_CLASS_CONFIG,
+    SHAPE_HW,
+    OneImage,
+    Rig,
+    is_mask,
+    mask_of,
+    toy_rig,
+)
+from label_studio_sdk.label_interface import LabelInterface
 
 from remask_core.errors import (
     BadImage,
@@ -57,6 +68,18 @@ def body(*tasks: dict[str, Any]) -> dict[str, Any]:
 
 def masks(answer: dict[str, Any]) -> list[dict[str, Any]]:
     return [region for region in answer["result"] if is_mask(region)]
+
+
+@pytest.mark.parametrize("config", [CONFIG, LIVE_CONFIG, ONE_CLASS_CONFIG])
+def test_label_studio_imports_the_answer_as_a_prediction(rig: Rig, config: str) -> None:
+    """It drops without a word what its own check does not let pass."""
+    asked = body(task(1, annotations=[box("a")]))
+
+    (answer,) = rig.post({**asked, "label_config": config})
+
+    problems = LabelInterface(config).validate_prediction(answer, return_errors=True)
+    assert problems == []
+    assert len(masks(answer)) == 1
 
 
 def test_each_box_becomes_a_mask(rig: Rig) -> None:

@@ -8,10 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from remask_label_config.pages.extend import extend_labelling_config
 from remask_label_config.pages.live import write_labelling_config
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-label-studio" / "bin" / "python"
+
+TEAM = """<View><Image name="image" value="$image"/>
+<KeyPointLabels name="kp" toName="image"><Label value="a"/><Label value="b"/></KeyPointLabels>
+<BrushLabels name="tag" toName="image"><Label value="a"/><Label value="b"/></BrushLabels>
+</View>"""
 
 CHECK = """
 import os, sys
@@ -38,7 +44,10 @@ def test_label_studio_accepts_them(tmp_path: Path) -> None:
         # The type of the loop variable is wider than the parameter's.
         xml = write_labelling_config(names, kind=kind, policy=policy)  # type: ignore[arg-type]
         files[-1].write_text(xml, encoding="utf-8")
-    files += sorted((ROOT / "label_config" / "remask_label_config").glob("live_*.xml"))
+    extended = tmp_path / "extended.xml"
+    extended.write_text(extend_labelling_config(TEAM), encoding="utf-8")
+    files.append(extended)
+    files += sorted((ROOT / "label_config" / "remask_label_config" / "pages").glob("live_*.xml"))
 
     done = subprocess.run(
         [PYTHON, "-c", CHECK, *files],
@@ -49,4 +58,4 @@ def test_label_studio_accepts_them(tmp_path: Path) -> None:
     )
 
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.count("ok ") == 4
+    assert done.stdout.count("ok ") == 5

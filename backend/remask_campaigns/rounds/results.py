@@ -207,14 +207,14 @@ def _regions(one: InstanceState, mask: Mask, controls: ImageControls) -> list[Js
             region.pop("score", None)
     box = _box_mark(instance)
     anchor = Echo(rid=instance.id, n=0, step=0, box=box.box)
-    regions += echo_regions(controls, box, anchor, shape_hw=instance.shape_hw)
+    regions += echo_regions(controls, box, anchor, shape_hw=instance.shape_hw, is_stored=True)
     steps: list[int] = []
     for n, (at, click) in enumerate(clicks, start=1):
         if at not in steps:
             steps.append(at)
         echo = Echo(rid=instance.id, n=n, pos=click.positive, t=click.at, step=len(steps))
         mark = _click_mark(click, instance.label, instance.shape_hw, round_number=at)
-        regions += echo_regions(controls, mark, echo, shape_hw=instance.shape_hw)
+        regions += echo_regions(controls, mark, echo, shape_hw=instance.shape_hw, is_stored=True)
     return regions
 
 

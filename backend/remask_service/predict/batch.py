@@ -185,7 +185,9 @@ class Batch:
             item_index=mark.region.item_index,
         )
         echo = job.history.echo(prompt)
-        opened.regions += echo_regions(job.controls, mark, echo, shape_hw=answer.shape_hw)
+        opened.regions += echo_regions(
+            job.controls, mark, echo, shape_hw=answer.shape_hw, is_stored=True
+        )
         opened.scores.append(answer.score)
         opened.model_version = answer.model_version
 

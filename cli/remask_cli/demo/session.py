@@ -173,11 +173,9 @@ terminal:
 
 [bold]Live[/]: {url}/projects/{project.project_id}/data?labeling=1
 Each photo comes with a mask for its boxes, and each click is answered at once. At the bottom
-switch on [bold]Auto-Annotation[/] and [bold]Auto-Accept Suggestions[/]. The last tool of the
-toolbar is the wand: hold it down to choose between box and point, and choose the label after it.
-What to try:
-  a box around an object       a mask inside it
-  a click, on a mask or off    the clicked part belongs to the object
+switch on [bold]Auto-Annotation[/] and [bold]Auto-Accept Suggestions[/]. What to try:
+  R, a box around an object    a mask inside it
+  K, a click, on a mask or off the clicked part belongs to the object
   Alt+click                    it does not
   Ctrl+Z                       takes the last click back
   Submit                       keeps masks, boxes and clicks
