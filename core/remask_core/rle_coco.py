@@ -36,6 +36,9 @@ __all__ = [
 
 _Ints: TypeAlias = npt.NDArray[np.int64]
 
+_MOST_PX = 1e6
+"""Of a coordinate: pycocotools computes with 32-bit integers of fifths of pixels."""
+
 _LONGEST_NUMBER = 7
 """Characters, of 5 bits each, of the longest number that can be a run of 32 bits or a change."""
 
@@ -135,19 +138,21 @@ def decode_coco_rle(rle: Mapping[str, object], *, max_pixels: int = MAX_PIXELS) 
 def decode_coco_segmentation(segmentation: Any, *, shape_hw: tuple[int, int]) -> BoolMask:
     """Return a COCO annotation's `segmentation` as the mask of an image of `shape_hw`, (H, W) bool.
 
-    It is a list of polygons, which are filled and united, or RLE, packed or not.
+    It is a list of polygons, which are filled and united, or RLE, packed or not. Polygons of fewer
+    than three points have no inside and are left out where there are others.
 
     Raises:
-        InputError: It is neither, or RLE of another size.
+        InputError: It is neither, or RLE of another size, or no polygon has three points.
     """
     if isinstance(segmentation, list):
         # pycocotools takes four numbers for a box, and refuses others without saying why.
-        if not segmentation or not all(map(_is_polygon, segmentation)):
+        whole = [part for part in segmentation if _is_outline(part) and len(part) >= 6]
+        if not whole or not all(map(_is_outline, segmentation)):
             raise InputError(
                 "`segmentation` must be RLE or polygons of three and more x and y; "
                 f"got {segmentation!r:.80}"
             )
-        segmentation = coco_mask.merge(coco_mask.frPyObjects(segmentation, *shape_hw))
+        segmentation = coco_mask.merge(coco_mask.frPyObjects(whole, *shape_hw))
     elif not isinstance(segmentation, Mapping):
         came = type(segmentation).__name__
         raise InputError(f"`segmentation` must be polygons or RLE; got {came}")
@@ -207,12 +212,11 @@ def _size(size: object, *, max_pixels: int) -> tuple[int, int]:
     return height, width
 
 
-def _is_polygon(part: object) -> bool:
+def _is_outline(part: object) -> bool:
     return (
         isinstance(part, list)
-        and len(part) >= 6
         and len(part) % 2 == 0
-        and all(isinstance(value, (int, float)) for value in part)
+        and all(isinstance(value, (int, float)) and abs(value) <= _MOST_PX for value in part)
     )
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from remask_core.errors import InputError, NotFound
 from remask_core.extras import needs_extra
+from remask_files.csv_rows import read_csv
 
 __all__ = ["read_click_rows"]
 
@@ -25,18 +25,9 @@ def read_click_rows(path: Path, *, needed: Sequence[str]) -> Iterator[tuple[int,
     """
     if not path.is_file():
         raise NotFound(f"`clicks` must be an existing table; there is none at {path}")
-    return (_parquet if path.suffix == ".parquet" else _csv)(path, needed)
-
-
-def _csv(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        try:
-            _check(path, needed, reader.fieldnames or ())
-            for row in reader:
-                yield reader.line_num, row
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise InputError(f"{path} must be a CSV file of clicks: {error}") from error
+    if path.suffix == ".parquet":
+        return _parquet(path, needed)
+    return ((row.line, row.cells) for row in read_csv(path, name="clicks", needed=needed))
 
 
 def _parquet(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:

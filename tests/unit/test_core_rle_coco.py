@@ -117,7 +117,26 @@ def test_a_segmentation_is_the_union_of_its_polygons_or_its_rle() -> None:
     assert np.array_equal(expected, again)
 
 
-@pytest.mark.parametrize("segmentation", [[[1, 2]], "mask", None, {"counts": "", "size": [1, 1]}])
+def test_a_polygon_of_two_points_is_left_out_where_there_are_others() -> None:
+    square = [2, 3, 8, 3, 8, 7, 2, 7]
+    found = decode_coco_segmentation([[1, 1, 11, 9], square, []], shape_hw=(10, 12))
+    assert np.array_equal(found, decode_coco_segmentation([square], shape_hw=(10, 12)))
+
+
+@pytest.mark.parametrize(
+    "segmentation",
+    [
+        [[1, 2]],
+        [[1, 1, 5, 5], []],
+        [[1, 1, 5, 1, 5, float("nan")]],
+        [[1, 1, 5, 1, 5, 1e300]],
+        [[1, 1, 5, 1, 5, 5], [1, 2, 3]],
+        [1, 1, 5, 1, 5, 5],
+        "mask",
+        None,
+        {"counts": "", "size": [1, 1]},
+    ],
+)
 def test_another_segmentation_is_refused(segmentation: object) -> None:
     with pytest.raises(InputError):
         decode_coco_segmentation(segmentation, shape_hw=(10, 12))

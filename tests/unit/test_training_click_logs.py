@@ -27,6 +27,15 @@ def sample(picture: str = "cat", name: str = "7/a1", clicks: tuple[Click, ...] =
     return Sample(Picture(picture, image), labels, (1,), Box(40, 30, 80, 70), 1.0, name, clicks)
 
 
+def test_a_log_is_read_as_a_spreadsheet_saved_it(tmp_path: Path) -> None:
+    text = "campaign;instance;image;round;position;positive;x;y\r\nc;a1;/cat.jpg;1;0;1;1;2\r\n"
+    (tmp_path / "clicks.csv").write_bytes(text.encode("utf-16"))
+    assert read_click_log(tmp_path / "clicks.csv") == {("cat", "a1"): (Click(0.5, 1.5, True),)}
+    (tmp_path / "clicks.csv").write_bytes(text.replace("cat", "ch\u00e2t").encode("latin-1"))
+    with pytest.raises(InputError, match="`clicks` must be text in UTF-8 or UTF-16"):
+        read_click_log(tmp_path / "clicks.csv")
+
+
 def test_clicks_come_in_the_order_of_rounds_and_positions(tmp_path: Path) -> None:
     path = write(
         tmp_path / "clicks.csv",
