@@ -8,7 +8,6 @@ of a project gives an image the same name.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -22,6 +21,8 @@ __all__ = ["ImageNames", "clean_name", "digest_of_address", "file_name_of", "nam
 _MOST_BYTES_IN_PART = 200
 """File systems take 255; formats append an ending and a digest of their own."""
 _MOST_BYTES = 1000
+_REPLACED = str.maketrans("\0:", "__")
+_NO_NAMES = frozenset(("", ".", ".."))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class ImageNames:
 
     def has_own_stem(self, address: str) -> bool:
         """Whether no other image has the same file name without folder and ending."""
-        return _fold(PurePosixPath(self.name(address)).stem) not in self.shared_stems
+        return _key(self.name(address)).rpartition("/")[2] not in self.shared_stems
 
 
 def name_images(
@@ -66,15 +67,16 @@ def name_images(
     first = ImageNames({key: clean_name(name) for key, name in (original or {}).items()})
     names = dict.fromkeys(known, "")
     alike = known
+    keys = dict(names)
     for form in (first.first_name, *_FORMS):
         for address in alike:
             names[address] = form(address)
-        keys = {address: _key(name) for address, name in names.items()}
+            keys[address] = _key(names[address])
         counts = Counter(keys.values())
         alike = [address for address in known if counts[keys[address]] > 1]
         if not alike:
             break
-    stems = Counter(_fold(PurePosixPath(name).stem) for name in names.values())
+    stems = Counter(key.rpartition("/")[2] for key in keys.values())
     return ImageNames(
         original=first.original,
         renamed={
@@ -141,10 +143,10 @@ def _local_path(parts: SplitResult) -> str:
 
 
 def _clean(path: str, address: str) -> str:
-    named = [part for part in re.split(r"[/\\]", path) if part not in ("", ".", "..")]
-    *folders, last = [re.sub(r"[\0:]", "_", part) for part in named] or ["image"]
+    plain = path.replace("\\", "/").translate(_REPLACED)
+    *folders, last = [part for part in plain.split("/") if part not in _NO_NAMES] or ["image"]
     # A folder `a.txt` would be where the label file of an image `a.png` belongs.
-    folders = [re.sub(r"\.(?=txt$)", "_", part, flags=re.IGNORECASE) for part in folders]
+    folders = [f"{part[:-4]}_txt" if part.lower().endswith(".txt") else part for part in folders]
     parts = [_short(part, address) for part in (*folders, last)]
     while len(parts) > 1 and len("/".join(parts).encode()) > _MOST_BYTES:
         parts = [_short(last, address, must=True)]
@@ -164,11 +166,12 @@ def _short(part: str, address: str, *, must: bool = False) -> str:
 
 
 def _key(name: str) -> str:
-    path = PurePosixPath(name)
-    if path.parts[0] == "images" and len(path.parts) > 1:
-        path = path.relative_to("images")
-    return _fold(str(path.with_suffix("")))
+    """Return what two names have in common if they are alike: see `name_images`."""
+    folder, slash, last = name.rpartition("/")
+    dot = last.rfind(".")
+    stem = last[:dot] if 0 < dot < len(last) - 1 else last
+    return _fold(f"{folder}{slash}{stem}".removeprefix("images/"))
 
 
 def _fold(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
+    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
