@@ -201,12 +201,15 @@ class ClickLog:
     def _take(self, batch: list[Entry]) -> None:
         """Store the batch, or do with it what the database's failure calls for."""
         try:
+            if self._store.begin_anew_if_removed():
+                # By hand, or by `remask log repair`.
+                self._damage = None
             if self._damage is not None:
                 raise self._damage
-            self._store.begin_anew_if_removed()
             lost = self._write(batch)
         except DatabaseDamaged as error:
             self._damage = error
+            self._failing_since = self._failing_since or time.monotonic()
             self._note(f"{error}; its rows are kept in {self._aside_place}")
             self._set_aside_or_wait(batch)
         except DatabaseUnavailable as error:
@@ -247,6 +250,8 @@ class ClickLog:
     def _take_in_aside(self) -> None:
         """Store what an earlier run, or this one, has set aside, if the database takes it."""
         if self._aside_file is None or self._aside_file.is_empty():
+            with self._changed:
+                self._aside = 0
             return
         try:
             stored, refused = self._aside_file.move_into(self._write, batch=BATCH)

@@ -141,13 +141,15 @@ class Database:
         with self._translated(), self.engine.connect() as connection:
             yield connection.execution_options(remask_reads=True)
 
-    def begin_anew_if_removed(self) -> None:
+    def begin_anew_if_removed(self) -> bool:
         """Make the file and its tables again, where somebody has removed or replaced the file.
+
+        Returns whether that was so.
 
         SQLite would go on writing to what no longer has a name, without a word.
         """
         if self._file is None or _identity(self.place) == self._file:
-            return
+            return False
         self.engine.dispose()
         with suppress(OSError):
             # Where it cannot be made, the next line says why.
@@ -155,6 +157,7 @@ class Database:
         with self.writing() as connection:
             self._metadata.create_all(connection)
         self._file = _identity(self.place)
+        return True
 
     def check_file(self) -> None:
         """Look through the file of an SQLite database, by a connection without a cache.

@@ -110,6 +110,26 @@ def test_repair_keeps_what_can_be_read_and_takes_in_what_was_set_aside(
     assert "not damaged" in again.stdout
 
 
+def test_a_log_that_is_repaired_under_the_service_goes_on(
+    database: Database, place: Path, aside: Path
+) -> None:
+    log = ClickLog(database, aside=aside, probe_s=0.0)
+    log.add(clicks(3000, name="before"))
+    assert log.flush()
+    damage(place, upto=200_000)
+    log.add(clicks(3, name="damaged"))
+    assert log.flush()
+    assert log.state().aside == 3
+
+    CliRunner().invoke(app, ["log", "repair", "--state", str(place.parent)])
+    log.add(clicks(2, name="after"))
+    log.close()
+
+    expected = {f"damaged{number}" for number in range(3)} | {"after0", "after1"}
+    assert expected <= stored(place)
+    assert (log.state().trouble, log.state().aside, log.state().lost) == ("", 0, 0)
+
+
 def test_a_file_that_is_no_database_any_more_is_replaced(place: Path, aside: Path) -> None:
     place.parent.mkdir()
     place.write_bytes(os.urandom(5000))
