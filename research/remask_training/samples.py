@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import zlib
 from collections import defaultdict
@@ -18,6 +17,9 @@ import numpy.typing as npt
 from remask_core.errors import InputError, NotFound
 from remask_core.rle_coco import decode_coco_segmentation
 from remask_core.types import BoolMask, Box, Click, RgbImage
+from remask_files.coco_fields import flag_of
+from remask_files.csv_rows import read_csv
+from remask_files.text import read_text
 
 __all__ = [
     "ANNOTATIONS",
@@ -34,6 +36,8 @@ ANNOTATIONS = ("annotations.json", "instances.json")
 
 IGNORE = 255
 """In a label map of 8 bits: pixels that belong neither to the object nor to the background."""
+
+_COLUMNS = ("image", "mask", "instance", "x0", "y0", "x1", "y1", "area")
 
 _MIN_SIDE_PX = 40  # longest side of an instance; smaller ones are mostly blur when enlarged
 _MIN_AREA_PX = 700
@@ -127,15 +131,10 @@ def read_folder(
 
 
 def _from_index(folder: Path, *, unions: bool, wanted: Callable[[str], bool]) -> Iterator[Sample]:
-    with (folder / "index.csv").open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        needed = {"image", "mask", "instance", "x0", "y0", "x1", "y1", "area"}
-        if missing := needed - set(reader.fieldnames or ()):
-            raise InputError(f"{folder / 'index.csv'} must have the columns {sorted(missing)}")
-        rows: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
-        for row in reader:
-            if wanted(Path(row["image"]).stem):
-                rows[row["image"], row["mask"]].append(row)
+    rows: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
+    for _, row in read_csv(folder / "index.csv", name="data", needed=_COLUMNS):
+        if wanted(Path(row["image"]).stem):
+            rows[row["image"], row["mask"]].append(row)
     pictures: dict[str, Picture] = {}
     for (image_name, mask_name), instances in rows.items():
         if image_name not in pictures:
@@ -155,14 +154,16 @@ def _from_index(folder: Path, *, unions: bool, wanted: Callable[[str], bool]) ->
 
 def _from_coco(path: Path, *, wanted: Callable[[str], bool]) -> Iterator[Sample]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_text(path, name="data"))
         files = {image["id"]: str(image["file_name"]) for image in content["images"]}
         of_image: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
         for annotation in content["annotations"]:
             file_name = files[annotation["image_id"]]
-            drawn = annotation.get("segmentation") and not annotation.get("iscrowd")
+            drawn = annotation.get("segmentation") and not flag_of(annotation, "iscrowd")
             if drawn and wanted(Path(file_name).stem):
                 of_image[file_name].append(annotation)
+    except InputError:
+        raise
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} must be COCO instances JSON: {error!r}") from error
     for file_name, outlines in of_image.items():
