@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from remask_core.errors import InputError
+from remask_files.text import read_text
 
 __all__ = ["app"]
 
@@ -48,7 +49,7 @@ def write(
     xml = write_labelling_config(
         classes,
         kind="bitmask" if bitmask else "brush",
-        policy=None if policy is None else _read(policy),
+        policy=None if policy is None else read_text(policy, name="--policy"),
     )
     if out is None:
         typer.echo(xml, nl=False)
@@ -73,7 +74,7 @@ def extend(
     """
     from remask_label_config.pages.extend import extend_labelling_config
 
-    xml = extend_labelling_config(_read(file))
+    xml = extend_labelling_config(read_text(file, name="FILE"))
     if out is None:
         typer.echo(xml, nl=False)
     else:
@@ -94,7 +95,7 @@ def check(
 
     from remask_label_config import parse_labelling_config
 
-    config = parse_labelling_config(_read(file))
+    config = parse_labelling_config(read_text(file, name="FILE"))
     if json:
         typer.echo(msgspec.json.encode(config))
         return
@@ -106,13 +107,6 @@ def check(
         )
     for sentence in config.advice:
         typer.echo(f"advice: {sentence}")
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"`{file}` must be a readable UTF-8 text file: {error}") from error
 
 
 def _write(file: Path, text: str) -> None:

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from remask_core.errors import InputError, NotFound
+from remask_core.errors import NotFound
+from remask_files.text import read_text
 from remask_label_config.labelling_config import ConfigProblem, ImageTag, parse_image_tags
 
 __all__ = ["ImageKeys", "ImagePlace", "addresses_only", "config_beside", "read_image_tags"]
@@ -130,12 +131,7 @@ def read_image_tags(path: Path) -> dict[str, ImageTag]:
         NotFound: There is no such file.
         InputError: It cannot be read, is no labelling configuration, or has no image.
     """
-    try:
-        xml = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise NotFound(f"no labelling configuration at {path}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"`{path}` must be a labelling configuration in UTF-8: {error}") from error
+    xml = read_text(path, name="--config")
     try:
         return {tag.name: tag for tag in parse_image_tags(xml)}
     except ConfigProblem as error:

@@ -8,13 +8,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from remask_core.errors import InputError, NotFound
+from remask_core.images import decode_labels
 from remask_core.rle_coco import decode_coco_segmentation
 from remask_core.types import BoolMask, Box, Click, RgbImage
 from remask_files.coco_fields import flag_of
@@ -37,12 +38,17 @@ ANNOTATIONS = ("annotations.json", "instances.json")
 IGNORE = 255
 """In a label map of 8 bits: pixels that belong neither to the object nor to the background."""
 
-_COLUMNS = ("image", "mask", "instance", "x0", "y0", "x1", "y1", "area")
-
+_BOX_COLUMNS: Final = ("x0", "y0", "x1", "y1")
 _MIN_SIDE_PX = 40  # longest side of an instance; smaller ones are mostly blur when enlarged
 _MIN_AREA_PX = 700
 
 _Labels: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+
+
+class _IndexRow(NamedTuple):
+    value: int
+    box: Box
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,30 +137,43 @@ def read_folder(
 
 
 def _from_index(folder: Path, *, unions: bool, wanted: Callable[[str], bool]) -> Iterator[Sample]:
-    rows: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
-    for _, row in read_csv(folder / "index.csv", name="data", needed=_COLUMNS):
-        if wanted(Path(row["image"]).stem):
-            rows[row["image"], row["mask"]].append(row)
+    path = folder / "index.csv"
+    columns = ("image", "mask", "instance", *_BOX_COLUMNS, "area")
+    rows: dict[tuple[str, str], list[_IndexRow]] = defaultdict(list)
+    for line, row in read_csv(path, name="data", needed=columns):
+        if not wanted(Path(row["image"]).stem):
+            continue
+        try:
+            value = int(row["instance"])
+            box = Box(*(float(row[column]) for column in _BOX_COLUMNS))
+        except ValueError as error:
+            raise InputError(
+                f"{path}, line {line}: `instance`, {', '.join(_BOX_COLUMNS)} must be numbers: "
+                f"{error}"
+            ) from error
+        name = row.get("name") or row["instance"]
+        rows[row["image"], row["mask"]].append(_IndexRow(value, box, name))
     pictures: dict[str, Picture] = {}
     for (image_name, mask_name), instances in rows.items():
         if image_name not in pictures:
             pictures[image_name] = _picture(folder / "images" / image_name)
         picture = pictures[image_name]
-        labels = _decode(folder / "masks" / mask_name, cv2.IMREAD_UNCHANGED)
-        labels = labels[..., 0] if labels.ndim == 3 else labels
-        for row in instances:
-            box = Box(float(row["x0"]), float(row["y0"]), float(row["x1"]), float(row["y1"]))
-            name = row.get("name") or row["instance"]
-            yield from _sample(picture, labels, (int(row["instance"]),), box, name)
+        labels = _label_map(folder / "masks" / mask_name)
+        for instance in instances:
+            # A map of one bit, which many programs show as 0 and 255.
+            one_bit = instance.value == IGNORE and int(labels.max()) == 1
+            value = 1 if one_bit else instance.value
+            yield from _sample(picture, labels, (value,), instance.box, instance.name)
         if unions:
             whole = (labels > 0) & (labels != IGNORE)
-            values = tuple(int(row["instance"]) for row in instances)
+            values = tuple(instance.value for instance in instances)
             yield from _sample(picture, labels, values, _tight(whole), "union", favour=2.0)
 
 
 def _from_coco(path: Path, *, wanted: Callable[[str], bool]) -> Iterator[Sample]:
+    text = read_text(path, name="data")
     try:
-        content = json.loads(read_text(path, name="data"))
+        content = json.loads(text)
         files = {image["id"]: str(image["file_name"]) for image in content["images"]}
         of_image: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
         for annotation in content["annotations"]:
@@ -218,6 +237,22 @@ def _sample(
 def _picture(path: Path) -> Picture:
     pixels = cv2.cvtColor(_decode(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
     return Picture(path.stem, pixels.astype(np.uint8, copy=False))
+
+
+def _label_map(path: Path) -> _Labels:
+    """Return a label map, (H, W): the indices of a palette, or levels of grey."""
+    if not path.is_file():
+        raise NotFound(f"`data` must hold the mask {path}; it is missing")
+    data = path.read_bytes()
+    if data.startswith(b"\x89PNG"):
+        try:
+            return decode_labels(data)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+    labels = _decode(path, cv2.IMREAD_UNCHANGED)
+    if labels.ndim != 2:
+        raise InputError(f"{path} must be a greyscale or palette image of labels")
+    return labels
 
 
 def _decode(path: Path, how: int) -> _Labels:

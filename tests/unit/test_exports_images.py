@@ -39,6 +39,14 @@ def test_the_configuration_says_which_image_a_tag_shows(tmp_path: Path) -> None:
             keys.find(data, tag, index)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_a_configuration_is_read_as_editors_save_it(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "export.config.xml"
+    path.write_bytes(TWO.replace("\n", "\r\n").encode(encoding))
+
+    assert {"a", "b"} <= set(read_image_tags(path))
+
+
 def test_a_configuration_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.config.xml"
     assert path == config_beside(tmp_path / "a.json")

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from remask_cli.config import app
-from remask_core.errors import InputError
+from remask_core.errors import InputError, NotFound
 from remask_label_config.pages.live import write_labelling_config
 
 RUN = CliRunner()
@@ -55,6 +55,22 @@ def test_extend_writes_a_page_that_check_accepts(tmp_path: Path) -> None:
     assert "prompts from `remask_box` and `click`" in checked.stdout
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+def test_files_are_read_as_editors_save_them(tmp_path: Path, encoding: str) -> None:
+    mine, policy, out = tmp_path / "mine.xml", tmp_path / "policy.txt", tmp_path / "live.xml"
+    declared = f'<?xml version="1.0" encoding="{encoding[:6].rstrip("-")}"?>\n'
+    mine.write_bytes((declared + TEAM_CONFIG).replace("\n", "\r\n").encode(encoding))
+    policy.write_bytes("Whole cats, d\xe9j\xe0 vu.\r\n".encode(encoding))
+
+    extended = RUN.invoke(app, ["extend", str(mine), "--out", str(out)])
+    checked = RUN.invoke(app, ["check", str(mine)])
+    written = RUN.invoke(app, ["write", "--class", "cat", "--policy", str(policy)])
+
+    assert extended.exit_code == checked.exit_code == written.exit_code == 0
+    assert "Whole cats, d\xe9j\xe0 vu." in written.stdout
+    assert "\ufeff" not in written.stdout
+
+
 def test_check_says_what_is_missing(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.xml"
     wrong.write_text('<View><Image name="image" value="$image"/></View>')
@@ -64,7 +80,7 @@ def test_check_says_what_is_missing(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"nowhere\.xml"):
+    with pytest.raises(NotFound, match=r"nowhere\.xml"):
         RUN.invoke(app, ["check", str(tmp_path / "nowhere.xml")], catch_exceptions=False)
 
 
