@@ -129,7 +129,7 @@ def read_segmentation(raw: bytes) -> Outlines | Runs:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(
             "`segmentation` must be a list of outlines, each a list of x and y, or RLE; "
-            f"got {raw[:40]!r}"
+            f"got {raw[:40].decode(errors='replace')}"
         ) from error
     return segmentation
 

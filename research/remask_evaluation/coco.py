@@ -9,6 +9,7 @@ in which a pair's IoU is the smaller of mask and boundary IoU, and crowds count 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,8 @@ class CocoScores:
         ar_small: Of objects below 32^2 pixels.
         ar_medium: Of objects from 32^2 to 96^2 pixels.
         ar_large: Of objects above 96^2 pixels.
-        classes: `ap` by name of class; empty if classes were not looked at.
+        classes: `ap` by name of class, with the id behind a name that several classes share; empty
+            if classes were not looked at.
     """
 
     kind: Kind
@@ -187,9 +189,12 @@ def read_scored(truth: Path, detections: Path, *, left_out: OnLeftOut = ignore_l
         }
         for usable, rle, area_px, score in _detections(detections, index)
     ]
-    named = {
-        categories[key]: category.name or str(key) for key, category in index.categories.items()
-    }
+    shared = Counter(category.name for category in index.categories.values())
+    named = {}
+    for key, category in index.categories.items():
+        name = category.name or str(key)
+        # A name that several classes share does not tell them apart.
+        named[categories[key]] = f"{name} ({key})" if shared[category.name] > 1 else name
     return Scored(
         {
             "images": [

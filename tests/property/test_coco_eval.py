@@ -123,6 +123,7 @@ def test_no_detections_score_nothing(golden: Scored) -> None:
         ({"category_id": 5}, "no-class", "no category 5"),
         ({"segmentation": {"size": [2, 2], "counts": "0"}}, "no-mask", "2 x 2"),
         ({"segmentation": None}, "no-mask", "there is none"),
+        ({"segmentation": [1, 2, 3, 2, 3, 4]}, "no-mask", "or RLE; got [1, 2, 3, 2, 3, 4]"),
     ],
 )
 def test_bad_truth_is_left_out_and_named(
@@ -139,6 +140,22 @@ def test_bad_truth_is_left_out_and_named(
         (record.name, record.reason) for record in left
     ]
     assert detail in left[0].detail
+
+
+def test_classes_of_one_name_keep_their_own_precision(golden_folder: Path, tmp_path: Path) -> None:
+    document = json.loads((golden_folder / "coco/gt.json").read_text())
+    for category in document["categories"]:
+        category["name"] = "cat"
+    ids = [category["id"] for category in document["categories"]]
+    (tmp_path / "gt.json").write_text(json.dumps(document))
+    (named,) = evaluate_coco(
+        read_scored(golden_folder / "coco/gt.json", golden_folder / "coco/dt.json")
+    )
+
+    (alike,) = evaluate_coco(read_scored(tmp_path / "gt.json", golden_folder / "coco/dt.json"))
+
+    assert {f"cat ({key})" for key in ids} == set(alike.classes)
+    assert list(named.classes.values()) == list(alike.classes.values())
 
 
 def test_truth_without_a_usable_annotation_is_refused(golden_folder: Path, tmp_path: Path) -> None:
