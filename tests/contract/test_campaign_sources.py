@@ -223,6 +223,7 @@ ROWS = "ImageID,LabelName,XMin,XMax,YMin,YMax\nim1,/m/01yrx,0.1,0.4,0.15,0.55\n"
         (ROWS.replace(",", ";").encode("utf-16"), b'/m/01yrx,"Cat"\n\n\n'),
         (ROWS.replace(",", "\t").encode(), b"/m/01yrx\tCat\r"),
         (ROWS.replace("im1,", "\nim1,").encode(), b"/m/01yrx,Cat,more\n"),
+        (ROWS.replace(",", ", ").replace("im1,", " im1 ,").encode(), b" /m/01yrx , Cat\n"),
     ],
 )
 def test_open_images_tables_are_read_as_they_were_saved(
@@ -244,6 +245,30 @@ def test_open_images_rows_that_end_early_are_left_out(tmp_path: Path) -> None:
     assert [("line 3", "unreadable"), ("line 4", "no-class")] == [
         (record.name, record.reason) for record in left
     ]
+
+
+@pytest.mark.parametrize(
+    ("written", "reasons"),
+    [("1", ["group"]), ("1.0", ["group"]), (" True", ["group"]), ("0", []), ("-1", []), ("", [])],
+)
+def test_a_group_is_known_however_it_is_written(
+    tmp_path: Path, written: str, reasons: list[str]
+) -> None:
+    rows = ROWS.replace("YMax\n", "YMax,IsGroupOf\n").replace("0.55\n", f"0.55,{written}\n")
+    (tmp_path / "boxes.csv").write_text(rows)
+    left: list[LeftOut] = []
+    read_open_images(tmp_path / "boxes.csv", left_out=left.append)
+    assert reasons == [record.reason for record in left]
+
+
+def test_a_row_without_image_is_left_out_and_a_label_without_name_stays(tmp_path: Path) -> None:
+    (tmp_path / "boxes.csv").write_text(ROWS + ",/m/01yrx,0.1,0.4,0.15,0.55\n")
+    (tmp_path / "classes.csv").write_text("/m/01yrx,\n")
+    names = read_class_descriptions(tmp_path / "classes.csv")
+    left: list[LeftOut] = []
+    (image,) = read_open_images(tmp_path / "boxes.csv", class_names=names, left_out=left.append)
+    assert "/m/01yrx" == image.boxes[0].label
+    assert [("line 3", "no-image")] == [(record.name, record.reason) for record in left]
 
 
 @pytest.mark.parametrize("name", ["boxes.csv", "classes.csv"])

@@ -15,6 +15,7 @@ from remask_label_config.prompts import PercentBox
 
 __all__ = ["read_class_descriptions", "read_open_images"]
 
+_YES = ("1", "1.0", "true")
 _EDGES = ("XMin", "XMax", "YMin", "YMax")
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
@@ -74,8 +75,9 @@ def read_class_descriptions(path: Path) -> dict[str, str]:
             raise InputError(
                 f"`class_descriptions` must have two columns; {path}, line {line} has one"
             )
-        if cells[0] != "LabelName":
-            names[cells[0]] = cells[1].strip()
+        label, name = cells[0].strip(), cells[1].strip()
+        if label != "LabelName":
+            names[label] = name or label
     return names
 
 
@@ -84,15 +86,18 @@ def _rows(path: Path) -> Iterator[CsvRow]:
     before = "Box" if "BoxXMin" in columns else ""
     edges = [before + edge for edge in _EDGES]
     for row in read_csv(path, name="open_images", needed=("ImageID", "LabelName", *edges)):
-        own = {edge: row.cells[column] for edge, column in zip(_EDGES, edges, strict=True)}
-        yield CsvRow(row.line, row.cells | own)
+        cells = {column: cell.strip() for column, cell in row.cells.items()}
+        own = {edge: cells[column] for edge, column in zip(_EDGES, edges, strict=True)}
+        yield CsvRow(row.line, cells | own)
 
 
 def _box(row: Mapping[str, str], order: int, class_names: Mapping[str, str]) -> SourceBox | LeftOut:
     label = row["LabelName"]
     if not label:
         return LeftOut("", "no-class")
-    if row.get("IsGroupOf") == "1":
+    if not row["ImageID"]:
+        return LeftOut("", "no-image", "its `ImageID` is empty")
+    if row.get("IsGroupOf", "").lower() in _YES:
         return LeftOut("", "group")
     try:
         x0, x1, y0, y1 = (float(row[edge]) for edge in _EDGES)
