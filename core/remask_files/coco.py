@@ -16,7 +16,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, BinaryIO, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -29,6 +29,7 @@ from remask_files.coco_fields import (
     box_of,
     flag_of,
     id_of,
+    name_of,
     number_of,
     raw_of,
     side_of,
@@ -134,7 +135,7 @@ class Annotation(msgspec.Struct):
         iscrowd: Whether it is a crowd; see `is_crowd`.
         area: In pixels; None where it is not a finite number.
         score: Of a detection; None where it is not a finite number.
-        instance: What remask's exports call it.
+        instance: What remask's exports call it; None where another program means something else.
     """
 
     id: Id | None = None
@@ -350,7 +351,7 @@ def read_annotation(element: Element) -> Annotation | LeftOut:
             iscrowd=flag_of(record, "iscrowd"),
             area=number_of(record.get("area")),
             score=number_of(record.get("score")),
-            instance=id_of(record, "instance"),
+            instance=name_of(record.get("instance")),
         )
     except InputError as error:
         return LeftOut(_place(element, record), "unreadable", str(error))
@@ -359,7 +360,7 @@ def read_annotation(element: Element) -> Annotation | LeftOut:
 _ANNOTATION: Final = msgspec.json.Decoder(Annotation)
 
 
-def _opened(path: Path) -> Any:
+def _opened(path: Path) -> BinaryIO:
     try:
         return path.open("rb")
     except FileNotFoundError as error:

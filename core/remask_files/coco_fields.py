@@ -20,6 +20,7 @@ __all__ = [
     "box_of",
     "flag_of",
     "id_of",
+    "name_of",
     "number_of",
     "raw_of",
     "side_of",
@@ -64,6 +65,11 @@ def text_of(record: dict[str, Any], field: str) -> str:
     """Return a text, or a number as text; empty where there is none."""
     value = record.get(field)
     return "" if value is None else str(value)
+
+
+def name_of(value: object) -> Id | None:
+    """Return a name, a text or a whole number; None for everything else."""
+    return value if isinstance(value, (int, str)) and not isinstance(value, bool) else None
 
 
 def number_of(value: object) -> float | None:

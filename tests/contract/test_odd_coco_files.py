@@ -110,6 +110,7 @@ ODD: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
     "ids-as-floats": ({"id": 1.0, "image_id": 1.0, "category_id": 1.0}, {}),
     "image-half": ({"image_id": 1.5}, {"*": "unreadable"}),
     "id-as-list": ({"id": [1]}, {"*": "unreadable"}),
+    "fields-of-another-program": ({"instance": True, "score": "high", "clicks": 3}, {}),
     "crowd-null": ({"iscrowd": None}, {}),
     "crowd-as-text": ({"iscrowd": "0"}, {}),
     "crowd-as-float": ({"iscrowd": 0.0}, {}),
