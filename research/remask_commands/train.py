@@ -63,7 +63,7 @@ def convnet(
     config: Annotated[
         str,
         typer.Option(
-            help="`small`: an hour of two CPU cores. `fine`: two more, for weights that are "
+            help="`small`: an hour of two CPU cores. `fine`: as long again, for weights that are "
             "trained already. `full`: half an hour of a GPU."
         ),
     ] = "small",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +13,21 @@ import numpy.typing as npt
 
 from remask_core.errors import InputError, NotFound
 from remask_training.click_logs import ClickLog, with_clicks
-from remask_training.config import use_of
-from remask_training.crops import Crop, augmented_crop
+from remask_training.composites import compose
+from remask_training.config import FolderUse, use_of
+from remask_training.crops import Crop, View, augmented_crop
 from remask_training.prompting import start_prompt
 from remask_training.samples import ANNOTATIONS, Sample, held_out, read_folder
 
-__all__ = ["Batch", "Pool", "batches", "find_folders", "load_pool"]
+__all__ = ["Batch", "Pool", "batches", "find_folders", "load_pool", "read_held_out"]
 
-_WITH_BOX = 0.6  # share of objects that begin with a box; the others with clicks
+_WITH_BOX = 0.45  # share of objects that begin with a box; the others with clicks
 _BOX_CONTEXT = (1.3, 1.8)  # side of the crop over the box's longer side
-_CLICK_CONTEXT = (1.25, 4.0)  # without a box the object's size is anybody's guess
+_CLICK_CONTEXT = (1.15, 9.0)  # without a box the object's size is anybody's guess
+_WHOLE = 0.2  # share of those without a box that are seen in the whole picture, as at first
+_ANYWHERE = 0.8  # share of the others where the object lies anywhere in the crop, cut by it or not
+_FIRST_CLICKS = (0, 1, 3, 6)  # clicks that are there at once; without a box one more
+_FIRST_ODDS = (0.7, 0.12, 0.12, 0.06)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,7 @@ def _is_data(path: Path) -> bool:
 
 
 def load_pool(folders: Sequence[Path], *, log: ClickLog | None = None) -> tuple[Pool, list[Sample]]:
-    """Return what is trained on, and the held-out samples.
+    """Return what is trained on, and the held-out samples as `read_held_out` does.
 
     Args:
         folders: Data folders.
@@ -91,17 +96,17 @@ def load_pool(folders: Sequence[Path], *, log: ClickLog | None = None) -> tuple[
     clicked = 0
     for folder in folders:
         use = use_of(folder)
-        samples = read_folder(folder, unions=use.unions)
+        samples = read_folder(folder, unions=use.unions, favours=use.favours)
         if log is not None:
             named, found = with_clicks(samples, log)
             samples, clicked = named, clicked + found
-        kept += [one for one in samples if held_out(one.picture.name)]
+        kept += _shared([one for one in samples if held_out(one.picture.name)], use)
         learnt = tuple(one for one in samples if not held_out(one.picture.name))
         if learnt:
             taught.append(learnt)
             shares.append(use.share)
     if not taught:
-        raise NotFound("`data` must hold instances of 40 px and more to learn from; there is none")
+        raise NotFound("`data` must hold instances of 14 px and more to learn from; there is none")
     if log is not None and not clicked:
         raise InputError(
             "`clicks` must be on instances of `data`; no image and instance of the log is there"
@@ -115,6 +120,33 @@ def load_pool(folders: Sequence[Path], *, log: ClickLog | None = None) -> tuple[
     return pool, kept
 
 
+def read_held_out(folders: Sequence[Path]) -> list[Sample]:
+    """Return the samples that `load_pool` keeps from training.
+
+    Their weights are those of the draws: a folder's samples weigh together what its share is.
+    """
+    kept: list[Sample] = []
+    for folder in folders:
+        use = use_of(folder)
+        samples = read_folder(folder, unions=use.unions, favours=use.favours, wanted=held_out)
+        kept += _shared(samples, use)
+    return kept
+
+
+def _shared(samples: Sequence[Sample], use: FolderUse) -> list[Sample]:
+    total = sum(sample.weight for sample in samples)
+    return [replace(sample, weight=use.share * sample.weight / total) for sample in samples]
+
+
+def _view(with_box: bool, rng: np.random.Generator) -> View:
+    """Return how the picture is looked at, drawn as the segmenter's windows come."""
+    if not with_box and rng.random() < _WHOLE:
+        return View(context=None, anywhere=False)
+    low, high = np.log(_BOX_CONTEXT if with_box else _CLICK_CONTEXT)
+    context = float(np.exp(rng.uniform(low, high)))
+    return View(context=context, anywhere=not with_box and rng.random() < _ANYWHERE)
+
+
 def _make(pool: Pool, *, sides: Sequence[int], size: int, seed: int, number: int) -> Batch:
     rng = np.random.default_rng([seed, number])
     side = sides[int(rng.integers(len(sides)))]
@@ -123,10 +155,10 @@ def _make(pool: Pool, *, sides: Sequence[int], size: int, seed: int, number: int
         sample, _ = pool.draw(rng)
         _, others = pool.draw(rng)
         with_box = rng.random() < _WITH_BOX
-        low, high = np.log(_BOX_CONTEXT if with_box else _CLICK_CONTEXT)
-        context = float(np.exp(rng.uniform(low, high)))
-        crop = augmented_crop(sample, others, side=side, context=context, rng=rng)
-        clicks = int(rng.choice([0, 1, 3], p=[0.8, 0.1, 0.1])) + (0 if with_box else 1)
+        crop = augmented_crop(sample, others, side=side, view=_view(with_box, rng), rng=rng)
+        _, strangers = pool.draw(rng)
+        crop = compose(crop, strangers[int(rng.integers(len(strangers)))], rng=rng)
+        clicks = int(rng.choice(_FIRST_CLICKS, p=_FIRST_ODDS)) + (0 if with_box else 1)
         crops.append(crop)
         drawn.append(start_prompt(crop, with_box=with_box, clicks=clicks, rng=rng))
     return Batch(tuple(crops), tuple(drawn))

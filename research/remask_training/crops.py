@@ -13,13 +13,18 @@ import numpy.typing as npt
 from remask_core.types import Click, RgbImage
 from remask_training.samples import Sample
 
-__all__ = ["Crop", "augmented_crop", "plain_crop"]
+__all__ = ["Crop", "View", "augmented_crop", "plain_crop"]
 
 _PASTE = 0.35  # share of crops whose instance is cut out and set on another picture
 _TURN = 0.3  # share that is turned
 _GREY = 0.05
 _BLUR = 0.08
-_MIN_TRUTH = 24  # drawn pixels of the object; fewer and another crop is tried
+_NOISE = 0.1
+_COARSE = 0.1  # share that is stored as a coarse JPEG first
+_MIN_TRUTH = 12  # drawn pixels of the object; fewer and another crop is tried
+_TRIES = 4
+_LEAST_SEEN = 0.2  # of the object's longer side that is kept in the crop
+_BEYOND = 0.15  # of the crop's side that may lie beyond the picture
 
 _Floats = npt.NDArray[np.float32]
 
@@ -44,6 +49,21 @@ class Crop:
     clicks: tuple[Click, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """How a crop lies about its instance.
+
+    Attributes:
+        context: Side of the crop over the longer side of the instance's box; None shows the whole
+            picture.
+        anywhere: The instance lies anywhere in the crop and may be cut by its border; else it is
+            near the middle.
+    """
+
+    context: float | None
+    anywhere: bool
+
+
 def plain_crop(sample: Sample, *, side: int, context: float) -> Crop:
     """Return the square crop around the instance, `context` times as wide as its longer side."""
     return _cut(sample, _view(sample, side=side, context=context), side=side)
@@ -54,7 +74,7 @@ def augmented_crop(
     others: Sequence[Sample],
     *,
     side: int,
-    context: float,
+    view: View,
     rng: np.random.Generator,
 ) -> Crop:
     """Return a random crop that shows the instance.
@@ -63,27 +83,58 @@ def augmented_crop(
         sample: The instance.
         others: Where other backgrounds are taken from.
         side: S, even.
-        context: Side of the crop over the longer side of the instance's box.
+        view: What the crop shows besides the instance, about.
         rng: Chance.
     """
-    for _ in range(4):
-        shift = rng.uniform(-0.06, 0.06, 2) * min(context, 2.5)
-        view = _view(
+    for number in range(_TRIES):
+        # What stays too small to be seen is looked at from nearby in the end.
+        context, shift = _placed(sample, view if number + 1 < _TRIES else _NEARBY, rng=rng)
+        matrix = _view(
             sample,
             side=side,
             context=context,
-            shift=(float(shift[0]), float(shift[1])),
+            shift=shift,
             turn_deg=float(rng.uniform(-20, 20)) if rng.random() < _TURN else 0.0,
             stretch=float(np.exp(rng.uniform(-0.12, 0.12))),
             flip=rng.random() < 0.5,
         )
-        crop = _cut(sample, view, side=side)
+        crop = _cut(sample, matrix, side=side)
         if crop.truth.sum() >= _MIN_TRUTH:
             break
     image = _recolour(crop.image, rng=rng)
     if rng.random() < _PASTE:
         return _paste(crop, image, others[int(rng.integers(len(others)))], side=side, rng=rng)
     return replace(crop, image=image)
+
+
+_NEARBY = View(context=2.0, anywhere=False)
+
+
+def _placed(
+    sample: Sample, view: View, *, rng: np.random.Generator
+) -> tuple[float, tuple[float, float]]:
+    """Return a crop's context, and its shift from the instance in longer sides of its box."""
+    box = sample.box
+    extent = max(box.width, box.height)
+    height, width = sample.labels.shape
+    middle = np.array([(box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2])
+    whole = max(height, width) / extent
+    if view.context is None:
+        shift = (np.array([width, height]) / 2 - middle) / extent
+        return whole, (float(shift[0]), float(shift[1]))
+    if not view.anywhere:
+        shift = rng.uniform(-0.06, 0.06, 2) * min(view.context, 2.5)
+        return view.context, (float(shift[0]), float(shift[1]))
+    # No window of the segmenter is much wider than the picture, or lies much beyond it.
+    context = max(min(view.context, 1.1 * whole), 1.05)
+    reach = max(0.06, context / 2 - _LEAST_SEEN)
+    centre = middle + rng.uniform(-reach, reach, 2) * extent
+    inner = (0.5 - _BEYOND) * context * extent
+    for axis, length in enumerate((width, height)):
+        low, high = min(inner, length / 2), max(length - inner, length / 2)
+        centre[axis] = min(max(centre[axis], low), high)
+    shift = (centre - middle) / extent
+    return context, (float(shift[0]), float(shift[1]))
 
 
 def _view(
@@ -189,6 +240,16 @@ def _recolour(image: RgbImage, *, rng: np.random.Generator) -> RgbImage:
         image = _bytes(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB))
     if rng.random() < _BLUR:
         image = _bytes(cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.5, 1.2))))
+    if rng.random() < _NOISE:
+        grain = rng.normal(0, rng.uniform(2, 10), image.shape)
+        image = _bytes(np.clip(image + grain, 0, 255))
+    if rng.random() < _COARSE:
+        _, stored = cv2.imencode(
+            ".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 80))]
+        )
+        decoded = cv2.imdecode(stored, cv2.IMREAD_COLOR)
+        assert decoded is not None
+        image = _bytes(decoded)
     return image
 
 

@@ -28,7 +28,7 @@ from remask_training.curves import Curves
 from remask_training.loop import Report, Run, train
 from remask_training.memory import keep_memory
 from remask_training.samples import read_folder
-from remask_training.start import HELD_OUT, initial_network, mixed
+from remask_training.start import HELD_OUT, drawn_order, initial_network, mixed
 
 __all__ = ["ENCODINGS", "Outcome", "Redrawn", "compare_encodings", "distance_to_click"]
 
@@ -143,7 +143,7 @@ def compare_encodings(
     cv2.setNumThreads(1)
     folders = find_folders(data)
     pool, kept = load_pool(folders)
-    checks = {HELD_OUT: mixed(kept)} if kept else {}
+    checks = {HELD_OUT: drawn_order(kept)} if kept else {}
     checks |= {folder.name: mixed(read_folder(folder)) for folder in find_folders(val)}
     config = replace(CONFIGS["small"], **_SHORT, steps=steps, check_every=steps)
     outcomes = []

@@ -30,8 +30,9 @@ from remask_training.validation import validate
 __all__ = ["Report", "Run", "train"]
 
 _CLIP = 1.0  # largest norm of the gradient
-_FORGET = 0.15  # share of passes that are not told the previous answer
+_FORGET = 0.05  # share of passes that are not told the previous answer
 _HARD = 0.2  # share of previous answers that come as a mask instead of probabilities
+_MORE_CLICKS = (1, 1, 1, 2, 2, 3, 4)  # clicks between two passes, drawn evenly
 _MEASURED = 8  # batches that the scale of the encoder's channels is measured on
 
 _Gradients: TypeAlias = list[Tensor]
@@ -133,7 +134,7 @@ def train(run: Run, net: ConvNet, *, resume: bool, told: Callable[[Report], None
         at_check = step % config.check_every == 0 or step == config.steps
         if step % 10 == 0 or at_check:
             ious = np.array(reached).reshape(-1, config.passes).mean(0)
-            checks = _check(net, average, run) if at_check else {}
+            checks = _check(net, average, run, threads) if at_check else {}
             told(Report(step, float(np.mean(losses)), tuple(float(v) for v in ious), checks))
             losses, reached = [], []
             if at_check:
@@ -157,6 +158,7 @@ class _Shard:
         self.truth = plane_tensor([crop.truth for crop in self.crops], device)
         self.known = plane_tensor([crop.known for crop in self.crops], device)
         self.drawn = [plane.copy() for plane in batch.drawn[part]]
+        self.before: Tensor | None = None
         teach = run.config.encoder_rate > 0
         with torch.set_grad_enabled(teach), self._half():
             self.features = net.encode(image_tensor([crop.image for crop in self.crops], device))
@@ -171,7 +173,7 @@ class _Shard:
         prompts = torch.from_numpy(np.stack(self.drawn)).to(self.run.device)
         with self._half():
             logits, judged = self.net.decode(self.seen, prompts)
-        loss = loss_of(logits.float(), judged.float(), self.truth, self.known)
+        loss = loss_of(logits.float(), judged.float(), self.truth, self.known, before=self.before)
         weights = [p for name, p in self.net.named_parameters() if not _of_encoder(name)]
         leaves = [leaf for leaf in self.seen.maps if leaf.requires_grad]
         found = list(torch.autograd.grad(loss, [*weights, *leaves]))
@@ -187,6 +189,7 @@ class _Shard:
             )
         if not last:
             probs = torch.sigmoid(logits.detach().float())
+            self.before = probs
             _prompt_again(self.drawn, probs, self.crops, rng)
         return (
             found,
@@ -241,7 +244,7 @@ def _prompt_again(
 ) -> None:
     """Add clicks on what the answers have wrong, and the answers themselves, in place."""
     for prompt, plane, crop in zip(drawn, probs[:, 0].cpu().numpy(), crops, strict=True):
-        add_clicks(prompt, plane, crop, count=int(rng.choice([1, 1, 2, 3])), rng=rng)
+        add_clicks(prompt, plane, crop, count=int(rng.choice(_MORE_CLICKS)), rng=rng)
         told = (plane > 0.5).astype(np.float32) if rng.random() < _HARD else plane
         draw_prior(prompt, None if rng.random() < _FORGET else told)
 
@@ -277,13 +280,19 @@ def _blend(average: dict[str, Tensor], net: ConvNet, keep: float) -> None:
         average[name].lerp_(value, 1 - keep)
 
 
-def _check(net: ConvNet, average: Mapping[str, Tensor], run: Run) -> dict[str, dict[str, float]]:
-    """Return the validation measures of the network with the averaged weights."""
+def _check(
+    net: ConvNet, average: Mapping[str, Tensor], run: Run, threads: ThreadPoolExecutor
+) -> dict[str, dict[str, float]]:
+    """Return the validation measures of the network with the averaged weights.
+
+    The sets are measured side by side by the threads that train, for the reason that shards are.
+    """
     averaged = deepcopy(net).eval()
     averaged.load_state_dict(average)
     config = run.config
-    return {
-        name: validate(
+    measures = {
+        name: threads.submit(
+            validate,
             averaged,
             samples[: config.check_crops],
             side=config.sides[0],
@@ -292,6 +301,7 @@ def _check(net: ConvNet, average: Mapping[str, Tensor], run: Run) -> dict[str, d
         )
         for name, samples in run.checks.items()
     }
+    return {name: measure.result() for name, measure in measures.items()}
 
 
 def _save(

@@ -21,7 +21,7 @@ _MIN_BOX_IOU = 0.7
 _CAREFUL = 0.25  # share of boxes that are drawn well
 _CENTRAL = 0.5  # share of clicks on an error's innermost pixel; the others fall anywhere inside
 _SLIP = 0.8  # drawn pixels, standard deviation of a click's place
-_MIN_DEPTH = 1.5  # drawn pixels; thinner errors are not worth a click
+_MIN_DEPTH = 1.0  # drawn pixels; thinner errors are not worth a click
 _REAL = 0.5  # share of clicks that are an annotator's, where one clicked on such an error
 
 _Floats = npt.NDArray[np.float32]

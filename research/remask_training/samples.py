@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import cv2
@@ -39,8 +40,11 @@ IGNORE = 255
 """In a label map of 8 bits: pixels that belong neither to the object nor to the background."""
 
 _BOX_COLUMNS: Final = ("x0", "y0", "x1", "y1")
-_MIN_SIDE_PX = 40  # longest side of an instance; smaller ones are mostly blur when enlarged
-_MIN_AREA_PX = 700
+_MIN_SIDE_PX = 14  # longest side of an instance; smaller ones are blur when enlarged
+_MIN_AREA_PX = 110
+# Weights by area: what people cut out is large in the picture. The lower bound lets tiny objects
+# be seen at all, the upper one keeps table tops from ruling.
+_WEIGHED_AREA_PX = (1500.0, 20_000.0)
 
 _Labels: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
@@ -49,6 +53,7 @@ class _IndexRow(NamedTuple):
     value: int
     box: Box
     name: str
+    favour: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +111,11 @@ def held_out(name: str) -> bool:
 
 
 def read_folder(
-    folder: Path, *, unions: bool = False, wanted: Callable[[str], bool] = lambda name: True
+    folder: Path,
+    *,
+    unions: bool = False,
+    favours: Mapping[str, float] = MappingProxyType({}),
+    wanted: Callable[[str], bool] = lambda name: True,
 ) -> list[Sample]:
     """Return the samples in `folder`.
 
@@ -120,6 +129,8 @@ def read_folder(
     Args:
         folder: The data folder.
         unions: The labels of a mask are parts of one thing: their union is added as a sample.
+        favours: How often instances of a category are drawn, relative to the others; categories
+            are read from the column `category` of `index.csv`.
         wanted: Given a picture's name, whether it is read at all.
 
     Raises:
@@ -127,7 +138,7 @@ def read_folder(
         InputError: The index lacks a column, or the COCO file is none.
     """
     if (folder / "index.csv").is_file():
-        return list(_from_index(folder, unions=unions, wanted=wanted))
+        return list(_from_index(folder, unions=unions, favours=favours, wanted=wanted))
     for name in ANNOTATIONS:
         if (folder / name).is_file():
             return list(_from_coco(folder / name, wanted=wanted))
@@ -136,7 +147,13 @@ def read_folder(
     )
 
 
-def _from_index(folder: Path, *, unions: bool, wanted: Callable[[str], bool]) -> Iterator[Sample]:
+def _from_index(
+    folder: Path,
+    *,
+    unions: bool,
+    favours: Mapping[str, float],
+    wanted: Callable[[str], bool],
+) -> Iterator[Sample]:
     path = folder / "index.csv"
     columns = ("image", "mask", "instance", *_BOX_COLUMNS, "area")
     rows: dict[tuple[str, str], list[_IndexRow]] = defaultdict(list)
@@ -152,7 +169,8 @@ def _from_index(folder: Path, *, unions: bool, wanted: Callable[[str], bool]) ->
                 f"{error}"
             ) from error
         name = row.get("name") or row["instance"]
-        rows[row["image"], row["mask"]].append(_IndexRow(value, box, name))
+        favour = favours.get(row.get("category") or "", 1.0)
+        rows[row["image"], row["mask"]].append(_IndexRow(value, box, name, favour))
     pictures: dict[str, Picture] = {}
     for (image_name, mask_name), instances in rows.items():
         if image_name not in pictures:
@@ -163,7 +181,14 @@ def _from_index(folder: Path, *, unions: bool, wanted: Callable[[str], bool]) ->
             # A map of one bit, which many programs show as 0 and 255.
             one_bit = instance.value == IGNORE and int(labels.max()) == 1
             value = 1 if one_bit else instance.value
-            yield from _sample(picture, labels, (value,), instance.box, instance.name)
+            yield from _sample(
+                picture,
+                labels,
+                (value,),
+                instance.box,
+                instance.name,
+                favour=instance.favour,
+            )
         if unions:
             whole = (labels > 0) & (labels != IGNORE)
             values = tuple(instance.value for instance in instances)
@@ -229,8 +254,8 @@ def _sample(
     """Yield the instance if it is large enough to teach anything."""
     area = float(np.isin(labels, values).sum())
     if max(box.width, box.height) >= _MIN_SIDE_PX and area >= _MIN_AREA_PX:
-        # What people cut out is large in the picture; the cap keeps table tops from ruling.
-        weight = favour * min(area, 20_000.0)
+        low, high = _WEIGHED_AREA_PX
+        weight = favour * min(max(area, low), high)
         yield Sample(picture, labels, tuple(values), box, weight, name, clicks)
 
 

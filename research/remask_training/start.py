@@ -18,16 +18,23 @@ from remask_models.convnet.encoder import encoder_from_deeplab
 from remask_models.convnet.loading import WEIGHTS, load_network
 from remask_models.convnet.network import ConvNet
 from remask_models.device import resolve_device
-from remask_training.batches import find_folders, load_pool
+from remask_training.batches import find_folders, load_pool, read_held_out
 from remask_training.calibration import calibrate
 from remask_training.click_logs import read_click_log
-from remask_training.config import CONFIGS, use_of
+from remask_training.config import CONFIGS
 from remask_training.curves import Curves
 from remask_training.loop import Report, Run, train
 from remask_training.memory import keep_memory
-from remask_training.samples import Sample, held_out, read_folder
+from remask_training.samples import Sample, read_folder
 
-__all__ = ["HELD_OUT", "calibrate_convnet", "initial_network", "mixed", "train_convnet"]
+__all__ = [
+    "HELD_OUT",
+    "calibrate_convnet",
+    "drawn_order",
+    "initial_network",
+    "mixed",
+    "train_convnet",
+]
 
 HELD_OUT = "held out"
 """Name of the set of pictures that are kept from training."""
@@ -93,7 +100,7 @@ def train_convnet(
     net = initial_network(init)
     folders = find_folders(data)
     pool, kept = load_pool(folders, log=None if clicks is None else read_click_log(clicks))
-    checks = {HELD_OUT: mixed(kept)} if kept else {}
+    checks = {HELD_OUT: drawn_order(kept)} if kept else {}
     checks.update({folder.name: mixed(read_folder(folder)) for folder in find_folders(val)})
     out.mkdir(parents=True, exist_ok=True)
     facts = {
@@ -155,11 +162,7 @@ def calibrate_convnet(
         InputError: It is no weights file of this network.
     """
     keep_memory()
-    known = [
-        sample
-        for folder in find_folders(data)
-        for sample in read_folder(folder, unions=use_of(folder).unions, wanted=held_out)
-    ]
+    known = read_held_out(find_folders(data))
     sets = {HELD_OUT: known, **{folder.name: read_folder(folder) for folder in find_folders(val)}}
     return calibrate(
         weights or WEIGHTS,
@@ -198,3 +201,15 @@ def mixed(samples: Sequence[Sample]) -> tuple[Sample, ...]:
     """
     order = np.random.default_rng(0).permutation(len(samples))
     return tuple(replace(samples[int(number)], clicks=()) for number in order)
+
+
+def drawn_order(samples: Sequence[Sample]) -> tuple[Sample, ...]:
+    """Return the samples in an order as if drawn one after the other by their weights.
+
+    Any first few of them stand for what training draws, so that no folder of thousands of small
+    instances rules the measure. Without annotators' clicks, as in `mixed`.
+    """
+    rng = np.random.default_rng(0)
+    # The least of exponential waiting times is drawn by weight (Efraimidis and Spirakis 2006).
+    waits = rng.exponential(size=len(samples)) / np.array([sample.weight for sample in samples])
+    return tuple(replace(samples[int(number)], clicks=()) for number in np.argsort(waits))

@@ -14,8 +14,8 @@ from remask_core.errors import InputError, NotFound, WrongState
 from remask_models.convnet.loading import WEIGHTS, load_network
 from remask_models.weights_file import read_header, read_weights
 from remask_training import encodings, start
-from remask_training.batches import batches, find_folders, load_pool
-from remask_training.config import CONFIGS, TrainConfig
+from remask_training.batches import batches, find_folders, load_pool, read_held_out
+from remask_training.config import CONFIGS, FOLDER_USES, TrainConfig
 from remask_training.loop import Report, Run, train
 from remask_training.samples import held_out
 
@@ -206,3 +206,27 @@ def test_encodings_are_compared_from_one_start_and_not_trained_twice(
     assert [outcome.encoding for outcome in first] == begun
     assert first == again
     assert len({outcome.checks["ellipses"]["c5"] for outcome in first}) == 3
+
+
+def test_the_shares_of_the_known_folders_are_a_whole() -> None:
+    assert sum(use.share for use in FOLDER_USES.values()) == pytest.approx(1)
+
+
+def test_held_out_samples_are_what_training_leaves(folder: Path) -> None:
+    _, kept = load_pool([folder])
+
+    again = read_held_out([folder])
+
+    assert [one.picture.name for one in kept] == [one.picture.name for one in again]
+    assert sum(one.weight for one in again) == pytest.approx(1)
+
+
+def test_a_first_few_held_out_samples_are_as_if_drawn(folder: Path) -> None:
+    pool, _ = load_pool([folder])
+    rare, common = pool.folders[0][0], pool.folders[0][1]
+    samples = [replace(rare, weight=1e-4)] * 50 + [replace(common, weight=1.0)] * 5
+
+    order = start.drawn_order(samples)
+
+    assert len(order) == 55
+    assert all(one.weight == 1.0 for one in order[:5])
