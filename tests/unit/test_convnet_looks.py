@@ -7,7 +7,8 @@ import numpy.typing as npt
 import pytest
 
 from remask_core.types import Box, Click, Prompt
-from remask_models.convnet.segmenter import ConvNetSegmenter
+from remask_models.convnet.segmenter import ConvNetSegmenter, mask_on_image
+from remask_models.convnet.windows import Window, paste, seen_pixels
 
 _Floats = npt.NDArray[np.float32]
 
@@ -72,3 +73,17 @@ def test_an_empty_answer_is_not_looked_at_again() -> None:
 
     assert [256] == network.sizes
     assert not mask.any()
+
+
+def test_a_mask_is_the_same_whether_all_of_the_window_is_pasted_or_the_object() -> None:
+    rng = np.random.default_rng(0)
+    window = Window(-13.0, 7.5, 150.0)
+    for share in (0.0, 0.1, 0.5):
+        logits = np.full((32, 32), -3.0, np.float32)
+        rows, columns = rng.integers(0, 32, (2, int(40 * share)))
+        logits[rows, columns] = rng.uniform(0.5, 9, rows.size)
+        x0, y0, x1, y1 = seen_pixels((120, 100), window)
+        whole = np.zeros((120, 100), np.bool_)
+        whole[y0:y1, x0:x1] = paste(logits, window, onto=(x0, y0, x1, y1)) > 0
+
+        assert np.array_equal(whole, mask_on_image((120, 100), logits, window))

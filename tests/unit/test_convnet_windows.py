@@ -12,6 +12,7 @@ from remask_models.convnet.windows import (
     crop_plane,
     pack,
     paste,
+    pyramid,
     reframe,
     unpack,
     whole_image,
@@ -44,14 +45,14 @@ def test_a_pixels_place_in_the_window_is_where_the_crop_shows_it() -> None:
     image[40, 30] = 255
     window = Window(10, 20, 40)
 
-    crop = crop_image(image, window, size=160)
+    crop = crop_image([image], window, size=160)
     x, y = window.place(30, 40, size=160)
 
     assert crop[round(y), round(x)].min() > 150
 
 
 def test_beyond_the_image_the_crop_is_grey() -> None:
-    crop = crop_image(np.zeros((20, 20, 3), np.uint8), Window(-20, 0, 40), size=40)
+    crop = crop_image([np.zeros((20, 20, 3), np.uint8)], Window(-20, 0, 40), size=40)
 
     assert (crop[:, :19] == 128).all()
     assert (crop[:20, 21:] == 0).all()
@@ -61,7 +62,7 @@ def test_a_large_image_is_averaged_not_sampled() -> None:
     stripes = np.zeros((800, 800, 3), np.uint8)
     stripes[:, ::2] = 255
 
-    crop = crop_image(stripes, whole_image((800, 800)), size=80)
+    crop = crop_image([stripes], whole_image((800, 800)), size=80)
 
     assert abs(crop[5:-5, 5:-5].astype(int) - 128).max() <= 2
 
@@ -109,3 +110,23 @@ def test_packed_logits_carry_their_window() -> None:
 
     assert where == window
     assert np.array_equal(found, logits)
+
+
+def test_a_pyramid_is_of_ever_smaller_copies() -> None:
+    shapes = [level.shape[:2] for level in pyramid(np.zeros((3001, 4098, 3), np.uint8))]
+
+    assert shapes == [(3001, 4098), (751, 1025), (188, 257)]
+    assert [level.shape for level in pyramid(np.zeros((9, 800, 3), np.uint8))] == [(9, 800, 3)]
+
+
+@pytest.mark.parametrize("window", [Window(-100, 30, 1500), Window(211.5, 90.25, 700)])
+def test_a_level_of_the_pyramid_shows_what_the_image_does(window: Window) -> None:
+    hill = 255 * bump((1201, 1402), (600, 500))
+    wide = np.clip(np.kron(hill[::40, ::40], np.ones((40, 40))), 0, 255)[:1201, :1402]
+    image = np.repeat(wide[..., None], 3, 2).astype(np.uint8)
+
+    alone = crop_image([image], window, size=96).astype(int)
+    levels = crop_image(pyramid(image), window, size=96).astype(int)
+
+    assert abs(alone - levels).mean() < 0.5
+    assert abs(alone - levels).max() < 40

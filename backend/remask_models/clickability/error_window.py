@@ -94,7 +94,7 @@ def error_window_of(image: RgbImage, truth: BoolMask, error: BoolMask) -> ErrorW
     return ErrorWindow(
         shape_hw=(height, width),
         window=window,
-        image=crop_image(image, window, size=_SIZE),
+        image=crop_image([image], window, size=_SIZE),
         planes=np.stack([seen, whole, *_shape_planes(cells)]),
         soft=soft,
     )

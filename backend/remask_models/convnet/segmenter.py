@@ -33,6 +33,7 @@ from remask_models.convnet.windows import (
     crop_plane,
     pack,
     paste,
+    pyramid,
     reframe,
     seen_pixels,
     unpack,
@@ -40,7 +41,7 @@ from remask_models.convnet.windows import (
     window_around,
 )
 
-__all__ = ["ConvNetSegmenter", "Manner", "Network"]
+__all__ = ["ConvNetSegmenter", "Manner", "Network", "mask_on_image"]
 
 _Floats = npt.NDArray[np.float32]
 
@@ -106,26 +107,32 @@ class ConvNetSegmenter:
         self._manner = manner or Manner()
 
     def embed(self, image: RgbImage, *, pause: Pause = no_pause) -> Embedding:
-        """Return the image itself: what the network sees of it depends on the prompts."""
+        """Return the image and smaller copies of it, see `pyramid`.
+
+        What the network sees of the image depends on the prompts.
+        """
         check_image(image)
         pause()
-        return Embedding(shape_hw=(image.shape[0], image.shape[1]), arrays={"image": image})
+        levels = pyramid(image)
+        arrays = dict(zip(_level_names(len(levels)), levels, strict=True))
+        return Embedding(shape_hw=(image.shape[0], image.shape[1]), arrays=arrays)
 
     def predict(self, embedding: Embedding, prompt: Prompt) -> list[Candidate]:
         """Return one candidate."""
         check_prompt(prompt, shape_hw=embedding.shape_hw)
         prompt = _roomier(prompt, share=self._manner.box_grow)
-        image: RgbImage = embedding.arrays["image"]
+        levels = [embedding.arrays[name] for name in _level_names(len(embedding.arrays))]
+        image: RgbImage = levels[0]
         prior = _Prior.of(prompt)
         window = self._first_window(prompt, prior, embedding.shape_hw)
-        logits, estimate = self._look(image, prompt, prior, window)
+        logits, estimate = self._look(levels, prompt, prior, window)
         again = None if prior is not None else self._again(prompt, logits, window)
         if again is not None:
             prior = _Prior(_sigmoid(logits), window)
             window = again
-            logits, estimate = self._look(image, prompt, prior, window)
+            logits, estimate = self._look(levels, prompt, prior, window)
         score = self._curve.score(estimate, clicks=len(prompt.clicks))
-        mask = _mask(image.shape[:2], logits, window)
+        mask = mask_on_image(image.shape[:2], logits, window)
         mask = obey(mask, image, prompt.clicks, radius_px=0.02 * window.side)
         return [Candidate(mask=mask, score=score, logits=pack(logits, window))]
 
@@ -159,15 +166,15 @@ class ConvNetSegmenter:
         return closer if closer.side < self._manner.again_below * window.side else None
 
     def _look(
-        self, image: RgbImage, prompt: Prompt, prior: _Prior | None, window: Window
+        self, levels: Sequence[RgbImage], prompt: Prompt, prior: _Prior | None, window: Window
     ) -> tuple[Logits, float]:
         """Return the network's logits in the window, (size/2, size/2), and its IoU estimate."""
         manner = self._manner
         fine = prompt.box is not None or len(prompt.clicks) >= manner.fine_from
         size = manner.fine_size if fine else manner.size
-        crop = crop_image(image, window, size=size).transpose(2, 0, 1)
+        crop = crop_image(levels, window, size=size).transpose(2, 0, 1)
         seen = crop.astype(np.float32) / 127.5 - 1
-        drawn = _draw(prompt, prior, window, image.shape[:2], size=size // 2)
+        drawn = _draw(prompt, prior, window, levels[0].shape[:2], size=size // 2)
         logits, judged = self._network.look(_with_mirror(seen), _with_mirror(drawn))
         both = (logits[0, 0] + logits[1, 0, :, ::-1]) / 2
         return both, float(_sigmoid(judged).mean())
@@ -240,12 +247,37 @@ def _draw(
     return drawn
 
 
-def _mask(shape_hw: Sequence[int], logits: Logits, window: Window) -> BoolMask:
+def _level_names(count: int) -> list[str]:
+    """Return the names of the levels of a pyramid in an embedding, finest first."""
+    return ["image", *(f"image_{4**level}" for level in range(1, count))]
+
+
+def mask_on_image(shape_hw: Sequence[int], logits: Logits, window: Window) -> BoolMask:
     """Return the mask on the whole image; nothing lies beyond the window."""
     mask = np.zeros((shape_hw[0], shape_hw[1]), np.bool_)
-    x0, y0, x1, y1 = seen_pixels(shape_hw, window)
+    found = bounds(logits > 0)
+    if found is None:
+        return mask
+    # Between places that are all background there is no object, so that only the object's own
+    # surroundings are brought to the size of the image.
+    scale = window.side / logits.shape[0]
+    side = scale * (max(found.width, found.height) + 2)
+    near = Window(window.x0 + (found.x0 - 1) * scale, window.y0 + (found.y0 - 1) * scale, side)
+    x0, y0, x1, y1 = _both(seen_pixels(shape_hw, window), seen_pixels(shape_hw, near))
     mask[y0:y1, x0:x1] = paste(logits, window, onto=(x0, y0, x1, y1)) > 0
     return mask
+
+
+def _both(
+    one: tuple[int, int, int, int], other: tuple[int, int, int, int]
+) -> tuple[int, int, int, int]:
+    """Return the rectangle, `x0, y0, x1, y1`, that lies in both."""
+    return (
+        max(one[0], other[0]),
+        max(one[1], other[1]),
+        min(one[2], other[2]),
+        min(one[3], other[3]),
+    )
 
 
 def _roomier(prompt: Prompt, *, share: float) -> Prompt:

@@ -20,6 +20,7 @@ __all__ = [
     "crop_plane",
     "pack",
     "paste",
+    "pyramid",
     "reframe",
     "seen_pixels",
     "unpack",
@@ -30,6 +31,8 @@ __all__ = [
 _GREY = (128, 128, 128)  # zero to the network
 _MIN_SIDE_PX = 24.0
 _SHRINK_BELOW = 0.6  # linear interpolation begins to skip pixels
+_LEVEL = 4  # a level of a pyramid is so many times as coarse as the one before
+_SMALLEST_PX = 256  # longer side of the coarsest level, at least
 _CLICK_MARGIN = 0.08  # of the window's side: room that a click keeps from its border
 
 _Floats = npt.NDArray[np.float32]
@@ -97,16 +100,40 @@ def bounds(mask: BoolMask) -> Box | None:
     return Box(float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
 
 
-def crop_image(image: RgbImage, window: Window, *, size: int) -> RgbImage:
-    """Return the window as (size, size, 3) uint8; grey beyond the image."""
-    part, view = _sight(image, window, size=size)
+def pyramid(image: RgbImage) -> list[RgbImage]:
+    """Return the image and copies of it that are 4, 16, … times as narrow, finest first.
+
+    A window of a large image is cut from the coarsest level that is still finer than the crop.
+    Without it, each click on a photograph of 12 megapixels shrinks all of them anew.
+    """
+    levels = [image]
+    height, width = image.shape[:2]
+    while max(height, width) >= _LEVEL * _SMALLEST_PX:
+        height, width = -(-height // _LEVEL), -(-width // _LEVEL)
+        small = cv2.resize(levels[-1], (width, height), interpolation=cv2.INTER_AREA)
+        levels.append(small.astype(np.uint8, copy=False))
+    return levels
+
+
+def crop_image(levels: Sequence[RgbImage], window: Window, *, size: int) -> RgbImage:
+    """Return the window as (size, size, 3) uint8; grey beyond the image.
+
+    Args:
+        levels: What `pyramid` makes of the image; the image alone will do.
+        window: In pixels of the image.
+        size: Side of the crop.
+    """
+    scale = size / window.side
+    fitting = [one for one in levels if one.shape[1] >= scale * levels[0].shape[1]]
+    level = fitting[-1] if fitting else levels[0]
+    part, view = _sight(level, window, size=size, shape_hw=levels[0].shape[:2])
     crop = cv2.warpAffine(part, view, (size, size), flags=cv2.INTER_LINEAR, borderValue=_GREY)
     return crop.astype(np.uint8, copy=False)
 
 
 def crop_plane(plane: _Floats, window: Window, *, size: int) -> _Floats:
     """Return the window of an (H, W) float32 plane as (size, size); 0 beyond the image."""
-    part, view = _sight(plane, window, size=size)
+    part, view = _sight(plane, window, size=size, shape_hw=plane.shape)
     crop = cv2.warpAffine(part, view, (size, size), flags=cv2.INTER_LINEAR)
     return crop.astype(np.float32, copy=False)
 
@@ -115,26 +142,33 @@ _Pixels = TypeVar("_Pixels", RgbImage, _Floats)
 
 
 def _sight(
-    pixels: _Pixels, window: Window, *, size: int
+    pixels: _Pixels, window: Window, *, size: int, shape_hw: Sequence[int]
 ) -> tuple[_Pixels, npt.NDArray[np.float64]]:
     """Return the pixels that the window sees and the matrix that brings them to `size`.
 
-    warpAffine knows no area filter, so what must shrink much is shrunk here.
+    warpAffine knows no area filter, so what must shrink much is shrunk here. `pixels` may be a
+    smaller copy of an image of `shape_hw`, in whose pixels the window is given.
     """
-    x0, y0, x1, y1 = seen_pixels(pixels.shape[:2], window)
+    finer_x, finer_y = shape_hw[1] / pixels.shape[1], shape_hw[0] / pixels.shape[0]
+    x0, y0, x1, y1 = _under(
+        pixels.shape,
+        (window.x0 / finer_x, window.y0 / finer_y),
+        ((window.x0 + window.side) / finer_x, (window.y0 + window.side) / finer_y),
+    )
     part = pixels[y0:y1, x0:x1]
     scale = size / window.side
+    scale_x, scale_y = scale * finer_x, scale * finer_y
     height, width = part.shape[:2]
     shrunk = (width, height)
-    if scale < _SHRINK_BELOW:
-        shrunk = (max(1, round(width * scale)), max(1, round(height * scale)))
+    if max(scale_x, scale_y) < _SHRINK_BELOW:
+        shrunk = (max(1, round(width * scale_x)), max(1, round(height * scale_y)))
         small = cv2.resize(part, shrunk, interpolation=cv2.INTER_AREA)
         part = small.astype(part.dtype, copy=False)
-    sx, sy = scale * width / shrunk[0], scale * height / shrunk[1]
+    sx, sy = scale_x * width / shrunk[0], scale_y * height / shrunk[1]
     view = np.array(
         [
-            [sx, 0, (x0 - window.x0) * scale + (sx - 1) / 2],
-            [0, sy, (y0 - window.y0) * scale + (sy - 1) / 2],
+            [sx, 0, x0 * scale_x - window.x0 * scale + (sx - 1) / 2],
+            [0, sy, y0 * scale_y - window.y0 * scale + (sy - 1) / 2],
         ]
     )
     return part, view
@@ -180,11 +214,19 @@ def paste(plane: _Floats, window: Window, *, onto: tuple[int, int, int, int]) ->
 
 def seen_pixels(shape_hw: Sequence[int], window: Window) -> tuple[int, int, int, int]:
     """Return the image pixels under the window, `x0, y0, x1, y1`, at least one."""
+    return _under(
+        shape_hw, (window.x0, window.y0), (window.x0 + window.side, window.y0 + window.side)
+    )
+
+
+def _under(
+    shape_hw: Sequence[int], first_xy: tuple[float, float], last_xy: tuple[float, float]
+) -> tuple[int, int, int, int]:
     height, width = shape_hw[0], shape_hw[1]
-    x0 = min(max(int(np.floor(window.x0)), 0), width - 1)
-    y0 = min(max(int(np.floor(window.y0)), 0), height - 1)
-    x1 = max(min(int(np.ceil(window.x0 + window.side)), width), x0 + 1)
-    y1 = max(min(int(np.ceil(window.y0 + window.side)), height), y0 + 1)
+    x0 = min(max(int(np.floor(first_xy[0])), 0), width - 1)
+    y0 = min(max(int(np.floor(first_xy[1])), 0), height - 1)
+    x1 = max(min(int(np.ceil(last_xy[0])), width), x0 + 1)
+    y1 = max(min(int(np.ceil(last_xy[1])), height), y0 + 1)
     return x0, y0, x1, y1
 
 
