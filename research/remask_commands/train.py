@@ -70,6 +70,10 @@ def convnet(
     steps: Annotated[
         int | None, typer.Option(help="Batches to train for; the config's if not given.")
     ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="End after so many minutes, whatever is left of the batches."),
+    ] = None,
     calibrate_on: Annotated[
         int,
         typer.Option(min=0, help="Measured instances that the score is calibrated on at the end."),
@@ -113,6 +117,7 @@ def convnet(
             init=init,
             config=config,
             steps=steps,
+            minutes=minutes,
             clicks=clicks,
             calibrated_on=calibrate_on,
             seed=seed,

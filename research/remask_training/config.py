@@ -75,7 +75,7 @@ CONFIGS: Mapping[str, TrainConfig] = MappingProxyType(
         # About an hour and a half on two CPU cores, from weights that are trained already: the
         # encoder learns too, and all sizes that the network is used at are seen.
         "fine": TrainConfig(
-            sides=(256, 192, 256, 320),
+            sides=(256, 256, 320),
             batch=8,
             steps=1400,
             passes=3,
@@ -84,7 +84,7 @@ CONFIGS: Mapping[str, TrainConfig] = MappingProxyType(
             warm_up=60,
             decay=0.02,
             ema=0.998,
-            check_every=200,
+            check_every=250,
             check_crops=48,
             loaders=1,
             shards=2,

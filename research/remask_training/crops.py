@@ -24,7 +24,7 @@ _COARSE = 0.1  # share that is stored as a coarse JPEG first
 _MIN_TRUTH = 12  # drawn pixels of the object; fewer and another crop is tried
 _TRIES = 4
 _LEAST_SEEN = 0.2  # of the object's longer side that is kept in the crop
-_BEYOND = 0.15  # of the crop's side that may lie beyond the picture
+_BEYOND = 0.3  # of the crop's side that may lie beyond the picture
 
 _Floats = npt.NDArray[np.float32]
 
@@ -54,8 +54,8 @@ class View:
     """How a crop lies about its instance.
 
     Attributes:
-        context: Side of the crop over the longer side of the instance's box; None shows the whole
-            picture.
+        context: Side of the crop over the longer side of the instance's box; None makes it as wide
+            as the picture, about a place in the instance: the look at a first click.
         anywhere: The instance lies anywhere in the crop and may be cut by its border; else it is
             near the middle.
     """
@@ -120,8 +120,8 @@ def _placed(
     middle = np.array([(box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2])
     whole = max(height, width) / extent
     if view.context is None:
-        shift = (np.array([width, height]) / 2 - middle) / extent
-        return whole, (float(shift[0]), float(shift[1]))
+        clicked = rng.normal(0, 0.1, 2) * (box.width / extent, box.height / extent)
+        return whole, (float(clicked[0]), float(clicked[1]))
     if not view.anywhere:
         shift = rng.uniform(-0.06, 0.06, 2) * min(view.context, 2.5)
         return view.context, (float(shift[0]), float(shift[1]))

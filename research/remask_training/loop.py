@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
@@ -67,6 +68,8 @@ class Run:
         seed: Of every draw.
         device: Where it runs.
         facts: What the weights file will tell of its making.
+        minutes: Time after which it ends if the batches are not done yet; the learning rates fall
+            by whichever of the two is further on. None is no limit.
     """
 
     config: TrainConfig
@@ -76,9 +79,17 @@ class Run:
     seed: int
     device: torch.device
     facts: Mapping[str, Any]
+    minutes: float | None = None
 
 
-def train(run: Run, net: ConvNet, *, resume: bool, told: Callable[[Report], None]) -> None:
+def train(
+    run: Run,
+    net: ConvNet,
+    *,
+    resume: bool,
+    told: Callable[[Report], None],
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
     """Train `net` in place to the end of the run; its averaged weights are in `weights.npz`.
 
     Args:
@@ -86,9 +97,13 @@ def train(run: Run, net: ConvNet, *, resume: bool, told: Callable[[Report], None
         net: The network to start from.
         resume: Go on from `checkpoint.pt` in the run's folder if there is one.
         told: Called with a report every 10 batches and at each validation.
+        clock: Seconds since some moment, for `run.minutes`.
     """
     config, device = run.config, run.device
     torch.manual_seed(run.seed)
+    # The optimiser's many small operations in two threads wait for each other on a busy machine:
+    # they took as long as all passes together.
+    torch.set_num_threads(config.threads)
     net.to(device).train()
     teach_encoder = config.encoder_rate > 0
     net.encoder.requires_grad_(teach_encoder)
@@ -124,14 +139,17 @@ def train(run: Run, net: ConvNet, *, resume: bool, told: Callable[[Report], None
         last=config.steps,
         loaders=config.loaders,
     )
+    begun = clock()
     for step, batch in enumerate(drawn_batches, first + 1):
+        spent = 0.0 if run.minutes is None else (clock() - begun) / (60 * run.minutes)
         for group in optimiser.param_groups:
-            group["lr"] = group["peak"] * _rate(step, config)
+            group["lr"] = group["peak"] * _rate(step, config, spent=spent)
         for loss, iou in _learn(net, batch, optimiser, run, step, threads):
             losses.append(loss)
             reached.append([iou])
             _blend(average, net, min(config.ema, step / (step + 20)))
-        at_check = step % config.check_every == 0 or step == config.steps
+        at_end = step == config.steps or spent >= 1
+        at_check = step % config.check_every == 0 or at_end
         if step % 10 == 0 or at_check:
             ious = np.array(reached).reshape(-1, config.passes).mean(0)
             checks = _check(net, average, run, threads) if at_check else {}
@@ -139,13 +157,15 @@ def train(run: Run, net: ConvNet, *, resume: bool, told: Callable[[Report], None
             losses, reached = [], []
             if at_check:
                 _save(run, net, average, optimiser, step, checks)
+        if at_end:
+            break
 
 
-def _rate(step: int, config: TrainConfig) -> float:
-    """Return the learning rate as a share of its peak."""
+def _rate(step: int, config: TrainConfig, *, spent: float) -> float:
+    """Return the learning rate as a share of its peak; `spent` is the share of the run's time."""
     if step <= config.warm_up:
         return step / config.warm_up
-    past = (step - config.warm_up) / max(1, config.steps - config.warm_up)
+    past = max(spent, (step - config.warm_up) / max(1, config.steps - config.warm_up))
     return 0.5 + 0.5 * math.cos(math.pi * min(past, 1.0))
 
 
@@ -276,8 +296,8 @@ def _measure_features(net: ConvNet, run: Run) -> None:
 
 @torch.no_grad()
 def _blend(average: dict[str, Tensor], net: ConvNet, keep: float) -> None:
-    for name, value in net.state_dict().items():
-        average[name].lerp_(value, 1 - keep)
+    state = net.state_dict()
+    torch._foreach_lerp_([average[name] for name in state], list(state.values()), 1 - keep)
 
 
 def _check(

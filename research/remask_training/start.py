@@ -48,6 +48,7 @@ def train_convnet(
     init: Path | None = None,
     config: str = "small",
     steps: int | None = None,
+    minutes: float | None = None,
     clicks: Path | None = None,
     calibrated_on: int = 300,
     seed: int = 0,
@@ -67,6 +68,8 @@ def train_convnet(
             DeepLabv3 encoder (`.pt`). None is the weights that ship with remask.
         config: `small`, `fine` or `full`, see `CONFIGS`.
         steps: Batches; None is what the config says.
+        minutes: The training ends after so many, whatever is left of the batches; on a busy
+            machine the number of batches is anybody's guess. None is no limit.
         clicks: Click log of instances in `data`, see `read_click_log`; about half of the clicks
             that an instance is prompted with are then the annotators'.
         calibrated_on: At most so many of the instances that were measured on; 0 leaves the score
@@ -80,14 +83,16 @@ def train_convnet(
 
     Raises:
         NotFound: There is no data, or `init` or `clicks` does not exist.
-        InputError: The config is unknown, `steps` is below 1, `init` is something else, or no
-            click of `clicks` is on an instance of `data`.
+        InputError: The config is unknown, `steps` or `minutes` is not above 0, `init` is
+            something else, or no click of `clicks` is on an instance of `data`.
         WrongState: `out` holds a checkpoint and `resume` is not set.
     """
     if config not in CONFIGS:
         raise InputError(f"`config` must be one of {', '.join(CONFIGS)}; got {config!r}")
     if steps is not None and steps < 1:
         raise InputError(f"`steps` must be at least 1; got {steps}")
+    if minutes is not None and minutes <= 0:
+        raise InputError(f"`minutes` must be above 0; got {minutes}")
     if (out / "checkpoint.pt").exists() and not resume:
         raise WrongState(
             f"`out` must be a folder without a checkpoint; {out} holds one: resume it, or name "
@@ -109,7 +114,7 @@ def train_convnet(
         "real_clicks": sum(len(one.clicks) for samples in pool.folders for one in samples),
         "init": "bundled weights" if init is None else init.name,
     }
-    run = Run(sizes, pool, checks, out, seed, resolve_device(device), facts)
+    run = Run(sizes, pool, checks, out, seed, resolve_device(device), facts, minutes)
     (out / "run.json").write_text(
         json.dumps({**facts, "command": sys.argv[1:]}, indent=1), encoding="utf-8"
     )

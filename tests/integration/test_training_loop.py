@@ -166,6 +166,8 @@ def test_what_cannot_be_trained_on_is_named(folder: Path, tmp_path: Path) -> Non
         start.train_convnet([tmp_path], out=tmp_path / "run")
     with pytest.raises(InputError, match="`config`"):
         start.train_convnet([folder], out=tmp_path / "run", config="huge")
+    with pytest.raises(InputError, match="`minutes`"):
+        start.train_convnet([folder], out=tmp_path / "run", minutes=0)
     with pytest.raises(InputError, match="`steps`"):
         start.train_convnet([folder], out=tmp_path / "run", steps=0)
     with pytest.raises(NotFound, match="`init`"):
@@ -230,3 +232,20 @@ def test_a_first_few_held_out_samples_are_as_if_drawn(folder: Path) -> None:
 
     assert len(order) == 55
     assert all(one.weight == 1.0 for one in order[:5])
+
+
+def test_a_run_ends_when_its_minutes_are_over(folder: Path, tmp_path: Path) -> None:
+    run = replace(run_of(folder, tmp_path, replace(TINY, steps=50)), minutes=1)
+    seconds = iter([0.0, 10.0, 30.0, 61.0])
+    reports: list[Report] = []
+
+    train(
+        run,
+        load_network(WEIGHTS),
+        resume=False,
+        told=reports.append,
+        clock=lambda: next(seconds),
+    )
+
+    assert [report.step for report in reports] == [2, 3]
+    assert read_header(tmp_path / "weights.npz")["step"] == 3

@@ -46,12 +46,14 @@ def test_an_object_near_the_middle_is_whole() -> None:
     assert not any(map(cut_by_the_border, crops_of(View(context=2.0, anywhere=False))))
 
 
-def test_the_whole_picture_is_seen_as_at_a_first_click() -> None:
+def test_a_first_click_is_seen_in_a_window_as_wide_as_the_picture() -> None:
     crops = crops_of(View(context=None, anywhere=False), count=30)
 
-    # 200 of 300 rows are picture, the rest of the square is beyond it.
-    shares = [float(crop.inside.mean()) for crop in crops if crop.inside.mean() < 1]
-    assert np.median(shares) == pytest.approx(2 / 3, abs=0.05)
+    # The object is 80 x 60 of 300 px, and 50 px left of the picture's middle.
+    pasted = [crop.inside.min() == 1 for crop in crops]
+    assert np.median([crop.truth.mean() for crop in crops]) == pytest.approx(4800 / 9e4, rel=0.1)
+    plain = [crop.inside for crop, other in zip(crops, pasted, strict=True) if not other]
+    assert np.median([inside.mean() for inside in plain]) == pytest.approx(5 / 9, abs=0.07)
 
 
 def test_a_tiny_object_is_looked_at_from_nearby_when_it_cannot_be_seen() -> None:
