@@ -7,6 +7,7 @@ from remask_core.types import Box, Click
 from remask_models.convnet.windows import (
     Window,
     bounds,
+    centred,
     cover,
     crop_image,
     crop_plane,
@@ -88,6 +89,13 @@ def test_a_negative_click_far_off_does_not_make_the_object_smaller() -> None:
     near = [Click(20, 20, True)]
 
     assert cover(Window(0, 0, 50), [*near, Click(400, 9, False)]) == cover(Window(0, 0, 50), near)
+
+
+def test_a_first_click_is_in_the_middle_of_its_window() -> None:
+    window = centred(whole_image((40, 60)), Click(9, 30, True))
+
+    assert window == Window(-20.5, 0.5, 60)
+    assert window.place(9, 30, size=60) == (29.5, 29.5)
 
 
 def test_a_box_is_in_the_middle_of_its_window() -> None:

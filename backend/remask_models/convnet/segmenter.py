@@ -28,6 +28,7 @@ from remask_models.convnet.score_curve import ScoreCurve
 from remask_models.convnet.windows import (
     Window,
     bounds,
+    centred,
     cover,
     crop_image,
     crop_plane,
@@ -152,6 +153,9 @@ class ConvNetSegmenter:
             window = whole_image(shape_hw)
             if box is not None:
                 window = _narrower(window_around(box, context=self._manner.mask_context), window)
+            elif first := next((click for click in prompt.clicks if click.positive), None):
+                # Training keeps what is asked for about the middle.
+                window = centred(window, first)
         return cover(window, prompt.clicks)
 
     def _again(self, prompt: Prompt, logits: Logits, window: Window) -> Window | None:

@@ -15,6 +15,7 @@ from remask_core.types import BoolMask, Box, Click, Logits, RgbImage
 __all__ = [
     "Window",
     "bounds",
+    "centred",
     "cover",
     "crop_image",
     "crop_plane",
@@ -72,6 +73,12 @@ def window_around(box: Box, *, context: float) -> Window:
     """Return the window centred on `box` and `context` times as wide as its longer side."""
     side = max(context * max(box.width, box.height), _MIN_SIDE_PX)
     return Window((box.x0 + box.x1 - side) / 2, (box.y0 + box.y1 - side) / 2, side)
+
+
+def centred(window: Window, click: Click) -> Window:
+    """Return a window of the same side with the click in its middle."""
+    half = window.side / 2
+    return Window(click.x + 0.5 - half, click.y + 0.5 - half, window.side)
 
 
 def cover(window: Window, clicks: Sequence[Click]) -> Window:
