@@ -27,6 +27,7 @@ class Row:
         size_bytes: Their length, as it is or would be.
         sha256: Digest of the file that is there.
         url: Official address of published weights.
+        trained_on: What follows for users from the pictures that the weights have learnt from.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Row:
     size_bytes: int | None = None
     sha256: str | None = None
     url: str | None = None
+    trained_on: str | None = None
 
 
 def catalogue(model_dir: Path | None = None) -> list[Row]:
@@ -64,8 +66,23 @@ def catalogue(model_dir: Path | None = None) -> list[Row]:
     return rows
 
 
+_CONVNET_TRAINED_ON = (
+    "pictures some of which are for research or non-commercial use only, and some of terms "
+    "that nobody has cleared (docs/model-card.md); a company that needs cleared terms trains its "
+    "own weights with `remask train convnet`, or takes Segment Anything's"
+)
+
+
 def _bundled() -> Row:
     path = BUNDLED_CONVNET
     if not path.is_file():
         return Row("convnet", "missing", "Apache-2.0", path)
-    return Row("convnet", "bundled", "Apache-2.0", path, path.stat().st_size, digest(path))
+    return Row(
+        name="convnet",
+        state="bundled",
+        licence="Apache-2.0",
+        path=path,
+        size_bytes=path.stat().st_size,
+        sha256=digest(path),
+        trained_on=_CONVNET_TRAINED_ON,
+    )

@@ -50,7 +50,11 @@ def list_models(model_dir: ModelDir = None, as_json: Json = False) -> None:
     for row in rows:
         where = "" if row.path is None else str(row.path)
         table.add_row(row.name, _size(row.size_bytes), row.state, row.licence, where)
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    for row in rows:
+        if row.trained_on is not None:
+            console.print(f"{row.name} was trained on {row.trained_on}.", highlight=False)
 
 
 @app.command(epilog="Example: `remask models pull sam_vit_b`")

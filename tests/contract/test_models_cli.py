@@ -34,6 +34,7 @@ def test_list_for_people_names_size_and_licence(tmp_path: Path) -> None:
     assert done.exit_code == 0
     for word in ("sam_vit_h", "2,565 MB", "missing", "Apache-2.0"):
         assert word in done.stdout
+    assert "a company that needs cleared terms" in " ".join(done.stdout.split())
 
 
 def test_verify_tells_a_foreign_file(tmp_path: Path) -> None:
