@@ -22,7 +22,7 @@ from remask_models.weights_file import read_weights, write_weights
 def average(old: Path, new: Path, *, share: float, out: Path) -> None:
     """Write the mean of two weights files, `share` of it from `new`; its facts are those of `new`.
 
-    A score curve is left out: it belongs to the weights that it was fitted on.
+    A score curve and measures are left out: they belong to the weights that they were made with.
 
     Raises:
         ValueError: The files hold arrays of other names or shapes.
@@ -35,7 +35,7 @@ def average(old: Path, new: Path, *, share: float, out: Path) -> None:
         name: (share * array + (1 - share) * olds[name]).astype(array.dtype)
         for name, array in news.items()
     }
-    kept = {name: value for name, value in facts.items() if name != "score"}
+    kept = {name: value for name, value in facts.items() if name not in ("score", "checks")}
     write_weights(out, mixed, {**kept, "averaged": {"share": share, "with": digest(old)[:12]}})
 
 

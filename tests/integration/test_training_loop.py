@@ -219,8 +219,8 @@ def test_held_out_samples_are_what_training_leaves(folder: Path) -> None:
 
     again = read_held_out([folder])
 
-    assert [one.picture.name for one in kept] == [one.picture.name for one in again]
-    assert sum(one.weight for one in again) == pytest.approx(1)
+    assert [sample.picture.name for sample in kept] == [sample.picture.name for sample in again]
+    assert sum(sample.weight for sample in again) == pytest.approx(1)
 
 
 def test_a_first_few_held_out_samples_are_as_if_drawn(folder: Path) -> None:
@@ -231,7 +231,7 @@ def test_a_first_few_held_out_samples_are_as_if_drawn(folder: Path) -> None:
     order = start.drawn_order(samples)
 
     assert len(order) == 55
-    assert all(one.weight == 1.0 for one in order[:5])
+    assert all(sample.weight == 1.0 for sample in order[:5])
 
 
 def test_a_run_ends_when_its_minutes_are_over(folder: Path, tmp_path: Path) -> None:

@@ -37,8 +37,8 @@ class Middle:
     [
         (Prompt(box=BOX), [256, 256]),
         (Prompt(box=BOX, clicks=CLICKS[:1]), [256, 256]),
-        (Prompt(clicks=CLICKS[:3]), [192, 192]),
-        (Prompt(clicks=CLICKS), [256, 256]),
+        (Prompt(clicks=CLICKS[:3]), [256, 256]),
+        (Prompt(clicks=CLICKS), [320, 320]),
     ],
     ids=["box", "box and click", "clicks", "many clicks"],
 )
@@ -62,7 +62,7 @@ def test_a_large_object_found_by_clicks_is_looked_at_once() -> None:
 
     segmenter.predict(segmenter.embed(IMAGE), Prompt(clicks=CLICKS[:1]))
 
-    assert [192] == network.sizes
+    assert [256] == network.sizes
 
 
 def test_an_empty_answer_is_not_looked_at_again() -> None:

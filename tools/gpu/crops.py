@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
+from tools.gpu.pack import UNION, Packed
 from torch import Tensor
 
 from remask_training.samples import IGNORE
-from tools.gpu.pack import UNION, Packed
 
 WITH_BOX = 0.45
 _FIRST_LOOK, _ANYWHERE = 0.25, 0.8

@@ -66,11 +66,15 @@ def pack(pool: Pool, out: Path, *, most_bytes: int) -> tuple[int, int]:
     step = max(1, len(pictures) // _PROBED)
     for side, quality in _LEVELS:
         probed = list(pictures.values())[::step]
-        guess = sum(len(_jpeg(one, side, quality)) for one in probed) * len(pictures) / len(probed)
+        guess = (
+            sum(len(_jpeg(sample, side, quality)) for sample in probed)
+            * len(pictures)
+            / len(probed)
+        )
         if guess > 0.98 * most_bytes:
             continue
-        jpegs = [_jpeg(one, side, quality) for one in pictures.values()]
-        pngs = [_png(one, side) for one in maps.values()]
+        jpegs = [_jpeg(sample, side, quality) for sample in pictures.values()]
+        pngs = [_png(sample, side) for sample in maps.values()]
         if sum(map(len, jpegs)) + sum(map(len, pngs)) > 0.98 * most_bytes:
             continue
         _write(out, samples, odds, jpegs, pngs, list(pictures), list(maps), side)
@@ -97,9 +101,9 @@ def _write(
     np.savez(
         out,
         jpegs=np.frombuffer(b"".join(jpegs), np.uint8),
-        jpeg_ends=np.cumsum([len(one) for one in jpegs]),
+        jpeg_ends=np.cumsum([len(jpeg) for jpeg in jpegs]),
         pngs=np.frombuffer(b"".join(pngs), np.uint8),
-        png_ends=np.cumsum([len(one) for one in pngs]),
+        png_ends=np.cumsum([len(png) for png in pngs]),
         picture_of=np.array([picture_of[n] for n in range(len(maps))], np.int32),
         labels_of=np.array([map_number[id(s.labels)] for s in samples], np.int32)[seen],
         values=np.array([s.values[0] if len(s.values) == 1 else UNION for s in samples], np.int32)[

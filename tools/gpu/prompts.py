@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F  # noqa: N812
+from tools.gpu.crops import Crops
 from torch import Tensor
 
 from remask_models.convnet.prompt_planes import (
@@ -15,7 +16,6 @@ from remask_models.convnet.prompt_planes import (
     POSITIVE,
     PRIOR,
 )
-from tools.gpu.crops import Crops
 
 _CORNER_NOISE, _CAREFUL, _MIN_BOX_IOU, _TRIES = 0.12, 0.25, 0.7, 8
 _CENTRAL, _SLIP, _MIN_DEPTH = 0.5, 0.8, 1.0

@@ -16,15 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from tools.gpu.crops import Stock
+from tools.gpu.pack import unpack
+from tools.gpu.prompts import go_on, start
 from torch import Tensor
 
 from remask_models.convnet.network import ConvNet
 from remask_models.weights_file import write_weights
 from remask_training.losses import iou_of, loss_of
 from remask_training.start import initial_network
-from tools.gpu.crops import Stock
-from tools.gpu.pack import unpack
-from tools.gpu.prompts import go_on, start
 
 _SAVED_EVERY_S = 120.0
 

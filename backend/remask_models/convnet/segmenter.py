@@ -52,10 +52,10 @@ class Manner:
     """How the network is applied; chosen on validation data.
 
     Attributes:
-        size: Side of the crop in which the network looks for an object by clicks alone, in pixels,
-            a multiple of 32.
-        fine_size: The same with a box, or from `fine_from` clicks on: the object is found, and
-            details are what is left to mend.
+        size: Side of the crop in which the network looks for an object, in pixels, a multiple of
+            32.
+        fine_size: The same from `fine_from` clicks on: the object is found, and details are what is
+            left to mend.
         fine_from: See there.
         box_context: Side of the window over the longer side of a box.
         box_grow: Share of its side by which a box is drawn larger on each side: the network
@@ -65,8 +65,8 @@ class Manner:
             always, to clicks alone if that window is smaller than this share of the first one.
     """
 
-    size: int = 192
-    fine_size: int = 256
+    size: int = 256
+    fine_size: int = 320
     fine_from: int = 4
     box_context: float = 1.45
     box_grow: float = 0.03
@@ -174,7 +174,7 @@ class ConvNetSegmenter:
     ) -> tuple[Logits, float]:
         """Return the network's logits in the window, (size/2, size/2), and its IoU estimate."""
         manner = self._manner
-        fine = prompt.box is not None or len(prompt.clicks) >= manner.fine_from
+        fine = len(prompt.clicks) >= manner.fine_from
         size = manner.fine_size if fine else manner.size
         crop = crop_image(levels, window, size=size).transpose(2, 0, 1)
         seen = crop.astype(np.float32) / 127.5 - 1

@@ -131,9 +131,9 @@ def crop_image(levels: Sequence[RgbImage], window: Window, *, size: int) -> RgbI
         size: Side of the crop.
     """
     scale = size / window.side
-    fitting = [one for one in levels if one.shape[1] >= scale * levels[0].shape[1]]
-    level = fitting[-1] if fitting else levels[0]
-    part, view = _sight(level, window, size=size, shape_hw=levels[0].shape[:2])
+    fitting = [level for level in levels if level.shape[1] >= scale * levels[0].shape[1]]
+    chosen = fitting[-1] if fitting else levels[0]
+    part, view = _sight(chosen, window, size=size, shape_hw=levels[0].shape[:2])
     crop = cv2.warpAffine(part, view, (size, size), flags=cv2.INTER_LINEAR, borderValue=_GREY)
     return crop.astype(np.uint8, copy=False)
 
