@@ -249,7 +249,7 @@ def test_open_images_rows_that_end_early_are_left_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("written", "reasons"),
-    [("1", ["group"]), ("1.0", ["group"]), (" True", ["group"]), ("0", []), ("-1", []), ("", [])],
+    [("1", ["group"]), ("1.0", ["group"]), (" 1", ["group"]), ("0", []), ("-1", []), ("true", [])],
 )
 def test_a_group_is_known_however_it_is_written(
     tmp_path: Path, written: str, reasons: list[str]

@@ -15,7 +15,7 @@ from remask_label_config.prompts import PercentBox
 
 __all__ = ["read_class_descriptions", "read_open_images"]
 
-_YES = ("1", "1.0", "true")
+_YES = ("1", "1.0")
 _EDGES = ("XMin", "XMax", "YMin", "YMax")
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
@@ -97,7 +97,7 @@ def _box(row: Mapping[str, str], order: int, class_names: Mapping[str, str]) -> 
         return LeftOut("", "no-class")
     if not row["ImageID"]:
         return LeftOut("", "no-image", "its `ImageID` is empty")
-    if row.get("IsGroupOf", "").lower() in _YES:
+    if row.get("IsGroupOf") in _YES:
         return LeftOut("", "group")
     try:
         x0, x1, y0, y1 = (float(row[edge]) for edge in _EDGES)
