@@ -61,7 +61,7 @@ def find_folders(data: Sequence[Path]) -> list[Path]:
     """
     found: list[Path] = []
     for path in data:
-        here = [path] if _is_data(path) else sorted(one for one in _inside(path) if _is_data(one))
+        here = [path] if _is_data(path) else sorted(filter(_is_data, _inside(path)))
         if not here:
             raise NotFound(
                 f"`data` must hold index.csv, {' or '.join(ANNOTATIONS)}, itself or in a folder "
@@ -100,8 +100,8 @@ def load_pool(folders: Sequence[Path], *, log: ClickLog | None = None) -> tuple[
         if log is not None:
             named, found = with_clicks(samples, log)
             samples, clicked = named, clicked + found
-        kept += _shared([one for one in samples if held_out(one.picture.name)], use)
-        learnt = tuple(one for one in samples if not held_out(one.picture.name))
+        kept += _shared([sample for sample in samples if held_out(sample.picture.name)], use)
+        learnt = tuple(sample for sample in samples if not held_out(sample.picture.name))
         if learnt:
             taught.append(learnt)
             shares.append(use.share)
@@ -111,7 +111,7 @@ def load_pool(folders: Sequence[Path], *, log: ClickLog | None = None) -> tuple[
         raise InputError(
             "`clicks` must be on instances of `data`; no image and instance of the log is there"
         )
-    weights = [np.array([one.weight for one in samples]) for samples in taught]
+    weights = [np.array([sample.weight for sample in samples]) for samples in taught]
     pool = Pool(
         tuple(taught),
         np.array(shares) / sum(shares),

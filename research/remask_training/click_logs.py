@@ -45,7 +45,7 @@ def read_click_log(path: Path) -> ClickLog:
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise InputError(f"{path}, line {line}, must be a click: {error!r}") from error
     return {
-        key: tuple(click for _, click in sorted(placed, key=lambda one: one[0]))
+        key: tuple(click for _, click in sorted(placed, key=lambda numbered: numbered[0]))
         for key, placed in found.items()
     }
 

@@ -154,7 +154,7 @@ def compare_encodings(
             net.shown = Redrawn(encoding)
         folder = out / encoding
         folder.mkdir(parents=True, exist_ok=True)
-        facts = {"encoding": encoding, "data": sorted(one.name for one in folders)}
+        facts = {"encoding": encoding, "data": sorted(folder.name for folder in folders)}
         run = Run(config, pool, checks, folder, seed, resolve_device(device), facts)
         curves = Curves(folder, keep=True)
 

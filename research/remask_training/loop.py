@@ -182,7 +182,7 @@ class _Shard:
         teach = run.config.encoder_rate > 0
         with torch.set_grad_enabled(teach), self._half():
             self.features = net.encode(image_tensor([crop.image for crop in self.crops], device))
-        leaves = [one.detach().requires_grad_(teach) for one in self.features.maps]
+        leaves = [level.detach().requires_grad_(teach) for level in self.features.maps]
         self.seen = Features(self.features.rgb, (leaves[0], leaves[1], leaves[2], leaves[3]))
 
     def _half(self) -> torch.autocast:
@@ -241,7 +241,7 @@ def _learn(
             threads.submit(shard.learn, rng, last=last)
             for shard, rng in zip(shards, rngs, strict=True)
         ]
-        answers = [one.result() for one in passes]
+        answers = [future.result() for future in passes]
         decoder = [p for name, p in net.named_parameters() if not _of_encoder(name)]
         learners = [*decoder, *net.encoder.parameters()]
         optimiser.zero_grad()
@@ -285,9 +285,9 @@ def _measure_features(net: ConvNet, run: Run) -> None:
         loaders=1,
     ):
         maps = net.encoder(image_tensor([crop.image for crop in batch.crops], run.device))
-        flat = [one.transpose(0, 1).flatten(1).double() for one in maps]
-        sums = sums + torch.cat([one.mean(1) for one in flat]) / _MEASURED
-        squares = squares + torch.cat([(one**2).mean(1) for one in flat]) / _MEASURED
+        flat = [level.transpose(0, 1).flatten(1).double() for level in maps]
+        sums = sums + torch.cat([channels.mean(1) for channels in flat]) / _MEASURED
+        squares = squares + torch.cat([(channels**2).mean(1) for channels in flat]) / _MEASURED
     assert isinstance(sums, Tensor)
     assert isinstance(squares, Tensor)
     net.feature_mean.copy_(sums)

@@ -227,8 +227,8 @@ def _from_coco(path: Path, *, wanted: Callable[[str], bool]) -> Iterator[Sample]
 def _clicks(stored: Sequence[Mapping[str, Any]]) -> tuple[Click, ...]:
     ordered = sorted(stored, key=lambda click: int(click["order"]))
     return tuple(
-        click_at(float(one["x"]), float(one["y"]), positive=bool(one["positive"]))
-        for one in ordered
+        click_at(float(click["x"]), float(click["y"]), positive=bool(click["positive"]))
+        for click in ordered
     )
 
 

@@ -111,7 +111,7 @@ def train_convnet(
     facts = {
         "data": sorted(folder.name for folder in folders),
         "instances": sum(len(samples) for samples in pool.folders),
-        "real_clicks": sum(len(one.clicks) for samples in pool.folders for one in samples),
+        "real_clicks": sum(len(sample.clicks) for samples in pool.folders for sample in samples),
         "init": "bundled weights" if init is None else init.name,
     }
     run = Run(sizes, pool, checks, out, seed, resolve_device(device), facts, minutes)
