@@ -121,7 +121,7 @@ def test_a_model_loads_by_name_and_by_the_path_of_its_weights(tmp_path: Path) ->
         ("ranking.features", "previous_mask mask clicks round_index box"),
         ("ranking.fit", "X y seed sample_weight n_trees min_leaf"),
         ("evaluation.evaluate_coco", "scored boundary class_agnostic"),
-        ("evaluation.read_scored", "truth detections"),
+        ("evaluation.read_scored", "truth detections left_out"),
     ],
 )
 def test_signatures_stay(name: str, parameters: str) -> None:

@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from remask_bench.noise import sample_annotations
-from remask_core.errors import InputError
+from remask_core.left_out import LeftOut
 from remask_noise.annotation import NoiseOptions
 from remask_noise.apply import apply_noise
 from remask_noise.operations import LEVELS
@@ -41,11 +40,16 @@ def test_any_number_of_processes_gives_the_same_bytes(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_an_error_in_a_process_names_the_annotation(tmp_path: Path) -> None:
+def test_what_a_process_leaves_out_is_named(tmp_path: Path) -> None:
     source, out = tmp_path / "clean.json", tmp_path / "out.json"
     made = sample_annotations(2000, np.random.default_rng(0), shape_hw=(120, 160))
     made["annotations"][1751]["image_id"] = -1
     source.write_text(json.dumps(made))
-    with pytest.raises(InputError, match=r"position 1751 \(id 1752\): `image_id`"):
-        apply_noise(source, out, OPTIONS, jobs=2)
-    assert list(tmp_path.iterdir()) == [source]
+
+    counts = apply_noise(source, out, OPTIONS, jobs=2)
+
+    assert counts.left_out.first == {
+        "no-image": [LeftOut("annotation 1752", "no-image", "no image -1")]
+    }
+    # It is copied as it was.
+    assert json.loads(out.read_text())["annotations"][1751] == made["annotations"][1751]
