@@ -142,7 +142,7 @@ def check(
     weights: Path | None = None,
     device: str = "cpu",
     model_dir: Path | None = None,
-) -> None:
+) -> str | None:
     """Check that `load` would find what it needs, without loading anything.
 
     A team's own model is imported, but not called.
@@ -153,6 +153,9 @@ def check(
         device: As for `load`; whether a GPU is there is not asked.
         model_dir: As for `load`.
 
+    Returns:
+        The `Segmenter.version` that `load` would give; None for a team's own model.
+
     Raises:
         InputError: The name is unknown, or the weights file is not what it must be.
         MissingExtra: The model, or the device, needs a package that is not installed.
@@ -160,13 +163,13 @@ def check(
     """
     if ":" in name:
         _factory(name)
-        return
+        return None
     entry = _entry(name)
     if entry.extra is not None:
         check_modules(entry.extra, f"the model {name}")
     if device.startswith("cuda"):
         check_modules("train", f"the device {device}")
-    version(name, weights=weights, model_dir=model_dir)
+    return version(name, weights=weights, model_dir=model_dir)
 
 
 def version(name: str, *, weights: Path | None = None, model_dir: Path | None = None) -> str:

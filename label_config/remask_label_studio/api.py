@@ -6,12 +6,24 @@ tests run against a Label Studio in memory.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-__all__ = ["BackendAddress", "ImportedPrediction", "LabelStudioApi", "ProjectRef"]
+__all__ = [
+    "BackendAddress",
+    "ImportedPrediction",
+    "LabelStudioApi",
+    "ProjectRef",
+    "basic_authorization",
+]
+
+
+def basic_authorization(user: str, password: str) -> str:
+    """Return the value of the `Authorization` header of basic authentication."""
+    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode('ascii')}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 from urllib.parse import urlsplit
 
 from label_studio_sdk import LabelStudio
 
-from remask_label_studio.api import BackendAddress
+from remask_label_studio.api import BackendAddress, basic_authorization
 from remask_label_studio.sdk_errors import ONCE
 
 __all__ = ["add_backend", "add_webhook", "move_webhooks"]
@@ -96,5 +95,4 @@ def _headers(backend: BackendAddress) -> dict[str, str]:
     """Return the header of basic authentication; none where the backend asks for none."""
     if backend.user is None:
         return {}
-    pair = base64.b64encode(f"{backend.user}:{backend.password or ''}".encode()).decode("ascii")
-    return {"Authorization": f"Basic {pair}"}
+    return {"Authorization": basic_authorization(backend.user, backend.password or "")}

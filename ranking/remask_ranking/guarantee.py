@@ -91,8 +91,7 @@ def least_truths(*, bad_percent: float, confidence_percent: float) -> int:
     for name, value in (("bad", bad_percent), ("confidence", confidence_percent)):
         if not 0.0 < value < 100.0:
             raise InputError(f"`{name}` must lie in (0, 100) per cent; got {value}")
-    delta = 1.0 - confidence_percent / 100.0
-    return math.ceil(math.log(delta) / math.log1p(-bad_percent / 100.0) - 1e-9)
+    return _least(bad_percent / 100.0, 1.0 - confidence_percent / 100.0)
 
 
 def guarantee(

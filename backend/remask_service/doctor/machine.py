@@ -45,18 +45,13 @@ def _extras() -> Finding:
 
 def _model(settings: Settings) -> Finding:
     def look() -> Finding:
-        registry.check(
+        found = registry.check(
             settings.model,
             weights=settings.weights,
             device=settings.device,
             model_dir=settings.model_dir,
         )
-        if ":" in settings.model:
-            return Finding("model", "ok", f"{settings.model}, a factory of your own")
-        found = registry.version(
-            settings.model, weights=settings.weights, model_dir=settings.model_dir
-        )
-        return Finding("model", "ok", found)
+        return Finding("model", "ok", found or f"{settings.model}, a factory of your own")
 
     cure = f"install what is missing, or `remask models pull {settings.model}`"
     return examined("model", look, cure=cure)

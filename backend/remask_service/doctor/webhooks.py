@@ -8,11 +8,11 @@ whose address answers `/health` with this process's instance id.
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 import httpx
 
+from remask_label_studio.api import basic_authorization
 from remask_label_studio.probe import Probe
 from remask_service.doctor.findings import Finding, examined
 from remask_service.settings import Settings
@@ -24,10 +24,9 @@ _SUFFIX = "/webhook"
 
 def authorization(settings: Settings) -> str:
     """Return the header that a webhook needs; empty where the service asks for none."""
-    if settings.basic_auth_user is None:
+    if settings.basic_auth_user is None or settings.basic_auth_pass is None:
         return ""
-    pair = f"{settings.basic_auth_user}:{settings.basic_auth_pass}"
-    return f"Basic {base64.b64encode(pair.encode()).decode('ascii')}"
+    return basic_authorization(settings.basic_auth_user, settings.basic_auth_pass)
 
 
 def has_credentials(settings: Settings, hook: dict[str, Any]) -> bool:
