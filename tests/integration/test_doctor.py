@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import httpx
 import pytest
 from fakes import ToySegmenter
+from flask import Flask
 from PIL import Image
 from ports import free_port
 from werkzeug.serving import make_server
@@ -61,15 +62,15 @@ def settings(studio: Studio, tmp_path: Path) -> Settings:
 
 
 @contextmanager
-def serving(settings: Settings) -> Iterator[str]:
-    """Give the address of a service with a model that answers at once."""
+def serving(settings: Settings) -> Iterator[Flask]:
+    """Give the application, listening on its port, with a model that answers at once."""
     log = make_log("CRITICAL", stream=io.StringIO())
     app = create_app(settings, engine=ThreadEngine(ToySegmenter()), log=log)
     server = make_server(HOST, settings.port, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        yield f"http://{HOST}:{settings.port}"
+        yield app
     finally:
         server.shutdown()
         thread.join()
@@ -77,10 +78,14 @@ def serving(settings: Settings) -> Iterator[str]:
         service_of(app).close()
 
 
+def url_of(settings: Settings) -> str:
+    return f"http://{HOST}:{settings.port}"
+
+
 @pytest.fixture
 def served(settings: Settings) -> Iterator[str]:
-    with serving(settings) as url:
-        yield url
+    with serving(settings):
+        yield url_of(settings)
 
 
 def post(api: httpx.Client, path: str, body: object) -> Any:
@@ -144,23 +149,13 @@ def test_a_webhook_without_credentials_is_found_and_mended(
 def test_a_changed_password_reaches_every_webhook_of_ours(
     api: httpx.Client, settings: Settings, project: int
 ) -> None:
-    with serving(settings) as url:
-        connect_model(api, project, url)
+    with serving(settings):
+        connect_model(api, project, url_of(settings))
     changed = replace(settings, basic_auth_pass="changed since")
-    log = make_log("CRITICAL", stream=io.StringIO())
-    app = create_app(changed, engine=ThreadEngine(ToySegmenter()), log=log)
-    server = make_server(HOST, changed.port, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with serving(changed) as app:
         found = quick_look(changed, instance=service_of(app).instance)
         again = quick_look(changed, instance=service_of(app).instance)
         other = quick_look(changed, instance="another service")
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-        service_of(app).close()
 
     assert "1 of them lacked its credentials" in found[-1].found
     assert again[-1].found == "1 lead to this service"
@@ -242,8 +237,8 @@ def test_a_page_without_masks_is_named(api: httpx.Client, settings: Settings, pr
 def test_a_backend_that_stopped_is_named(
     api: httpx.Client, settings: Settings, project: int
 ) -> None:
-    with serving(settings) as url:
-        connect_model(api, project, url)
+    with serving(settings):
+        connect_model(api, project, url_of(settings))
 
     found = links(settings, project)
 
