@@ -352,21 +352,22 @@ def test_a_picture_that_cannot_be_read_is_told(
     annotator, open_work, toy_backend, picture, studio
 ) -> None:
     name, _ = picture
-    gone = studio.files_root / "images" / "gone.png"
-    gone.write_bytes((studio.files_root / "images" / name).read_bytes())
-    work = open_work(["gone.png"], toy_backend)
+    moved = studio.files_root / "images" / "comes_back.png"
+    moved.write_bytes((studio.files_root / "images" / name).read_bytes())
+    work = open_work(["comes_back.png"], toy_backend)
     annotator.open_stream(work.project_id)
     annotator.switch(auto_accept=True)
     annotator.key("k")
-    gone.unlink()
+    moved.unlink()
 
     annotator.ask(200, 200)
 
     assert LivePage(annotator).sentences() == [NOTICES["image"]]
-    gone.write_bytes((studio.files_root / "images" / name).read_bytes())
+    moved.write_bytes((studio.files_root / "images" / name).read_bytes())
     annotator.ask(200, 200)
     assert LivePage(annotator).sentences() == []
     assert len(annotator.masks()) == 1
+    moved.unlink()
 
 
 def test_a_backend_that_is_down_is_told_and_its_clicks_are_answered_afterwards(

@@ -149,7 +149,7 @@ def test_uploads_and_local_files_are_fetched_with_a_personal_token(
         full = images.fetch(f"{studio.url}{task['data']['image']}", task_id=task["id"])
         local = images.fetch(image_url, task_id=task["id"])
         with pytest.raises(NotFound):
-            images.fetch("/data/local-files/?d=images/gone.png", task_id=task["id"])
+            images.fetch("/data/local-files/?d=images/nobody_wrote_this.png", task_id=task["id"])
         with pytest.raises(NotFound):
             images.fetch("s3://nobodys-bucket/x.png", task_id=task["id"])
 
