@@ -3,7 +3,8 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-# Label Studio pins a great deal, so it lives in a virtual environment of its own.
+# Label Studio pins a great deal, so it lives in a virtual environment of its own. moto, the S3
+# server of the tests, shares it: both need the same boto3.
 LS_VENV    := .venv-label-studio
 LS_VERSION := 1.23.2
 CHROMIUM   := $(firstword $(shell command -v chromium chromium-browser google-chrome 2>/dev/null))
@@ -30,11 +31,12 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@$(BIN)/python $(PIP_INSTALL) -e ".[all]" --group dev -c constraints.txt
 	@touch $@
 
-$(LS_VENV)/.ready:
+$(LS_VENV)/.ready: Makefile
 	@echo "Installing Label Studio $(LS_VERSION) into $(LS_VENV) (some minutes the first time)"
 	@test -x $(LS_VENV)/bin/python || $(PYTHON) -m venv $(LS_VENV)
 	@$(LS_VENV)/bin/python $(PIP_INSTALL) --upgrade 'pip>=25.1'
-	@$(LS_VENV)/bin/python $(PIP_INSTALL) label-studio==$(LS_VERSION)
+	@$(LS_VENV)/bin/python $(PIP_INSTALL) label-studio==$(LS_VERSION) \
+		'moto[s3]>=5.2' 'flask>=3.0' 'flask-cors>=6'
 	@touch $@
 
 demo: setup ## Label Studio with the backend on real photos; ARGS=--check tries it and stops
