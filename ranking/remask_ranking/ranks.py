@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,7 +14,15 @@ from remask_files.csv_rows import CsvWriter, read_csv
 from remask_ranking.judge import Ranked
 from remask_ranking.order_curves import percent_count
 
-__all__ = ["RANK_COLUMNS", "Rank", "Ranks", "read_ranks", "worst_instances", "write_ranks"]
+__all__ = [
+    "RANK_COLUMNS",
+    "Rank",
+    "Ranks",
+    "read_ranks",
+    "training_weights",
+    "worst_instances",
+    "write_ranks",
+]
 
 RANK_COLUMNS: Final = (
     "instance",
@@ -38,6 +47,7 @@ class Rank:
 
 Ranks: TypeAlias = Mapping[str, Rank]
 
+_WEIGHT: Final = "training_weight"
 _NEEDED: Final = ("instance", "predicted_iou", "rank")
 
 
@@ -92,3 +102,33 @@ def read_ranks(path: Path) -> Ranks:
             raise InputError(f"`ranks`: {path}, line {line}: {error}") from error
         ranks[cells["instance"]] = rank
     return ranks
+
+
+def training_weights(path: Path) -> dict[str, float]:
+    """Return how much each ranked mask should count where a model learns from it, by instance.
+
+    Args:
+        path: CSV with columns `instance` and `training_weight`, as `remask rank apply` writes it.
+
+    Raises:
+        NotFound: There is no such file.
+        InputError: A column is missing, a weight is not a finite number from 0 on, an instance
+            comes twice, or there is none.
+    """
+    weights: dict[str, float] = {}
+    for line, cells in read_csv(path, name="weights", needed=("instance", _WEIGHT)):
+        try:
+            weight = float(cells[_WEIGHT])
+        except ValueError as error:
+            raise InputError(f"`weights`: {path}, line {line}: {error}") from error
+        if not (math.isfinite(weight) and weight >= 0.0):
+            raise InputError(
+                f"`weights`: {path}, line {line}: `{_WEIGHT}` must be finite and at least 0; "
+                f"got {cells[_WEIGHT]}"
+            )
+        if cells["instance"] in weights:
+            raise InputError(f"`weights`: {path}, line {line}: {cells['instance']!r} comes twice")
+        weights[cells["instance"]] = weight
+    if not weights:
+        raise InputError(f"`weights` must hold at least one weight; {path} holds none")
+    return weights

@@ -14,6 +14,7 @@ from remask_terminal.progress import progress, progress_bars
 
 if TYPE_CHECKING:
     from remask_training.loop import Report
+    from remask_training.mask_weights import Weighted
 
 __all__ = ["app"]
 
@@ -51,6 +52,13 @@ def convnet(
         typer.Option(
             help="CSV or Parquet of `remask log export`: what annotators clicked on instances of "
             "the data then takes the place of about half of the simulated clicks."
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV of `remask rank apply`: each mask of the data counts as much as its "
+            "`training_weight`; masks that it does not name count as 1."
         ),
     ] = None,
     init: Annotated[
@@ -110,7 +118,10 @@ def convnet(
         def played(done: int, total: int) -> None:
             display.update(bar, completed=done, total=total, description="calibrating the score")
 
-        weights = train_convnet(
+        def weighted(found: Weighted) -> None:
+            display.console.print(found.sentence, highlight=False, markup=False)
+
+        trained = train_convnet(
             data,
             out=out,
             val=val or [],
@@ -119,16 +130,18 @@ def convnet(
             steps=steps,
             minutes=minutes,
             clicks=clicks,
+            weights=weights,
             calibrated_on=calibrate_on,
             seed=seed,
             device=device,
             resume=resume,
             told=told,
             played=played,
+            on_weighted=weighted,
         )
-        if "score" in (facts := read_header(weights)):
+        if "score" in (facts := read_header(trained)):
             display.console.print(_reliability(facts["score"]), highlight=False)
-    typer.echo(weights)
+    typer.echo(trained)
 
 
 @app.command(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import compress, islice
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from remask_training.click_logs import ClickLog, with_clicks
 from remask_training.composites import compose
 from remask_training.config import FolderUse, use_of
 from remask_training.crops import Crop, View, augmented_crop
+from remask_training.mask_weights import Weighted, with_weights
 from remask_training.prompting import start_prompt
 from remask_training.samples import ANNOTATIONS, Sample, held_out, read_folder
 
@@ -79,16 +81,27 @@ def _is_data(path: Path) -> bool:
     return any((path / name).is_file() for name in ("index.csv", *ANNOTATIONS))
 
 
-def load_pool(folders: Sequence[Path], *, log: ClickLog | None = None) -> tuple[Pool, list[Sample]]:
+def load_pool(
+    folders: Sequence[Path],
+    *,
+    log: ClickLog | None = None,
+    weights: Mapping[str, float] | None = None,
+    on_weighted: Callable[[Weighted], None] = lambda weighted: None,
+) -> tuple[Pool, list[Sample]]:
     """Return what is trained on, and the held-out samples as `read_held_out` does.
 
     Args:
         folders: Data folders.
         log: Clicks that annotators gave on the instances, besides those that the folders tell.
+        weights: How much the mask of each instance counts, see `with_weights`; held-out samples
+            are measured alike, whatever their weight. A folder whose masks all weigh 0 is not
+            learned from.
+        on_weighted: Called with what `weights` were found for.
 
     Raises:
         NotFound: No folder holds an instance large enough.
-        InputError: The log knows none of the instances.
+        InputError: The log knows none of the instances, or `weights` are not as `with_weights`
+            says.
     """
     taught: list[tuple[Sample, ...]] = []
     shares: list[float] = []
@@ -111,13 +124,30 @@ def load_pool(folders: Sequence[Path], *, log: ClickLog | None = None) -> tuple[
         raise InputError(
             "`clicks` must be on instances of `data`; no image and instance of the log is there"
         )
-    weights = [np.array([sample.weight for sample in samples]) for samples in taught]
+    if weights is not None:
+        taught, shares = _weighted(taught, shares, weights, on_weighted)
+    odds = [np.array([sample.weight for sample in samples]) for samples in taught]
     pool = Pool(
         tuple(taught),
         np.array(shares) / sum(shares),
-        tuple(weight / weight.sum() for weight in weights),
+        tuple(weight / weight.sum() for weight in odds),
     )
     return pool, kept
+
+
+def _weighted(
+    taught: Sequence[tuple[Sample, ...]],
+    shares: Sequence[float],
+    weights: Mapping[str, float],
+    on_weighted: Callable[[Weighted], None],
+) -> tuple[list[tuple[Sample, ...]], list[float]]:
+    """Return the folders with weighted samples, and the shares of those that weigh anything."""
+    flat, what = with_weights([sample for samples in taught for sample in samples], weights)
+    on_weighted(what)
+    left = iter(flat)
+    folders = [tuple(islice(left, len(samples))) for samples in taught]
+    kept = [any(sample.weight for sample in samples) for samples in folders]
+    return list(compress(folders, kept)), list(compress(shares, kept))
 
 
 def read_held_out(folders: Sequence[Path]) -> list[Sample]:

@@ -18,12 +18,14 @@ from remask_models.convnet.encoder import encoder_from_deeplab
 from remask_models.convnet.loading import WEIGHTS, load_network
 from remask_models.convnet.network import ConvNet
 from remask_models.device import resolve_device
+from remask_ranking.ranks import training_weights
 from remask_training.batches import find_folders, load_pool, read_held_out
 from remask_training.calibration import calibrate
 from remask_training.click_logs import read_click_log
 from remask_training.config import CONFIGS
 from remask_training.curves import Curves
 from remask_training.loop import Report, Run, train
+from remask_training.mask_weights import Weighted
 from remask_training.memory import keep_memory
 from remask_training.samples import Sample, read_folder
 
@@ -50,12 +52,14 @@ def train_convnet(
     steps: int | None = None,
     minutes: float | None = None,
     clicks: Path | None = None,
+    weights: Path | None = None,
     calibrated_on: int = 300,
     seed: int = 0,
     device: str = "cpu",
     resume: bool = False,
     told: Callable[[Report], None] = lambda report: None,
     played: Callable[[int, int], None] = lambda done, total: None,
+    on_weighted: Callable[[Weighted], None] = lambda weighted: None,
 ) -> Path:
     """Train the bundled network and calibrate its score; return the path of its weights file.
 
@@ -72,6 +76,8 @@ def train_convnet(
             machine the number of batches is anybody's guess. None is no limit.
         clicks: Click log of instances in `data`, see `read_click_log`; about half of the clicks
             that an instance is prompted with are then the annotators'.
+        weights: Ranking of masks in `data` (`remask rank apply`); each mask is drawn as much more
+            or less often as its `training_weight` says.
         calibrated_on: At most so many of the instances that were measured on; 0 leaves the score
             as the network gives it.
         seed: Of every draw. On one machine, equal seeds give equal batches and first prompts;
@@ -80,11 +86,13 @@ def train_convnet(
         resume: Go on from the checkpoint in `out` if there is one.
         told: Called with every report.
         played: Called while calibrating, with instances played and in all.
+        on_weighted: Called with what `weights` were found for.
 
     Raises:
-        NotFound: There is no data, or `init` or `clicks` does not exist.
+        NotFound: There is no data, or `init`, `clicks` or `weights` does not exist.
         InputError: The config is unknown, `steps` or `minutes` is not above 0, `init` is
-            something else, or no click of `clicks` is on an instance of `data`.
+            something else, no click of `clicks` is on an instance of `data`, or `weights` are no
+            ranking of instances of `data`.
         WrongState: `out` holds a checkpoint and `resume` is not set.
     """
     if config not in CONFIGS:
@@ -104,7 +112,15 @@ def train_convnet(
     cv2.setNumThreads(1)
     net = initial_network(init)
     folders = find_folders(data)
-    pool, kept = load_pool(folders, log=None if clicks is None else read_click_log(clicks))
+    weighted: list[Weighted] = []
+    pool, kept = load_pool(
+        folders,
+        log=None if clicks is None else read_click_log(clicks),
+        weights=None if weights is None else training_weights(weights),
+        on_weighted=weighted.append,
+    )
+    for found in weighted:
+        on_weighted(found)
     checks = {HELD_OUT: drawn_order(kept)} if kept else {}
     checks.update({folder.name: mixed(read_folder(folder)) for folder in find_folders(val)})
     out.mkdir(parents=True, exist_ok=True)
@@ -112,6 +128,7 @@ def train_convnet(
         "data": sorted(folder.name for folder in folders),
         "instances": sum(len(samples) for samples in pool.folders),
         "real_clicks": sum(len(sample.clicks) for samples in pool.folders for sample in samples),
+        "weighted": sum(found.matched for found in weighted),
         "init": "bundled weights" if init is None else init.name,
     }
     run = Run(sizes, pool, checks, out, seed, resolve_device(device), facts, minutes)
@@ -125,18 +142,18 @@ def train_convnet(
         told(report)
 
     train(run, net, resume=resume, told=note)
-    weights = out / "weights.npz"
+    trained = out / "weights.npz"
     if calibrated_on and checks:
         calibrate(
-            weights,
+            trained,
             checks,
-            out=weights,
+            out=trained,
             instances=calibrated_on,
             seed=seed,
             device=run.device,
             told=played,
         )
-    return weights
+    return trained
 
 
 def calibrate_convnet(

@@ -23,6 +23,7 @@ from remask_models.convnet.loading import load_convnet
 from remask_models.weights_file import read_header
 from remask_training import start
 from remask_training.config import CONFIGS
+from remask_training.mask_weights import Weighted
 from remask_training.samples import read_folder
 
 SHAPE = (90, 110)
@@ -172,11 +173,24 @@ def test_fine_tuning_on_an_export_uses_the_clicks_and_calibrates(
             rows.writerow(["c", f"m{number}", image, 1, 1, "true", 95, 50])
             rows.writerow(["c", f"m{number}", image, 2, 0, "false", 45, 45])
 
+    ranks = tmp_path / "ranks.csv"
+    lines = [f"{number + 1}/m{number},{number / 24}" for number in range(23)]
+    ranks.write_text("\n".join(["instance,training_weight", *lines, "99/gone,1"]) + "\n")
+    found: list[Weighted] = []
+
     weights = start.train_convnet(
-        [exported], out=tmp_path / "run", val=[exported], clicks=log, calibrated_on=3
+        [exported],
+        out=tmp_path / "run",
+        val=[exported],
+        clicks=log,
+        weights=ranks,
+        calibrated_on=3,
+        on_weighted=found.append,
     )
 
     facts = read_header(weights)
+    assert facts["weighted"] == found[0].matched > 15
+    assert "99/gone" in found[0].without_mask
     assert facts["real_clicks"] == 3 * facts["instances"]
     assert facts["score"]["instances"]["coco"] >= 1
     assert facts["score"]["answers"] >= 15
