@@ -63,7 +63,9 @@ def open_round(studio: Studio, request: pytest.FixtureRequest) -> Callable[..., 
         connection = studio.connection
         project_id = connection.create_project(
             request.node.name[:50],
-            label_config=write_round_config(["cat", "dog"], mode=campaign.mode),
+            label_config=write_round_config(
+                ["cat", "dog"], mode=campaign.mode, clicks=campaign.clicks_per_round
+            ),
         )
         connection.serve_folder(project_id, studio.files_root / "images")
         tasks = []
@@ -141,6 +143,43 @@ def test_a_click_is_one_action_on_the_mask_and_beside_it(annotator, open_round, 
     _assert_clicked([(BESIDE_CAT, True), (ON_CAT, False), ((200, 150), False)], visit.clicks)
     assert visit.lead_time_s is not None
     assert visit.annotator == 1
+
+
+def test_the_page_says_when_the_clicks_are_given_and_which_do_not_count(
+    annotator, open_round, picture
+) -> None:
+    opened = open_round(picture)
+    annotator.open_stream(opened.project_id)
+    given = annotator.page.get_by_text("All 4 clicks are given: submit.")
+    over = annotator.page.get_by_text("Only the first 4 clicks count", exact=False)
+    places = [(380.0, 150.0 + 25 * number) for number in range(5)]
+    for place in places[:3]:
+        annotator.point(*place)
+    assert not given.is_visible()
+
+    annotator.point(*places[3])
+    given.wait_for(state="visible")
+    assert not over.is_visible()
+    annotator.point(*places[4])
+    over.wait_for(state="visible")
+    assert not given.is_visible()
+    annotator.undo()
+    given.wait_for(state="visible")
+    annotator.redo()
+    over.wait_for(state="visible")
+    annotator.submit()
+
+    _assert_clicked([(place, True) for place in places[:4]], opened.visit().clicks)
+
+
+def test_of_two_objects_the_page_does_not_count_clicks(annotator, open_round, picture) -> None:
+    """The list of regions does not say whose a click is."""
+    opened = open_round(picture, [{"cat": CAT, "dog": DOG}])
+    annotator.open_stream(opened.project_id)
+    for number in range(5):
+        annotator.point(380, 150 + 25 * number)
+
+    assert not annotator.page.get_by_text("Only the first 4", exact=False).is_visible()
 
 
 def test_submitting_at_once_accepts(annotator, open_round, picture) -> None:

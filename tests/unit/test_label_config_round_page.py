@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Literal
 from xml.etree import ElementTree
 
 import numpy as np
@@ -49,6 +50,31 @@ def test_no_label_of_a_mask_takes_a_digit_as_its_key(mode: str) -> None:
 
     (masks,) = root.iter("BrushLabels")
     assert {label.get("hotkey") for label in masks} == {"f19"}
+
+
+@pytest.mark.parametrize(
+    ("mode", "clicks", "expected"),
+    [
+        ("batch", 1, ["The click is given: submit.", "Only the first click counts"]),
+        ("batch", 4, ["All 4 clicks are given: submit.", "Only the first 4 clicks count"]),
+        ("live", 4, ["All 4 clicks are given: submit."]),
+        ("batch", None, []),
+    ],
+)
+def test_the_page_says_how_many_clicks_count(
+    mode: Literal["batch", "live"], clicks: int | None, expected: list[str]
+) -> None:
+    """A live mask is made of all clicks, so none of them is said not to count."""
+    root = ElementTree.fromstring(write_round_config(["cat"], mode=mode, clicks=clicks))
+
+    views = [v for v in root.iter("View") if "remask-limit" in (v.get("className") or "")]
+    sentences = [str(view[0].get("value")) for view in views]
+    assert [sentence.partition(": Ctrl+Z")[0] for sentence in sentences] == expected
+
+
+def test_a_limit_below_one_is_refused() -> None:
+    with pytest.raises(InputError, match="`clicks` must be at least 1, not 0"):
+        write_round_config(["cat"], clicks=0)
 
 
 def test_heading_and_policy_come_with_the_task() -> None:

@@ -267,6 +267,15 @@ def test_live_answers_bring_their_clicks_and_their_mask() -> None:
     assert visit.painted == _counts(pixels)
 
 
+def test_live_every_click_counts_that_made_the_mask() -> None:
+    task = _task(CAT)
+    result = _painted(answer_of(task), _pixels(Box(5, 5, 45, 55)), origin="prediction")
+    count = LIVE.clicks_per_round + 2
+    result += [_echo(f"k{n}", n, positive=True, t=101.0 + n) for n in range(count)]
+
+    assert len(_only(visits_of(LIVE, 1, _answered(task, result))).clicks) == count
+
+
 def test_painting_over_a_live_answer_is_painting() -> None:
     task = _task(CAT)
     result = _painted(answer_of(task), _pixels(Box(5, 5, 45, 55)), origin="prediction-changed")

@@ -123,7 +123,9 @@ def open_test(
     if not connection.projects_titled(title):
         connection.create_project(
             title,
-            label_config=write_round_config(classes_of(store.instances(test.name)), mode="batch"),
+            label_config=write_round_config(
+                classes_of(store.instances(test.name)), clicks=test.clicks_per_round
+            ),
             description=describe(test, f"round {_ROUND}"),
             maximum_annotations=_EVERYBODY,
         )

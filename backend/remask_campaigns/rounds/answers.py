@@ -37,7 +37,7 @@ def visits_of(campaign: Campaign, number: int, task: Mapping[str, Any]) -> list[
     say that there should be one: it is `corrected`.
 
     Args:
-        campaign: The first `clicks_per_round` clicks of a visit count.
+        campaign: The first `clicks_per_round` clicks of a visit count; live, all of them.
         number: The round, from 1.
         task: As Label Studio's API, export or webhook gives it, with `id`, `data` and
             `annotations`. Without annotations the list is empty.
@@ -67,7 +67,7 @@ def visits_of_annotation(
     """Return what one annotation of a round's task says of each instance; see `visits_of`.
 
     Args:
-        campaign: The first `clicks_per_round` clicks of a visit count.
+        campaign: The first `clicks_per_round` clicks of a visit count; live, all of them.
         number: The round, from 1.
         task_id: Label Studio's number of the task.
         data: What the task's data says under `remask`.
@@ -140,8 +140,12 @@ class _Reader:
             owner, click = self._owned(mark, found)
             clicks[owner].append(click)
         for instance in found:
-            counted = clicks[instance.shown.id][: self._campaign.clicks_per_round]
-            yield self._read(instance, counted)
+            yield self._read(instance, clicks[instance.shown.id][: self._most_clicks])
+
+    @property
+    def _most_clicks(self) -> int | None:
+        # A live mask is made of every click that it was answered for, so all of them count.
+        return None if self._campaign.mode == "live" else self._campaign.clicks_per_round
 
     def _read(self, found: _Found, clicks: Sequence[PlacedClick]) -> Visit:
         empty = found.mask is None or not found.mask.any()

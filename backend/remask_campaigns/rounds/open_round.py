@@ -132,7 +132,9 @@ def _project(
         return earlier[0]
     return connection.create_project(
         title,
-        label_config=write_round_config(classes, mode=campaign.mode),
+        label_config=write_round_config(
+            classes, mode=campaign.mode, clicks=campaign.clicks_per_round
+        ),
         description=describe(campaign, f"round {number}"),
     )
 

@@ -78,10 +78,23 @@ _STYLE_OF_SIGNS = """\
 font-weight: 600 } \
 body:not(:has(.remask-signs .lsf-label_selected)) .remask-sign { display: block }"""
 
+# What the list of regions shows. Of several objects the list does not say whose a click is, so the
+# sentences are for a task of one: no third brush region beside its mask and its box.
+_CLICK_ROWS = ":is(.lsf-tree__node_type_keypointregion, .lsf-tree__node_type_ellipseregion)"
+_SEVERAL_OBJECTS = ":has(:nth-child(3 of .lsf-tree__node_type_brushregion))"
+_STYLE_OF_LIMIT = """\
+.remask-limit {{ display: none; padding: 4px 10px; border-radius: 4px }} \
+.remask-limit * {{ margin: 0 !important; color: #fff !important; font-size: 14px; \
+font-weight: 600 }} \
+.remask-last {{ background: #555 }} .remask-over {{ background: #c8102e }} \
+{rules}"""
+
 _NO_SIGN = "No sign chosen: on the mask a click takes away, beside it it adds. Press 1 or 2."
 
 
-def write_round_config(classes: Sequence[str], *, mode: Literal["batch", "live"] = "batch") -> str:
+def write_round_config(
+    classes: Sequence[str], *, mode: Literal["batch", "live"] = "batch", clicks: int | None = None
+) -> str:
     """Return the XML of the page on which a round is answered.
 
     The task's data brings `heading` and `policy` (Markdown), as `remask_campaigns.rounds.tasks`
@@ -92,15 +105,22 @@ def write_round_config(classes: Sequence[str], *, mode: Literal["batch", "live"]
         classes: All classes of the campaign.
         mode: `batch`: clicks are collected, each with one of two signs. `live`: each click is
             answered by the backend; Alt makes it negative.
+        clicks: How many clicks of an object count, at least 1. The page of a task with one object
+            says when they are given and when there are more. None: it says neither.
 
     Raises:
-        InputError: No class, one twice, or a name that Label Studio or this page cannot hold.
+        InputError: No class, one twice, or a name that Label Studio or this page cannot hold, or
+            `clicks` is below 1.
     """
     check_classes(classes)
+    if clicks is not None and clicks < 1:
+        raise InputError(f"`clicks` must be at least 1, not {clicks}")
     if FRAME_LABEL in classes:
         raise InputError(f"`classes` must not name {FRAME_LABEL!r}, which marks the boxes")
     batch = mode == "batch"
-    style = _STYLE + (_STYLE_OF_SIGNS if batch else LIVE_STYLE)
+    style = (
+        _STYLE + (_STYLE_OF_SIGNS if batch else LIVE_STYLE) + _style_of_limit(clicks, batch=batch)
+    )
     lines = [
         "<View>",
         f"  <Style>{style}</Style>",
@@ -113,6 +133,7 @@ def write_round_config(classes: Sequence[str], *, mode: Literal["batch", "live"]
         '    <View className="remask-side" style="flex: 0 0 20em; position: sticky; top: 0">',
         '      <Header value="$heading" size="4"/>',
         *(_signs() if batch else _live_labels()),
+        *_limit(clicks, batch=batch),
         _markdown(_HOW_TO_BATCH if batch else _HOW_TO_LIVE),
         "      <Collapse>",
         # A panel may hold a view, but not Markdown.
@@ -145,6 +166,35 @@ def _signs() -> list[str]:
         f'        <Label value="− Not the object" alias="-" background="{_RED}" hotkey="2"/>',
         "      </Labels>",
         "      </View>",
+    ]
+
+
+def _style_of_limit(clicks: int | None, *, batch: bool) -> str:
+    if clicks is None:
+        return ""
+    last, over = (
+        f"body:has(:nth-child({count} of {_CLICK_ROWS})):not({_SEVERAL_OBJECTS})"
+        for count in (clicks, clicks + 1)
+    )
+    rules = f"{last} .remask-last {{ display: block }}"
+    if batch:
+        rules += (
+            f" {over} .remask-last {{ display: none }} {over} .remask-over {{ display: block }}"
+        )
+    return " " + _STYLE_OF_LIMIT.format(rules=rules)
+
+
+def _limit(clicks: int | None, *, batch: bool) -> list[str]:
+    if clicks is None:
+        return []
+    given = "The click is given" if clicks == 1 else f"All {clicks} clicks are given"
+    first = "the first click counts" if clicks == 1 else f"the first {clicks} clicks count"
+    sentences = {"remask-last": f"{given}: submit."}
+    if batch:
+        sentences["remask-over"] = f"Only {first}: Ctrl+Z takes the others back."
+    return [
+        f'      <View className="remask-limit {name}"><Header value="{text}" size="6"/></View>'
+        for name, text in sentences.items()
     ]
 
 
