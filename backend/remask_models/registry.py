@@ -150,7 +150,7 @@ def check(
     Args:
         name: As for `load`.
         weights: As for `load`.
-        device: As for `load`; whether a GPU is there is not asked.
+        device: As for `load`, or several with commas between; whether a GPU is there is not asked.
         model_dir: As for `load`.
 
     Returns:
@@ -167,7 +167,7 @@ def check(
     entry = _entry(name)
     if entry.extra is not None:
         check_modules(entry.extra, f"the model {name}")
-    if device.startswith("cuda"):
+    if "cuda" in device:
         check_modules("train", f"the device {device}")
     return version(name, weights=weights, model_dir=model_dir)
 

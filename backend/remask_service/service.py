@@ -27,7 +27,7 @@ from remask_storage.campaign_store import CampaignStore
 from remask_storage.click_log import ClickLog
 from remask_storage.database import Database
 from remask_worker.calls import Engine, Overloaded
-from remask_worker.child_engine import ChildEngine
+from remask_worker.device_engines import engine_for
 from remask_worker.settings import WorkerSettings
 
 __all__ = ["Service", "worker_settings"]
@@ -39,7 +39,7 @@ class Service:
     Args:
         settings: See `Settings`.
         log: Receives a line for each thing that happens.
-        engine: Answers calls; by default the supervised child that the settings describe. Closed
+        engine: Answers calls; by default the supervised children that the settings describe. Closed
             with the service.
         predictor: By default one over the engine and the settings' image source.
     """
@@ -54,7 +54,7 @@ class Service:
     ) -> None:
         self.settings = settings
         self.log = log
-        self.engine: Engine = engine or ChildEngine(worker_settings(settings))
+        self.engine: Engine = engine or engine_for(worker_settings(settings))
         # Proxies from the environment would connect where nobody has looked.
         self._client = httpx.Client(
             follow_redirects=False, trust_env=False, verify=httpx.create_ssl_context()

@@ -92,7 +92,10 @@ class Settings:
         "folder.",
     )
     device: str = _setting(
-        "DEVICE", "auto", "`cpu`, `cuda`, `cuda:1` or `auto`: the first CUDA device, if any."
+        "DEVICE",
+        "auto",
+        "`cpu`, `cuda`, `cuda:1` or `auto`: the first CUDA device, if any. `cuda:0,cuda:1`: a "
+        "worker on each, with `REMASK_CACHE_MB` of memory each.",
     )
     model_threads: int | None = _setting(
         "REMASK_MODEL_THREADS",

@@ -53,7 +53,7 @@ def open_masks(
     from remask_campaigns.rounds.engine_masks import EngineMasks
     from remask_models import registry
     from remask_service.service import worker_settings
-    from remask_worker.child_engine import ChildEngine
+    from remask_worker.device_engines import engine_for
 
     settings = settings_with(state)
     settings = replace(
@@ -69,7 +69,7 @@ def open_masks(
         device=settings.device,
         model_dir=settings.model_dir,
     )
-    engine = ChildEngine(worker_settings(settings))
+    engine = engine_for(worker_settings(settings))
     try:
         with open_image_source(state, url, api_key) as images:
             yield EngineMasks(engine, images)
