@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import doctest
-import json
 import re
 import shlex
 import shutil
@@ -11,9 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
+from noise_photo import write_photo
 from noise_shapes import write_shapes
 
 PAGE = Path(__file__).parents[2] / "docs/noise.md"
@@ -27,24 +25,7 @@ def folder(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_shapes(folder)
     shutil.copy(shared / "golden/coco/gt.json", folder / "truth.json")
     shutil.copy(shared / "golden/coco/dt.json", folder / "detections.json")
-    (folder / "photos").mkdir()
-    rng = np.random.default_rng(0)
-    photo = rng.integers(20, 60, (60, 80, 3)).astype(np.uint8)
-    photo[20:40, 25:60] += 150
-    cv2.imwrite(str(folder / "photos/one.png"), photo)
-    document = {
-        "images": [{"id": 1, "height": 60, "width": 80, "file_name": "one.png"}],
-        "categories": [{"id": 1, "name": "thing"}],
-        "annotations": [
-            {
-                "id": 1,
-                "image_id": 1,
-                "category_id": 1,
-                "segmentation": [[25, 20, 60, 20, 60, 40, 25, 40]],
-            }
-        ],
-    }
-    (folder / "photos.json").write_text(json.dumps(document))
+    write_photo(folder)
     return folder
 
 

@@ -101,7 +101,7 @@ def rounds_page(
                     title=question.title,
                     blocks=(
                         Text(f"In the paper: {question.paper}"),
-                        _question_figure(summaries, question),
+                        *_question_figures(summaries, question),
                         table,
                     ),
                 )
@@ -169,7 +169,30 @@ def _scatters(rows: Sequence[RoundsRow]) -> tuple[Block, ...]:
     return tuple(figures)
 
 
-def _question_figure(summaries: Sequence[RoundsSummary], question: Question) -> Figure:
+def _question_figures(summaries: Sequence[RoundsSummary], question: Question) -> tuple[Figure, ...]:
+    if not question.by_clicks:
+        return (_final_bars(summaries, question),)
+    return tuple(
+        _clicks_figure(summaries, question, dataset, model) for dataset, model in _pairs(summaries)
+    )
+
+
+def _clicks_figure(
+    summaries: Sequence[RoundsSummary], question: Question, dataset: str, model: str
+) -> Figure:
+    """Return mean IoU against the mean number of clicks so far, one line per design."""
+    own = {_design(s.design): s for s in summaries if (s.dataset, s.model) == (dataset, model)}
+    shown = [(label, own[design]) for label, design in question.answers if design in own]
+    chart = LineChart(
+        series=tuple(Series(label, s.clicks, s.miou) for label, s in shown),
+        x_label="clicks so far, mean per object",
+        y_label="mIoU",
+        y_range=(min([0.8, *(iou for _, s in shown for iou in s.miou)]), 1.0),
+    )
+    return Figure(chart=chart, caption=f"{dataset}, {model}: a mark after each round.")
+
+
+def _final_bars(summaries: Sequence[RoundsSummary], question: Question) -> Figure:
     series = []
     for dataset, model in _pairs(summaries):
         finals = {
