@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
+    from postgresql import PostgreSql
     from studio import Studio
 
 TESTS = Path(__file__).parent
@@ -48,6 +49,15 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     from studio import running_studio
 
     with running_studio(tmp_path_factory.mktemp("label-studio")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSql]:
+    """A real PostgreSQL, one for the whole run; a test asks it for a database of its own."""
+    from postgresql import running_postgresql
+
+    with running_postgresql() as running:
         yield running
 
 

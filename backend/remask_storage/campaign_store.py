@@ -33,6 +33,7 @@ from remask_storage.campaign_tables import (
     upsert,
 )
 from remask_storage.database import Database
+from remask_storage.locks import serialise
 from remask_storage.visit_store import VisitStore
 
 __all__ = ["CampaignStore"]
@@ -56,6 +57,7 @@ class CampaignStore(VisitStore):
             remedy="move the file away and give `remask campaign restore NAME`",
         )
         with database.writing() as connection:
+            serialise(connection, "remask: tables")
             add_later_columns(connection)
         return cls(database)
 
@@ -94,6 +96,7 @@ class CampaignStore(VisitStore):
             WrongState: There is one of that name already.
         """
         with self.database.writing() as connection:
+            serialise(connection, f"remask: campaign {campaign.name}")
             taken = select(campaigns_table.c.name).where(campaigns_table.c.name == campaign.name)
             if connection.execute(taken).first() is not None:
                 raise WrongState(f"`name` must be new; there is a campaign {campaign.name!r}")

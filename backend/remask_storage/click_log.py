@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby, islice
+from itertools import islice
 from pathlib import Path
 
 from sqlalchemy import select
@@ -330,13 +330,15 @@ def write_entries(
 
 
 def _write_all(database: Database, entries: Sequence[Entry]) -> None:
+    """Store rows of both kinds in one transaction.
+
+    Prompts come first and annotations in the order of their ids, so that two hosts lock rows in
+    the same order; events of one annotation keep theirs.
+    """
+    prompts = [entry for entry in entries if isinstance(entry, PromptRow)]
+    events = [entry for entry in entries if isinstance(entry, AnnotationEvent)]
     with database.writing() as connection:
-        for kind, group in groupby(entries, type):
-            if kind is PromptRow:
-                store_prompts(
-                    connection, [entry for entry in group if isinstance(entry, PromptRow)]
-                )
-            else:
-                for entry in group:
-                    assert isinstance(entry, AnnotationEvent)
-                    store_annotation(connection, entry)
+        if prompts:
+            store_prompts(connection, prompts)
+        for event in sorted(events, key=lambda event: event.annotation_id):
+            store_annotation(connection, event)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from sqlalchemy import Connection, and_, delete, insert, or_, select, update
+from sqlalchemy import Connection, and_, delete, insert, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from remask_storage.click_tables import annotation_table, prompt_table, region_table
@@ -166,10 +166,15 @@ def joined_prompts(database: Database, *, project: str | None = None) -> Iterato
 
 
 def store_prompts(connection: Connection, prompts: Sequence[PromptRow]) -> None:
-    """Insert the prompts; one that is known changes only if it is answered at last."""
+    """Insert the prompts; one that is known changes only if it is answered at last.
+
+    They are stored in the order of their keys: two hosts that store the same ones, each in an order
+    of its own, would wait for each other.
+    """
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     statement = dialect.insert(prompt_table)
     answer = ("region_id", "outcome", "error_code", "model_version", "score", "model_ms")
+    ordered = sorted(prompts, key=lambda row: (row.project, row.task, row.prompt_id))
     connection.execute(
         statement.on_conflict_do_update(
             index_elements=["project", "task", "prompt_id"],
@@ -178,36 +183,33 @@ def store_prompts(connection: Connection, prompts: Sequence[PromptRow]) -> None:
                 prompt_table.c.outcome != "answered", statement.excluded.outcome == "answered"
             ),
         ),
-        [asdict(prompt) for prompt in prompts],
+        [asdict(prompt) for prompt in ordered],
     )
 
 
 def store_annotation(connection: Connection, event: AnnotationEvent) -> None:
-    """Store what an event says of an annotation; an older one never undoes a newer one."""
-    known = connection.execute(
-        select(annotation_table).where(annotation_table.c.annotation_id == event.annotation_id)
+    """Store what an event says of an annotation; an older one never undoes a newer one.
+
+    Two events of one annotation may arrive at two hosts at once, so one statement decides.
+    """
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    fields = {name: value for name, value in asdict(event).items() if name != "regions"}
+    statement = dialect.insert(annotation_table).values(**fields)
+    # A deletion names only the id: what was known of the annotation stays.
+    is_deletion = event.outcome == "deleted"
+    changed = ("outcome", "received_at") if is_deletion else tuple(fields)
+    is_news = and_(
+        annotation_table.c.outcome != "deleted",
+        annotation_table.c.updated_at <= statement.excluded.updated_at,
+    )
+    stored = connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["annotation_id"],
+            set_={name: statement.excluded[name] for name in changed},
+            where=None if is_deletion else is_news,
+        ).returning(annotation_table.c.annotation_id)
     ).first()
-    fields = {
-        name: value
-        for name, value in asdict(event).items()
-        if name not in ("annotation_id", "regions")
-    }
-    if known is None:
-        connection.execute(
-            insert(annotation_table).values(annotation_id=event.annotation_id, **fields)
-        )
-    else:
-        if event.outcome == "deleted":
-            # A deletion names only the id: what was known of the annotation stays.
-            fields = {"outcome": "deleted", "received_at": event.received_at}
-        elif known.outcome == "deleted" or known.updated_at > event.updated_at:
-            return
-        connection.execute(
-            update(annotation_table)
-            .where(annotation_table.c.annotation_id == event.annotation_id)
-            .values(**fields)
-        )
-    if event.outcome == "deleted":
+    if stored is None or is_deletion:
         return
     here = region_table.c.annotation_id == event.annotation_id
     connection.execute(delete(region_table).where(here))

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import (
+    URL,
     BigInteger,
     Connection,
     Engine,
@@ -32,8 +33,9 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
 )
 
-from remask_core.errors import InputError, Unavailable
+from remask_core.errors import InputError, Unavailable, WrongState
 from remask_storage.click_tables import metadata
+from remask_storage.locks import serialise, try_to_hold
 from remask_storage.private_files import make_private_file, make_private_folder
 
 __all__ = [
@@ -107,13 +109,15 @@ class Database:
                 if url.database != ":memory:":
                     make_private_folder(Path(url.database).parent)
                     make_private_file(Path(url.database))
-            engine = create_engine(url, pool_pre_ping=not url.drivername.startswith("sqlite"))
+            engine = create_engine(url, **_pool_options(url))
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, OSError) as error:
             raise InputError(f"`state` must be a file or a database URL: {error}") from error
         if engine.dialect.name == "sqlite":
             _make_sqlite_safe(engine)
         try:
             with engine.begin() as connection:
+                # Two hosts that start at once would both find the tables missing.
+                serialise(connection, "remask: tables")
                 metadata.create_all(connection)
                 _widen_integers(connection, metadata)
         except SQLAlchemyError as error:
@@ -140,6 +144,35 @@ class Database:
         """Give a connection that takes no write lock; errors as `writing`."""
         with self._translated(), self.engine.connect() as connection:
             yield connection.execution_options(remask_reads=True)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several machines may use it: PostgreSQL, not a file of this machine."""
+        return self.engine.dialect.name == "postgresql"
+
+    @contextmanager
+    def alone(self, name: str, *, otherwise: str) -> Iterator[None]:
+        """Hold `name` among everything that uses a PostgreSQL database, while the block lasts.
+
+        One connection is kept for it; the server releases the name when the process dies.
+
+        Args:
+            name: Any text; equal names exclude each other.
+            otherwise: What to say if it is held already.
+
+        Raises:
+            WrongState: Another process holds it, on whichever host.
+            DatabaseUnavailable: The database cannot be reached now.
+        """
+        with ExitStack() as stack:
+            with self._translated():
+                connection = stack.enter_context(self.engine.connect())
+                held = connection.execution_options(isolation_level="AUTOCOMMIT")
+                if not try_to_hold(held, name):
+                    raise WrongState(otherwise)
+            # The pool would keep the connection, and the connection the name.
+            stack.callback(held.invalidate)
+            yield
 
     def begin_anew_if_removed(self) -> bool:
         """Make the file and its tables again, where somebody has removed or replaced the file.
@@ -237,6 +270,23 @@ def _widen_integers(connection: Connection, metadata: MetaData) -> None:
                 connection.exec_driver_sql(
                     f"ALTER TABLE {table.name} ALTER COLUMN {name} TYPE BIGINT"
                 )
+
+
+def _pool_options(url: URL) -> dict[str, Any]:
+    """Return how connections are made and kept.
+
+    A PostgreSQL that has gone away without a word, as a machine that loses its power does, would
+    otherwise hold a request for minutes.
+    """
+    if url.drivername.startswith("sqlite"):
+        return {}
+    options: dict[str, Any] = {"pool_pre_ping": True, "pool_timeout": 5.0}
+    if url.drivername.startswith("postgresql"):
+        bounds = {"connect_timeout": 3, "tcp_user_timeout": 10_000, "keepalives_idle": 5}
+        options["connect_args"] = {
+            name: value for name, value in bounds.items() if name not in url.query
+        }
+    return options
 
 
 def _make_sqlite_safe(engine: Engine) -> None:

@@ -13,6 +13,7 @@ from remask_storage.campaign import PlacedClick, Visit
 from remask_storage.campaign_rows import fields_of, within
 from remask_storage.campaign_tables import clicks_table, upsert, visits_table
 from remask_storage.database import Database
+from remask_storage.locks import serialise
 
 __all__ = ["VisitStore"]
 
@@ -31,6 +32,7 @@ class VisitStore:
         What an annotator has withdrawn or deleted is thereby gone.
         """
         with self.database.writing() as connection:
+            serialise(connection, _visits_of(campaign, number))
             here = [visits_table.c.campaign == campaign, visits_table.c.round == number]
             if tasks is not None:
                 here.append(visits_table.c.task.in_(list(tasks)))
@@ -48,6 +50,7 @@ class VisitStore:
             visits_table.c.annotation == annotation,
         ]
         with self.database.writing() as connection:
+            serialise(connection, _visits_of(campaign, number))
             newer = select(visits_table.c.instance).where(*here, visits_table.c.updated_at > newest)
             if connection.execute(newer.limit(1)).first() is not None:
                 return
@@ -72,6 +75,7 @@ class VisitStore:
         """
         here = [visits_table.c.campaign == campaign, visits_table.c.round == number]
         with self.database.writing() as connection:
+            serialise(connection, _visits_of(campaign, number))
             stored = chain.from_iterable(_read_visits(connection, campaign, None).values())
             visits = [visit for visit in stored if visit.round == number]
             _remove_visits(connection, [*here, visits_table.c.task > 0])
@@ -85,6 +89,11 @@ class VisitStore:
                 ),
             )
         return len(visits)
+
+
+def _visits_of(campaign: str, number: int) -> str:
+    """Return the name under which the writers of a round's visits, on any host, take turns."""
+    return f"remask: visits {number} {campaign}"
 
 
 def _read_visits(

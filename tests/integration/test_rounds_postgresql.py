@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from click_log_data import CLICK, SUBMITTED
 from fake_studio import DiskMaker, FakeStudio, sample_instances
 from ports import free_port
+from postgresql import PostgreSql
 
 from remask_campaigns.rounds.advance import advance
 from remask_campaigns.rounds.tasks import answer_of
@@ -23,62 +19,10 @@ from remask_storage.campaign_store import CampaignStore
 from remask_storage.click_log import ClickLog
 from remask_storage.database import Database, DatabaseUnavailable
 
-OWNER = "postgres"
 
-
-@dataclass(frozen=True)
-class Server:
-    """A running PostgreSQL, which a test may stop and start again."""
-
-    url: str
-    stop: Callable[[], None]
-    start: Callable[[], None]
-
-
-@pytest.fixture(scope="module")
-def url(server: Server) -> str:
-    return server.url
-
-
-@pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    """A folder that PostgreSQL's owner reaches, which pytest's own folders do not promise."""
-    with TemporaryDirectory(prefix="remask-postgresql-") as name:
-        yield Path(name)
-
-
-@pytest.fixture(scope="module")
-def server(folder: Path) -> Iterator[Server]:
-    """A cluster of its own, on the loopback only, stopped at the end."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    on_path = shutil.which("initdb")
-    if not found and on_path is None:
-        pytest.skip("needs PostgreSQL's programs (Debian's package postgresql)")
-    programs = found[-1].parent if found else Path(str(on_path)).parent
-    # PostgreSQL refuses to run as root.
-    owner = OWNER if os.geteuid() == 0 else None
-    data = folder / "data"
-    if owner is not None:
-        shutil.chown(folder, owner)
-    port = free_port()
-
-    def run(*command: str | Path) -> None:
-        subprocess.run(
-            [str(word) for word in command], check=True, capture_output=True, user=owner, cwd=folder
-        )
-
-    run(programs / "initdb", "-D", data, "-A", "trust", "-U", "remask", "--no-sync")
-    options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder}"
-
-    def start() -> None:
-        run(programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start")
-
-    def stop() -> None:
-        run(programs / "pg_ctl", "-D", data, "-w", "-m", "fast", "stop")
-
-    start()
-    yield Server(f"postgresql+psycopg://remask@127.0.0.1:{port}/postgres", stop, start)
-    stop()
+@pytest.fixture
+def url(postgresql: PostgreSql) -> str:
+    return postgresql.new_database()
 
 
 def test_a_campaign_goes_through_its_rounds(url: str) -> None:
@@ -163,22 +107,22 @@ def test_what_sqlite_holds_is_held_here_too(url: str) -> None:
 
 
 def test_a_server_that_dies_under_advance_is_one_sentence_and_advance_goes_on(
-    server: Server, caplog: pytest.LogCaptureFixture
+    postgresql: PostgreSql, url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store = CampaignStore.open(server.url)
+    store = CampaignStore.open(url)
     store.add_campaign(Campaign("dying", 7, 1000.0, rounds=1), sample_instances(4))
     studio = FakeStudio()
 
     def die(what: str, done: int, total: int) -> None:
         if (what, done) == ("masks", 2):
-            server.stop()
+            postgresql.stop()
 
     with pytest.raises(DatabaseUnavailable, match="cannot be used now") as error:
         advance(store, studio, "dying", DiskMaker(), on_progress=die)
     assert "\n" not in str(error.value)
     # Without a handler, what SQLAlchemy logs of it would come out as a traceback.
     assert caplog.records == []
-    server.start()
+    postgresql.start()
     done = advance(store, studio, "dying", DiskMaker())
     store.close()
 
@@ -186,14 +130,16 @@ def test_a_server_that_dies_under_advance_is_one_sentence_and_advance_goes_on(
     assert done.instances == 4
 
 
-def test_rows_wait_for_a_server_that_is_away(server: Server, tmp_path: Path) -> None:
-    store = Database.open(server.url)
+def test_rows_wait_for_a_server_that_is_away(
+    postgresql: PostgreSql, url: str, tmp_path: Path
+) -> None:
+    store = Database.open(url)
     log = ClickLog(store, aside=tmp_path / "aside", retry_s=0.05, patience_s=0.2)
-    server.stop()
+    postgresql.stop()
     log.add([replace(CLICK, project="away", prompt_id=str(n)) for n in range(5)])
     assert log.flush()
     assert log.state().aside == 5
-    server.start()
+    postgresql.start()
     log.add([replace(CLICK, project="away", prompt_id="last")])
     log.close()
     assert len(log.prompts(project="away")) == 6

@@ -50,7 +50,7 @@ def open_session(
         state: As for `settings_with`.
         url: Of Label Studio.
         api_key: Its access token.
-        exclusive: Keep a second such command on this machine out of the campaign: both would make
+        exclusive: Keep a second such command out of the campaign, on any host: both would make
             the same project.
 
     Raises:
@@ -66,21 +66,28 @@ def open_session(
         if name is not None:
             store.campaign(name)
             if exclusive:
-                stack.enter_context(alone(state, name))
+                stack.enter_context(alone(store, state, name))
         studio = stack.enter_context(connect(url, api_key))
         yield Session(store, studio, stack.enter_context(progress_bars()))
 
 
 @contextmanager
-def alone(state: str | None, name: str) -> Iterator[None]:
-    """Have a campaign to oneself, among the commands on this machine.
+def alone(store: CampaignStore, state: str | None, name: str) -> Iterator[None]:
+    """Have a campaign to oneself: among the commands on this machine, or of all hosts of its store.
+
+    Args:
+        store: With the campaign in it.
+        state: As for `settings_with`, where the store was opened.
+        name: Of the campaign.
 
     Raises:
         WrongState: Another command has it.
     """
+    otherwise = f"campaign {name} is being advanced by another command; let it finish"
+    if store.database.is_shared:
+        with store.database.alone(f"remask: advance {name}", otherwise=otherwise):
+            yield
+        return
     digest = blake2s(name.encode(), digest_size=6).hexdigest()
-    with lock(
-        settings_with(state).state_dir / f"campaign-{digest}.lock",
-        otherwise=f"campaign {name} is being advanced by another command; let it finish",
-    ):
+    with lock(settings_with(state).state_dir / f"campaign-{digest}.lock", otherwise=otherwise):
         yield

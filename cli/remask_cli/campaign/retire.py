@@ -58,7 +58,7 @@ def delete(
     with ExitStack() as stack:
         store = stack.enter_context(open_campaigns(state))
         store.campaign(name)
-        stack.enter_context(alone(state, name))
+        stack.enter_context(alone(store, state, name))
         studio = stack.enter_context(connect(url, api_key)) if projects else None
         found = belongings_of(store, name, connection=studio)
         _show(found)
