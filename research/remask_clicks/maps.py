@@ -13,9 +13,17 @@ import numpy as np
 
 from remask_clicks.errors import ClickedError
 from remask_clicks.metrics import MapScores, score_map
+from remask_clicks.saliency import MapFiles, saliency_map
 from remask_core.errors import NotFound
 from remask_evaluation.trials import generator
-from remask_masks.clickability import ClickMap, Points, clickability, distance_map, uniform_map
+from remask_masks.clickability import (
+    SIGMA,
+    ClickMap,
+    Points,
+    clickability,
+    distance_map,
+    uniform_map,
+)
 from remask_models.clickability.model import Clickability
 from remask_reports.page import Column, Table
 from remask_training.clickability.examples import ClickLesson
@@ -24,8 +32,9 @@ __all__ = ["MapSummary", "compare_maps", "maps_table"]
 
 _FEWEST: Final = 4
 
-_Map: TypeAlias = Callable[[ClickLesson, Points], ClickMap]
-"""Given the error and the clicks of one half of the people, gives a map of where others click."""
+_Map: TypeAlias = Callable[[ClickedError, ClickLesson, Points], ClickMap]
+"""Given the error, on disk and loaded, and the clicks of one half of the people, gives a map of
+where others click."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +57,12 @@ class MapSummary:
 
 
 def compare_maps(
-    errors: Sequence[ClickedError], *, model: Clickability | None = None, seed: int = 0
+    errors: Sequence[ClickedError],
+    *,
+    model: Clickability | None = None,
+    files: Sequence[MapFiles] = (),
+    sigmas: Sequence[float] = (SIGMA,),
+    seed: int = 0,
 ) -> list[MapSummary]:
     """Return the scores of each map on the measured clicks of every error.
 
@@ -59,12 +73,15 @@ def compare_maps(
     Args:
         errors: See `remask_clicks.errors.clicked_errors`.
         model: A learned model to be judged beside the rules.
+        files: Maps of other methods, to be judged too.
+        sigmas: Blurs of the map of other people, in pixels of a full HD image; a row for each.
         seed: Of the halving and of the drawn clicks.
 
     Raises:
-        NotFound: No error has four clicks.
+        NotFound: No error has four clicks, or `files` lack a map.
+        InputError: A sigma is not above 0.
     """
-    makers = _makers(model)
+    makers = _makers(model, files, sigmas)
     found: dict[tuple[str, str, str], list[MapScores]] = {}
     for error in errors:
         if len(error.clicks) < _FEWEST:
@@ -72,12 +89,14 @@ def compare_maps(
         lesson = error.load()
         rng = generator(seed, error.instance.key, error.name, "maps")
         judges, others = np.array_split(rng.permutation(lesson.points_xy), 2)
-        maps = {name: make(lesson, others) for name, make in makers.items()}
+        maps = {name: make(error, lesson, others) for name, make in makers.items()}
         if not all(clickmap.any() for clickmap in maps.values()):
             continue
         clicks = "first" if error.kind == "first" else "later"
         for name, clickmap in maps.items():
-            scores = score_map(clickmap, judges, lesson.truth, rng=rng)
+            # Of its own, so that no map's draws depend on which others are judged beside it.
+            draws = generator(seed, error.instance.key, error.name, "maps", name)
+            scores = score_map(clickmap, judges, lesson.truth, rng=draws)
             found.setdefault((error.instance.dataset, clicks, name), []).append(scores)
     if not found:
         raise NotFound(f"`clicks` has no object of `data` with {_FEWEST} clicks on one error")
@@ -87,16 +106,30 @@ def compare_maps(
     ]
 
 
-def _makers(model: Clickability | None) -> Mapping[str, _Map]:
+def _makers(
+    model: Clickability | None, files: Sequence[MapFiles], sigmas: Sequence[float]
+) -> Mapping[str, _Map]:
     makers: dict[str, _Map] = {
-        "uniform": lambda lesson, others: uniform_map(lesson.error),
-        "distance": lambda lesson, others: distance_map(lesson.error),
+        "uniform": lambda error, lesson, others: uniform_map(lesson.error),
+        "distance": lambda error, lesson, others: distance_map(lesson.error),
+        "colour, SM": lambda error, lesson, others: saliency_map(
+            lesson.image, lesson.error, surroundings="grey"
+        ),
+        "colour, SI": lambda error, lesson, others: saliency_map(lesson.image, lesson.error),
     }
+    for maps in files:
+        makers[maps.name] = lambda error, lesson, others, maps=maps: maps.clickmap(  # type: ignore[misc]
+            lesson.error, (error.name, error.instance.image_path.stem)
+        )
     if model is not None:
-        makers[model.version] = lambda lesson, others: model.clickmap(
+        makers[model.version] = lambda error, lesson, others: model.clickmap(
             lesson.image, lesson.truth, lesson.error
         )
-    makers["other people"] = lambda lesson, others: clickability(others, lesson.error)
+    for sigma in dict.fromkeys(sigmas):
+        name = "other people" if sigma == SIGMA else f"other people, sigma {sigma:g}"
+        makers[name] = lambda error, lesson, others, sigma=sigma: clickability(  # type: ignore[misc]
+            others, lesson.error, sigma=sigma
+        )
     return makers
 
 

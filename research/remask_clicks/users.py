@@ -7,7 +7,7 @@ on clicks drawn from a map.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -25,11 +25,16 @@ from remask_evaluation.contestants import Contestant, answer
 from remask_evaluation.datasets import Instance, Sample
 from remask_evaluation.trials import Trial, generator, plan, read_rows, run
 from remask_masks.clickability import Points, sample_points
-from remask_reports.page import Column, Table
+from remask_reports.charts import BarChart, Series
+from remask_reports.page import Column, Figure, Page, Section, Table, Text
 from remask_simulation.clicks import baseline_click
 
-__all__ = ["UserSummary", "UsersRow", "measure_users", "users_table"]
+__all__ = ["ALL_MODELS", "UserSummary", "UsersRow", "measure_users", "users_page", "users_table"]
 
+ALL_MODELS: Final = "all models"
+"""Stands in the place of a model where several were measured together."""
+
+_TINY: Final = 1e-9  # as in `noise_to_signal`
 _FEWEST: Final = 2
 """One click has no spread."""
 
@@ -64,7 +69,7 @@ class UserSummary:
 
     Attributes:
         dataset: Name of the set.
-        model: As tables call it.
+        model: As tables call it; `ALL_MODELS` for the mean of several.
         version: Of the model.
         clicks_from: Label of the map that the drawn clicks came from.
         objects: With at least two measured clicks.
@@ -190,11 +195,16 @@ def measure_users(
     left = [trial for trial in whole if trial.key(asked.what) not in done]
     run(left, asked.play, path=path, jobs=jobs, on_done=on_done)
     rows = {row.key: row for row in read_rows(path, UsersRow)}
-    parts: dict[tuple[str, str], list[UsersRow]] = {}
+    parts: dict[str, dict[str, list[UsersRow]]] = {}
     for trial in whole:
         row = rows[trial.key(asked.what)]
-        parts.setdefault((row.dataset, row.version), []).append(row)
-    return [_summary(part, source.label) for part in parts.values()]
+        parts.setdefault(row.dataset, {}).setdefault(row.version, []).append(row)
+    summaries = []
+    for models in parts.values():
+        summaries += [_summary(part, source.label) for part in models.values()]
+        if len(models) > 1:
+            summaries.append(_together(list(models.values()), source.label))
+    return summaries
 
 
 def _summary(rows: Sequence[UsersRow], clicks_from: str) -> UserSummary:
@@ -214,6 +224,35 @@ def _summary(rows: Sequence[UsersRow], clicks_from: str) -> UserSummary:
         drawn_iou=drawn_iou,
         drawn_sd=drawn_sd,
         drawn_nsr=drawn_nsr,
+    )
+
+
+def _together(models: Sequence[Sequence[UsersRow]], clicks_from: str) -> UserSummary:
+    """Return one summary of several models: means and deviations averaged over them by object.
+
+    Source: RClicks, figure 8, which tells how far a set's objects leave open where to click.
+    """
+    summaries = [_summary(rows, clicks_from) for rows in models]
+
+    def mean(measure: str) -> float:
+        return float(np.mean([getattr(summary, measure) for summary in summaries]))
+
+    def ratio(ious_of: Callable[[UsersRow], Sequence[float]]) -> float:
+        means = np.mean([[np.mean(ious_of(row)) for row in rows] for rows in models], axis=0)
+        sds = np.mean([[np.std(ious_of(row)) for row in rows] for rows in models], axis=0)
+        return float(np.mean(sds / (means + _TINY)))
+
+    return replace(
+        summaries[0],
+        model=ALL_MODELS,
+        version=" ".join(summary.version for summary in summaries),
+        base_iou=mean("base_iou"),
+        user_iou=mean("user_iou"),
+        user_sd=mean("user_sd"),
+        user_nsr=ratio(lambda row: row.user_ious),
+        drawn_iou=mean("drawn_iou"),
+        drawn_sd=mean("drawn_sd"),
+        drawn_nsr=ratio(lambda row: row.drawn_ious),
     )
 
 
@@ -259,3 +298,38 @@ def users_table(summaries: Sequence[UserSummary]) -> Table:
         for s in summaries
     )
     return Table(columns, rows, caption="First clicks of people")
+
+
+def users_page(summaries: Sequence[UserSummary], *, made_by: str) -> Page:
+    """Return the measures as a report: the table, and User NSR as bars by set and model."""
+    datasets = list(dict.fromkeys(summary.dataset for summary in summaries))
+    by_model: dict[str, dict[str, float]] = {}
+    for summary in summaries:
+        by_model.setdefault(summary.model, {})[summary.dataset] = 100 * summary.user_nsr
+    chart = BarChart(
+        series=tuple(
+            Series(
+                model,
+                tuple(float(number) for number in range(len(datasets))),
+                tuple(values.get(dataset, float("nan")) for dataset in datasets),
+            )
+            for model, values in by_model.items()
+        ),
+        groups=tuple(datasets),
+        y_label="User NSR@1, %",
+        digits=1,
+    )
+    words = Text(
+        "A model gets one first click at a time. User NSR@1 is the standard deviation of the IoU "
+        "over the people who clicked one object, over its mean, averaged over objects: how much "
+        "the first mask depends on who clicks. For all models together, mean and deviation of an "
+        "object are averaged over the models first. Drawn clicks come from "
+        f"{summaries[0].clicks_from}."
+    )
+    figure = Figure(chart, "How much a mask depends on who gives the first click; low is good.")
+    return Page(
+        title="First clicks of people",
+        sections=(Section("Scores", (words, users_table(summaries), figure)),),
+        summary=f"{sum(s.objects for s in summaries if s.model == summaries[0].model)} objects.",
+        made_by=made_by,
+    )

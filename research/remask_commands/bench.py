@@ -185,17 +185,37 @@ def clickmaps(
     model: Annotated[
         Path | None, typer.Option(help="Weights of `remask train clickability`, to be judged too.")
     ] = None,
+    maps: Annotated[
+        list[str],
+        typer.Option(
+            help="Maps of another method, as NAME=FOLDER of grey PNG files, named by FULL_STEM or "
+            "by the image; may be repeated."
+        ),
+    ] = [],  # noqa: B006
+    sigma: Annotated[
+        list[float],
+        typer.Option(
+            help="Blur of other people's clicks, in pixels of a full HD image; may be repeated."
+        ),
+    ] = [5.0],  # noqa: B006
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Say how well rules, a model, and other people, predict where people click."""
+    """Say how well rules, saliency, a model, and other people, predict where people click."""
     from remask_clicks.log import read_clicked_errors
     from remask_clicks.maps import compare_maps, maps_table
+    from remask_clicks.saliency import MapFiles
     from remask_models.clickability.model import load_clickability
 
     found = read_clicked_errors([clicks], data, masks=masks)
     learned = None if model is None else load_clickability(model)
-    summaries = compare_maps(found.errors, model=learned, seed=seed)
+    summaries = compare_maps(
+        found.errors,
+        model=learned,
+        files=[MapFiles.parse(words) for words in maps],
+        sigmas=sigma,
+        seed=seed,
+    )
     print_rows(summaries, maps_table, as_json=as_json)
 
 

@@ -11,7 +11,8 @@ import typer
 from remask_core.errors import InputError
 from remask_core.left_out import LeftOutCounts
 from remask_terminal.options import DataSets, Json, Limit, ModelDevice
-from remask_terminal.printing import print_json, print_left_out, print_table
+from remask_terminal.printing import made_by, print_json, print_left_out, print_table
+from remask_terminal.progress import progress_count
 
 if TYPE_CHECKING:
     from remask_evaluation.datasets import Instance
@@ -131,12 +132,70 @@ def collect(
 
 
 @app.command(
+    epilog="Example: `remask clicks compare pc.csv mobile.csv --data eval/grabcut "
+    "--report compared.html`"
+)
+def compare(
+    clicks: Annotated[Path, typer.Argument(help="CSV of measured clicks.")],
+    data: DataSets,
+    other: Annotated[
+        Path | None, typer.Argument(help="CSV of other people's clicks on the same objects.")
+    ] = None,
+    by_device: Annotated[
+        bool,
+        typer.Option("--by-device", help="Compare the file's clicks on PCs with those on mobiles."),
+    ] = False,
+    fewest: Annotated[
+        int, typer.Option(min=2, help="Leave out objects with fewer clicks of either.")
+    ] = 10,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="HTML file to write as well.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the halves.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Say how alike two crowds click: display modes, devices, or groups of people.
+
+    Each crowd is also compared with itself, half against half: what no difference looks like.
+    """
+    from remask_clicks.click_file import read_clicks
+    from remask_clicks.compare import compare_clicks, compare_page, compare_table, split_by_device
+
+    if (other is None) is not by_device:
+        raise InputError(
+            "`remask clicks compare` needs either a second file or `--by-device`; got "
+            f"{'both' if by_device else 'neither'}"
+        )
+    if other is None:
+        names = ("pc", "mobile")
+        a, b = split_by_device(read_clicks(clicks))
+    else:
+        names = (clicks.stem, other.stem)
+        if clicks.stem == other.stem:
+            names = (str(clicks), str(other))
+        a, b = read_clicks(clicks), read_clicks(other)
+    instances = _open(data, None)
+    with progress_count("objects", len(instances)) as on_done:
+        rows = compare_clicks(
+            a, b, instances, names=names, fewest=fewest, seed=seed, on_done=on_done
+        )
+    if report is not None:
+        compare_page(rows, fewest=fewest, made_by=made_by()).write(report)
+    if as_json:
+        print_json(rows)
+        return
+    print_table(compare_table(rows))
+    if report is not None:
+        typer.echo(f"Report: {report}")
+
+
+@app.command(
     epilog="Example: `remask clicks score --clicks clicks.csv --data eval/grabcut --out out/users`"
 )
 def score(
     data: DataSets,
     clicks: Annotated[Path, typer.Option(help="CSV of measured clicks.")],
-    out: Annotated[Path, typer.Option(help="Folder for users.jsonl.")],
+    out: Annotated[Path, typer.Option(help="Folder for users.jsonl and report.html.")],
     model: Annotated[
         list[str],
         typer.Option(help="Model to score, as NAME or NAME=WEIGHTS; may be repeated."),
@@ -160,8 +219,9 @@ def score(
     A run that was stopped continues where it stopped.
     """
     from remask_clicks.sources import ClickSource
-    from remask_clicks.users import measure_users, users_table
+    from remask_clicks.users import measure_users, users_page, users_table
     from remask_evaluation.contestants import Contestant
+    from remask_evaluation.interactive.studies import write_page
 
     summaries = measure_users(
         clicks,
@@ -173,10 +233,12 @@ def score(
         seed=seed,
         jobs=jobs,
     )
+    report = write_page(users_page(summaries, made_by=made_by()), out)
     if as_json:
         print_json(summaries)
-    else:
-        print_table(users_table(summaries))
+        return
+    print_table(users_table(summaries))
+    typer.echo(f"Report: {report}")
 
 
 @app.command(

@@ -15,7 +15,7 @@ from remask_bench.checkable import expected_mask
 from remask_cli.main import app
 from remask_clicks.click_file import MeasuredClick, read_clicks, write_clicks
 from remask_clicks.sources import ClickSource
-from remask_clicks.users import UserSummary, measure_users, users_table
+from remask_clicks.users import ALL_MODELS, UserSummary, measure_users, users_table
 from remask_core.errors import NotFound
 from remask_core.overlap import iou
 from remask_core.types import Click, Prompt
@@ -81,6 +81,20 @@ def test_the_ratio_is_spread_over_mean_of_one_object(
     assert users_table([found]).rows[0][2:4] == (1, 4)
 
 
+def test_several_models_have_a_row_together(data: Path, clicks: Path, tmp_path: Path) -> None:
+    """Means and deviations of an object are averaged over the models before they are divided."""
+    models = [Contestant.parse(CHECKABLE), Contestant.parse("grabcut")]
+
+    one, other, both = measure_users(
+        clicks, open_set(data), models, out=tmp_path / "out", source=ClickSource()
+    )
+
+    assert both.model == ALL_MODELS
+    assert both.user_iou == pytest.approx((one.user_iou + other.user_iou) / 2)
+    expected = (one.user_sd + other.user_sd) / (one.user_iou + other.user_iou)
+    assert both.user_nsr == pytest.approx(expected)
+
+
 def test_no_more_clicks_are_used_than_were_asked_for(
     data: Path, clicks: Path, tmp_path: Path
 ) -> None:
@@ -127,3 +141,4 @@ def test_the_command_prints_json(data: Path, clicks: Path, tmp_path: Path) -> No
     assert result.exit_code == 0, result.output
     (summary,) = json.loads(result.stdout)
     assert 0.0 < summary["user_nsr"] < 1.0
+    assert "User NSR@1" in (tmp_path / "out/report.html").read_text()

@@ -64,6 +64,9 @@ def test_the_pages_commands_work_in_their_order(
     monkeypatch.chdir(tmp_path)
     write_folder(tmp_path / "eval/tiny")
     commands = re.findall(r"^\$ remask (.*)$", PAGE.read_text(), re.MULTILINE)
+    # Shown before the section that simulates the second crowd.
+    simulated = ["clicks", "simulate", "--data", "eval/tiny", "--out", "simulated"]
+    assert CliRunner().invoke(app, simulated).exit_code == 0
 
     write_campaign(tmp_path)
     for command in commands:
@@ -72,7 +75,7 @@ def test_the_pages_commands_work_in_their_order(
         result = CliRunner().invoke(app, shlex.split(command))
         assert result.exit_code == 0, f"{command}: {result.output}"
 
-    assert len(commands) == 12
+    assert len(commands) == 14
     assert len(Path("clicks.csv").read_text().splitlines()) == 1 + 3 * 4
     assert "for 3 of 3 objects" in Path("out/ours/report.html").read_text()
     assert "clickability@" in Path("out/learned/report.html").read_text()
