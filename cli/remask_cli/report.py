@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from remask_cli.images import open_image_source, read_image
+from remask_service.campaign_images import open_image_source, read_image
 from remask_service.state import open_campaigns
 from remask_terminal.options import ApiKey, Name, State, Url
 from remask_terminal.printing import made_by, print_json

@@ -16,13 +16,13 @@ from remask_campaigns.crops.geometry import paste_mask
 from remask_campaigns.restore import restore_campaign
 from remask_campaigns.rounds.advance import advance
 from remask_campaigns.rounds.tasks import answer_of, instances_in
-from remask_cli.images import open_image_source, pixels_from
 from remask_cli.main import app
 from remask_core.rle_coco import decode_coco_counts, decode_coco_rle, encode_coco_rle
 from remask_core.types import BoolMask, RgbImage
 from remask_exports.export import export
 from remask_exports.fetch import fetch
 from remask_exports.formats.coco import COCO
+from remask_service.campaign_images import open_image_source, pixels_from
 from remask_storage.campaign import PlacedClick
 from remask_storage.campaign_store import CampaignStore
 

@@ -11,9 +11,9 @@ import typer
 
 from remask_cli.campaign.app import app, open_session
 from remask_cli.campaign.left_out import LeftOutNotes
-from remask_cli.images import open_image_source, pixels_from
 from remask_core.errors import InputError, WrongState
 from remask_files.text import read_text
+from remask_service.campaign_images import open_image_source, pixels_from
 from remask_terminal.options import ApiKey, Json, Name, State, Url
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from remask_cli.images import open_image_source
+from remask_service.campaign_images import open_image_source
 from remask_service.state import settings_with
 
 if TYPE_CHECKING:

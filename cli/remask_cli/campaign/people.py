@@ -10,7 +10,7 @@ import typer
 from remask_cli.campaign.app import app, open_session
 from remask_cli.campaign.left_out import LeftOutNotes
 from remask_cli.campaign.masks import Device, Model, Weights, open_masks
-from remask_cli.images import open_image_source, pixels_from
+from remask_service.campaign_images import open_image_source, pixels_from
 from remask_service.state import open_campaigns
 from remask_terminal.options import ApiKey, Json, Name, State, Url
 

@@ -9,7 +9,7 @@ import typer
 
 from remask_cli.campaign.app import app, open_session
 from remask_cli.campaign.left_out import LeftOutNotes
-from remask_cli.images import open_image_source
+from remask_service.campaign_images import open_image_source
 from remask_terminal.options import ApiKey, Json, Name, State, Url
 
 __all__ = ["restore", "truth"]
