@@ -6,9 +6,10 @@ surrounds it: no state between calls, pauses inside the encoder, one decoder run
 
 from __future__ import annotations
 
+import itertools
 import pickle
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ from remask_core.types import (
     check_prompt,
     no_pause,
 )
+from remask_masks.automatic.grids import Points
+from remask_masks.automatic.point_masks import PointMask
 from remask_models.device import resolve_device
 from remask_models.weights import digest, stamp
 
@@ -113,6 +116,56 @@ class SamSegmenter:
                 found = self._decode(embedding, [prompts[index] for index in batch])
                 answers.update(zip(batch, found, strict=True))
         return [answers[index] for index in range(len(prompts))]
+
+    def point_masks(
+        self, embedding: Embedding, points_xy: Points, *, min_score: float, offset: float
+    ) -> Iterator[list[PointMask]]:
+        """Yield the three masks of each point, some points at a time; see `PointSegmenter`."""
+        for start in range(0, len(points_xy), _DECODER_BATCH):
+            some = points_xy[start : start + _DECODER_BATCH]
+            yield self._masks_of_points(
+                embedding, some, first=start, min_score=min_score, offset=offset
+            )
+
+    @torch.inference_mode()
+    def _masks_of_points(
+        self,
+        embedding: Embedding,
+        points_xy: Points,
+        *,
+        first: int,
+        min_score: float,
+        offset: float,
+    ) -> list[PointMask]:
+        sam, shape_hw = self._sam, embedding.shape_hw
+        placed = self._resize.apply_coords(points_xy, shape_hw)
+        points = torch.as_tensor(placed, device=sam.device)[:, None]
+        signs = torch.ones(points.shape[:2], dtype=torch.int, device=sam.device)
+        sparse, dense = sam.prompt_encoder(points=(points, signs), boxes=None, masks=None)
+        low, ious = sam.mask_decoder(
+            image_embeddings=self._tensor(embedding.arrays["features"])[None],
+            image_pe=sam.prompt_encoder.get_dense_pe(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=True,
+        )
+        input_hw = self._resize.get_preprocess_shape(*shape_hw, self._resize.target_length)
+        found: list[PointMask] = []
+        for row, column in itertools.product(range(len(points)), range(ious.shape[1])):
+            score = float(ious[row, column])
+            if 0 < min_score and not score > min_score:
+                continue
+            # One mask at a time, as in `_candidates`: most points offer none that is good enough.
+            full = sam.postprocess_masks(
+                low[row : row + 1, column : column + 1], input_hw, shape_hw
+            )
+            logits, cut = full[0, 0], sam.mask_threshold
+            larger = int((logits > cut - offset).sum())
+            smaller = int((logits > cut + offset).sum())
+            stable = float(np.float32(smaller) / np.float32(larger)) if larger else float("nan")
+            mask = (logits > cut).cpu().numpy()
+            found.append(PointMask(first + row, mask, score, stable))
+        return found
 
     def _before_block(self, module: torch.nn.Module, inputs: Any) -> None:
         pause = _PAUSE.get()

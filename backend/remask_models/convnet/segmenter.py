@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from remask_core.types import (
     BoolMask,
     Box,
     Candidate,
+    Click,
     Embedding,
     Logits,
     Pause,
@@ -22,6 +23,9 @@ from remask_core.types import (
     check_prompt,
     no_pause,
 )
+from remask_masks.automatic.filters import stability
+from remask_masks.automatic.grids import Points
+from remask_masks.automatic.point_masks import PointMask
 from remask_models.convnet.enforce_clicks import obey
 from remask_models.convnet.prompt_planes import HAS_PRIOR, INSIDE, PRIOR, draw_box, draw_click
 from remask_models.convnet.score_curve import ScoreCurve
@@ -142,6 +146,20 @@ class ConvNetSegmenter:
     ) -> list[list[Candidate]]:
         """Return the candidates of each prompt; every object has its own window on the image."""
         return [self.predict(embedding, prompt) for prompt in prompts]
+
+    def point_masks(
+        self, embedding: Embedding, points_xy: Points, *, min_score: float, offset: float
+    ) -> Iterator[list[PointMask]]:
+        """Yield the mask of one point after the other; see `PointSegmenter`.
+
+        Stability is that of the logits in the window, not of the pixels of the image.
+        """
+        for number, (x, y) in enumerate(points_xy):
+            click = Click(float(x), float(y), positive=True)
+            (candidate,) = self.predict(embedding, Prompt(clicks=(click,)))
+            assert candidate.logits is not None
+            stable = stability(unpack(candidate.logits)[0], offset=offset)
+            yield [PointMask(number, candidate.mask, candidate.score, stable)]
 
     def _first_window(
         self, prompt: Prompt, prior: _Prior | None, shape_hw: tuple[int, int]
