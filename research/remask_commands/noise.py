@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from remask_commands.noise_pictures import EXAMPLE as PICTURES_EXAMPLE
+from remask_commands.noise_pictures import pictures
 from remask_core.left_out import LeftOutCounts
 from remask_terminal.options import Json, ModelDevice
 from remask_terminal.printing import print_json, print_left_out, print_table
 from remask_terminal.progress import progress_bars
 
 if TYPE_CHECKING:
-    from remask_noise.operations import NoiseLevel
+    from remask_noise.operations import NoiseLevel, Operation
 
 __all__ = ["app"]
 
@@ -36,6 +38,27 @@ class Level(str, Enum):
     hard = "hard"
 
 
+class OneOperation(str, Enum):
+    """What is done to every mask."""
+
+    dilate = "dilate"
+    erode = "erode"
+    open = "open"
+    scale = "scale"
+    localise = "localise"
+    approximate = "approximate"
+
+
+_OPERATIONS: dict[OneOperation, Operation] = {
+    OneOperation.dilate: "dilation",
+    OneOperation.erode: "erosion",
+    OneOperation.open: "opening",
+    OneOperation.scale: "scale",
+    OneOperation.localise: "localisation",
+    OneOperation.approximate: "approximation",
+}
+
+
 @app.callback()
 def group() -> None:
     """Make, measure and study label noise."""
@@ -52,6 +75,13 @@ def apply(
     out: Annotated[Path, typer.Option("--out", help="COCO JSON file to write.")],
     level: Annotated[
         Level | None, typer.Option("--level", help="Published level; the options below change it.")
+    ] = None,
+    operation: Annotated[
+        OneOperation | None,
+        typer.Option(
+            "--operation",
+            help="Do this to every mask, and leave classes alone; as strong as level.",
+        ),
     ] = None,
     class_share: Annotated[
         float | None, typer.Option(help="Share of instances that get a class drawn anew.")
@@ -99,12 +129,14 @@ def apply(
         "sigma_px": sigma_px,
         "tolerance_px": tolerance_px,
     }
+    given = {name: value for name, value in wanted.items() if value is not None}
     options = NoiseOptions(
-        _level(level, {name: value for name, value in wanted.items() if value is not None}),
+        _level(level, given) if operation is None else _strength(operation, level, given),
         seed,
         asymmetric=asymmetric,
         as_published=as_published,
         holes=holes,
+        operation=None if operation is None else _OPERATIONS[operation],
     )
     with progress_bars() as on_progress:
 
@@ -117,8 +149,9 @@ def apply(
         print_json(counts)
         return
     typer.echo(f"{out}: {counts.annotations} annotations, {counts.class_noise} with another class")
-    for operation, count in counts.operations.items():
-        typer.echo(f"  {operation:14}{count}")
+    for name, count in counts.operations.items():
+        if count or operation is None:
+            typer.echo(f"  {name:14}{count}")
     for count, words in (
         (counts.no_mask, "had no mask to change"),
         (counts.short_outlines, "outlines of fewer than three points were left out"),
@@ -174,6 +207,9 @@ def estimate(
         typer.echo(sentence)
     if report is not None:
         typer.echo(f"Report: {report}")
+
+
+app.command(epilog=PICTURES_EXAMPLE)(pictures)
 
 
 class Prompted(str, Enum):
@@ -360,6 +396,26 @@ def _level(level: Level | None, changes: dict[str, float]) -> NoiseLevel:
         flags = ", ".join("--" + name.replace("_", "-") for name in missing)
         raise InputError(f"without --level all of its parts are needed; missing: {flags}")
     return NoiseLevel(**changes)  # type: ignore[arg-type]
+
+
+def _strength(
+    operation: OneOperation, level: Level | None, changes: dict[str, float]
+) -> NoiseLevel:
+    """Return how strong one operation on every mask is; classes stay unless a share is given."""
+    from remask_core.errors import InputError
+
+    if "spatial_share" in changes:
+        raise InputError("`--operation` changes every mask; it takes no `--spatial-share`")
+    part = {
+        OneOperation.localise: "sigma_px",
+        OneOperation.approximate: "tolerance_px",
+    }.get(operation, "kernel_px")
+    if level is None and part not in changes:
+        flag = "--" + part.replace("_", "-")
+        raise InputError(
+            f"`--operation {operation.value}` needs `--level` or `{flag}`; got neither"
+        )
+    return _level(level or Level.easy, {"class_share": 0.0, "spatial_share": 0.0, **changes})
 
 
 def _jobs(jobs: int | None) -> int:

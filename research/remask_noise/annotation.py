@@ -47,6 +47,8 @@ class NoiseOptions:
             from all, the true one included, leave `bbox` and `area` as they were, and use their
             names of the operations.
         holes: Keep holes, which the published operations fill.
+        operation: Do this to every mask, as strongly as `level` says; None draws one operation or
+            none for each.
     """
 
     level: NoiseLevel
@@ -54,6 +56,7 @@ class NoiseOptions:
     asymmetric: bool = False
     as_published: bool = False
     holes: bool = False
+    operation: Operation | None = None
 
 
 @dataclass(slots=True)
@@ -93,7 +96,7 @@ class Counts:
     def add(self, other: Counts) -> None:
         """Count what another counted."""
         for name, count in other.operations.items():
-            self.operations[name] += count
+            self.operations[name] = self.operations.get(name, 0) + count
         self.left_out.add_all(other.left_out)
         for name in self.__dataclass_fields__:
             if name not in ("operations", "left_out"):
@@ -167,7 +170,7 @@ class Noiser:
             similar=self._similar[number],
             as_published=options.as_published,
         )
-        operation = choose_operation(options.level, rng=rng)
+        operation = options.operation or choose_operation(options.level, rng=rng)
         try:
             if annotation.mask_json is None:
                 raise InputError("it has no segmentation")
@@ -176,7 +179,7 @@ class Noiser:
                 raise InputError("no outline of it has three points")
             if operation != "none":
                 self._redraw(segmentation, operation, usable.shape_hw, parts, rng, counts)
-            counts.operations[operation] += 1
+            counts.operations[operation] = counts.operations.get(operation, 0) + 1
         except InputError as error:
             operation = "none"
             counts.no_mask += 1

@@ -34,7 +34,11 @@ __all__ = [
     "scale",
 ]
 
-Operation: TypeAlias = Literal["approximation", "localisation", "scale", "none"]
+Operation: TypeAlias = Literal[
+    "approximation", "localisation", "scale", "none", "dilation", "erosion", "opening"
+]
+"""What happens to an outline. The last three are never drawn at a level: `scale` is one of the
+first two of them, and opening is studied by itself (paper, table 1)."""
 
 _MOST_PX = 1000  # a larger shift would leave nothing of any image
 
@@ -161,7 +165,8 @@ def apply_operation(
         return localise(mask, level.sigma_px, rng=rng, holes=holes)
     if operation == "scale":
         return scale(mask, level.kernel_px, rng=rng)
-    return mask.copy()
+    alone = {"dilation": dilate, "erosion": erode, "opening": opening}.get(operation)
+    return mask.copy() if alone is None else alone(mask, level.kernel_px)
 
 
 def flip_class(

@@ -34,6 +34,7 @@ def test_every_example_answers_as_shown(folder: Path) -> None:
     commands = [shlex.split(command) for command, _ in EXAMPLES]
     assert {tuple(words[1:3]) for words in commands} == {
         ("noise", "apply"),
+        ("noise", "pictures"),
         ("noise", "weak"),
         ("noise", "study"),
         ("noise", "estimate"),

@@ -17,9 +17,19 @@ from pycocotools import mask as coco_mask
 
 from remask_core.errors import InputError, NotFound
 from remask_core.rle_coco import decode_coco_rle
+from remask_masks.simplification import approximate
 from remask_noise.annotation import NoiseOptions
 from remask_noise.apply import apply_noise
-from remask_noise.operations import LEVELS, NoiseLevel, apply_operation, choose_operation
+from remask_noise.operations import (
+    LEVELS,
+    NoiseLevel,
+    Operation,
+    apply_operation,
+    choose_operation,
+    dilate,
+    erode,
+    opening,
+)
 
 HARD = NoiseOptions(LEVELS["hard"], seed=1)
 ALWAYS = NoiseLevel(1.0, 1 / 3, 5, 3, 10)
@@ -93,6 +103,29 @@ def test_windows_give_the_masks_of_whole_images(
         )
         assert operation == after["boundary_type"]
         assert np.array_equal(want, mask_of(after, coco))
+
+
+@pytest.mark.parametrize(
+    ("operation", "alone"),
+    [
+        ("dilation", lambda mask: dilate(mask, 7)),
+        ("erosion", lambda mask: erode(mask, 7)),
+        ("opening", lambda mask: opening(mask, 7)),
+        ("approximation", lambda mask: approximate(mask, 15)),
+    ],
+)
+def test_one_operation_may_be_done_to_every_mask(
+    coco: dict[str, Any],
+    noisy: Callable[..., dict[str, Any]],
+    operation: Operation,
+    alone: Callable[[Any], Any],
+) -> None:
+    level = NoiseLevel(0.0, 0.0, 7, 4, 15)
+    result = noisy(coco, NoiseOptions(level, seed=1, operation=operation))
+    for before, after in zip(coco["annotations"], result["annotations"], strict=True):
+        assert after["category_id"] == before["category_id"]
+        assert after["boundary_type"] == operation
+        assert np.array_equal(mask_of(after, coco), alone(mask_of(before, coco)))
 
 
 def test_as_published_boxes_and_areas_stay(

@@ -31,11 +31,15 @@ class Pair:
         reference: (h, w) bool; not empty.
         noisy: (h, w) bool.
         classes: Class in the reference and in the other file.
+        image_id: Of its image; None where it has none.
+        around: Where in the image the window lies; None where there is no image.
     """
 
     reference: BoolMask
     noisy: BoolMask
     classes: tuple[Id, Id]
+    image_id: Id | None = None
+    around: Box | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,7 @@ def read_pairs(
         classes = before[key].category_id, after[key].category_id
         pair = None
         if windows[0] is not None and windows[1] is not None:
-            pair = _paired(windows[0], windows[1], classes)
+            pair = _paired(windows[0], windows[1], classes, before[key].image_id)
         if pair is None:
             without_mask += 1
         else:
@@ -147,7 +151,12 @@ def _window(
     return window or empty_window(shape_hw)
 
 
-def _paired(reference: MaskWindow, noisy: MaskWindow, classes: tuple[Id, Id]) -> Pair | None:
+def _paired(
+    reference: MaskWindow,
+    noisy: MaskWindow,
+    classes: tuple[Id, Id],
+    image_id: Id | None = None,
+) -> Pair | None:
     boxes = [box for box in (reference.box(), noisy.box()) if box is not None]
     if reference.box() is None:
         return None
@@ -158,7 +167,7 @@ def _paired(reference: MaskWindow, noisy: MaskWindow, classes: tuple[Id, Id]) ->
         min(width, max(box.x1 for box in boxes) + MARGIN_PX),
         min(height, max(box.y1 for box in boxes) + MARGIN_PX),
     )
-    return Pair(_placed(reference, around), _placed(noisy, around), classes)
+    return Pair(_placed(reference, around), _placed(noisy, around), classes, image_id, around)
 
 
 def _placed(window: MaskWindow, around: Box) -> BoolMask:
