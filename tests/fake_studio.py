@@ -20,7 +20,7 @@ from remask_core.errors import NotFound, Unavailable
 from remask_core.history import prompts_of
 from remask_core.rle_coco import decode_coco_rle, encode_coco_counts
 from remask_core.types import Box
-from remask_label_studio.api import BackendAddress, ProjectRef
+from remask_label_studio.api import BackendAddress, ImportedPrediction, ProjectRef
 from remask_storage.campaign import CampaignInstance, Mask
 
 SHAPE_HW = (40, 50)
@@ -170,6 +170,46 @@ class FakeStudio:
         tasks, total = self.task_page(project_id, page=page, page_size=page_size)
         return [task | {"annotations": []} for task in tasks], total
 
+    def change_task_data(self, task_id: int, data: Mapping[str, Any]) -> None:
+        self._changing(lambda: self.tasks[task_id].update(data=copy.deepcopy(dict(data))))
+
+    # Predictions and tabs
+
+    def model_version(self, project_id: int) -> str:
+        return self._project(project_id)["model_version"] or ""
+
+    def import_predictions(
+        self, project_id: int, predictions: Sequence[ImportedPrediction]
+    ) -> None:
+        def store() -> None:
+            for given in predictions:
+                self.tasks[given.task_id]["predictions"].append(
+                    {
+                        "id": self._new(),
+                        "model_version": given.model_version,
+                        "score": given.score,
+                        "result": list(given.result),
+                    }
+                )
+            self._project(project_id)["model_version"] = predictions[0].model_version
+
+        self._changing(store)
+
+    def change_score(self, prediction_id: int, score: float | None) -> None:
+        self._changing(lambda: self._prediction(prediction_id)[1].update(score=score))
+
+    def delete_prediction(self, prediction_id: int) -> None:
+        task, prediction = self._prediction(prediction_id)
+        self._changing(lambda: task["predictions"].remove(prediction))
+
+    def put_tab(self, project_id: int, tab: Mapping[str, Any]) -> None:
+        tabs = self._project(project_id).setdefault("tabs", {})
+        self._changing(lambda: tabs.update({tab["title"]: dict(tab)}))
+
+    def delete_tab(self, project_id: int, title: str) -> None:
+        tabs = self._project(project_id).setdefault("tabs", {})
+        self._changing(lambda: tabs.pop(title, None))
+
     def delete_task(self, task_id: int) -> None:
         self._changing(lambda: self.tasks.pop(task_id, None))
 
@@ -249,11 +289,21 @@ class FakeStudio:
                     return task, annotation
         raise NotFound(f"no annotation {annotation_id}")
 
+    def _prediction(self, prediction_id: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        for task in self.tasks.values():
+            for prediction in task["predictions"]:
+                if prediction["id"] == prediction_id:
+                    return task, prediction
+        raise NotFound(f"no prediction {prediction_id}")
+
     def _task(self, project_id: int, task: Mapping[str, Any]) -> int:
         number = self._new()
         whole = copy.deepcopy(dict(task))
         whole |= {"id": number, "project": project_id}
-        whole["predictions"] = whole.get("predictions", [])
+        whole["predictions"] = [
+            {"id": self._new(), "score": None, "model_version": "", **given}
+            for given in whole.get("predictions", [])
+        ]
         whole["annotations"] = [
             {"id": self._new(), "task": number, "completed_by": 1, "was_cancelled": False, **given}
             for given in whole.get("annotations", [])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from remask_cli.publish import publish
 from remask_service.state import open_campaigns
 from remask_terminal.options import Json, Name, State
 from remask_terminal.printing import made_by, print_json
@@ -194,3 +195,8 @@ def _show(judgement: Judgement, *, as_json: bool) -> None:
         print_json(judgement.to_json())
     else:
         typer.echo(judgement.summary())
+
+
+app.command(epilog="Example: `remask rank publish cats --worst-first --url http://localhost:8080`")(
+    publish
+)

@@ -14,6 +14,7 @@ from remask_core.types import Box
 from remask_exports.image_keys import ImageKeys
 from remask_exports.image_names import ImageNames
 from remask_exports.instances import ExportedOutcome, ImageRef, Instance, PlacedClick
+from remask_exports.rank_columns import own_data
 from remask_label_config.bodies import WebhookAnnotation
 from remask_label_config.prompts import Mark, PercentBox, Sign, marks_of
 from remask_label_config.region_masks import has_mask, mask_of_region
@@ -25,6 +26,7 @@ __all__ = [
     "Found",
     "ImageLookup",
     "LeftOut",
+    "campaign_instances",
     "decode_task",
     "instances_of",
     "original_file_name",
@@ -158,15 +160,17 @@ _OUTCOMES = get_args(ExportedOutcome)
 
 
 def decode_task(text: bytes) -> ExportedTask:
-    """Return one task of an export.
+    """Return one task of an export; its data are without published ranks, see `own_data`.
 
     Raises:
         InputError: It lacks its id, its data, or an annotation lacks its id.
     """
     try:
-        return _TASK.decode(text)
+        task = _TASK.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"`tasks` must be as Label Studio exports them: {error}") from error
+    task.data = own_data(task.data)
+    return task
 
 
 def instances_of(
@@ -206,7 +210,7 @@ def _of_annotation(
     for bad in read.unreadable:
         yield LeftOut(f"{task.id}/{bad.name}", "unreadable-region", str(bad))
     masks = [region for region in regions if has_mask(region) and not is_frame(region)]
-    expected = _campaign_instances(task.data)
+    expected = campaign_instances(task.data)
     if not masks and not expected and not read.unreadable:
         yield LeftOut(f"{task.id}/{annotation.id}", "no-mask")
     named = {region.id: region.labels for region in regions if region.labels}
@@ -265,7 +269,7 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _campaign_instances(data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def campaign_instances(data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return what a task of a campaign says of the instances that it holds, by their names.
 
     The task of a round does not say it; there, whoever takes the mask away skips the instance.

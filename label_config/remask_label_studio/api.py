@@ -190,8 +190,45 @@ class LabelStudioApi(Protocol):
         """
         ...
 
+    def change_task_data(self, task_id: int, data: Mapping[str, Any]) -> None:
+        """Give a task other data."""
+        ...
+
     def delete_task(self, task_id: int) -> None:
         """Delete a task with its annotations; one that is gone already is no error."""
+        ...
+
+    # Predictions, and how the Data Manager shows them
+
+    def model_version(self, project_id: int) -> str:
+        """Return the version whose predictions the tasks open with; empty where none is set."""
+        ...
+
+    def import_predictions(
+        self, project_id: int, predictions: Sequence[ImportedPrediction]
+    ) -> None:
+        """Store predictions and make their model version the one that annotators start from."""
+        ...
+
+    def change_score(self, prediction_id: int, score: float | None) -> None:
+        """Give a prediction another score."""
+        ...
+
+    def delete_prediction(self, prediction_id: int) -> None:
+        """Delete a prediction; one that is gone already is no error."""
+        ...
+
+    def put_tab(self, project_id: int, tab: Mapping[str, Any]) -> None:
+        """Give the project's Data Manager a tab; one of the same title is replaced.
+
+        Args:
+            project_id: Of the project.
+            tab: The view's data, with `title`, in Label Studio's form.
+        """
+        ...
+
+    def delete_tab(self, project_id: int, title: str) -> None:
+        """Delete the Data Manager's tabs of this title; there may be none."""
         ...
 
     # People and their answers

@@ -244,6 +244,44 @@ class Connection:
         with translate_errors(self.url):
             self.client.projects.update(id=project_id, model_version=model_version)
 
+    def model_version(self, project_id: int) -> str:
+        """Return the version whose predictions the tasks open with; empty where none is set."""
+        with translate_errors(self.url):
+            return self.client.projects.get(id=project_id).model_version or ""
+
+    def change_task_data(self, task_id: int, data: Mapping[str, Any]) -> None:
+        """Give a task other data."""
+        with translate_errors(self.url):
+            self.client.tasks.update(id=str(task_id), data=dict(data))
+
+    def change_score(self, prediction_id: int, score: float | None) -> None:
+        """Give a prediction another score."""
+        with translate_errors(self.url):
+            self.client.predictions.update(id=prediction_id, score=score)
+
+    def delete_prediction(self, prediction_id: int) -> None:
+        """Delete a prediction; one that is gone already is no error."""
+        with translate_errors(self.url), suppress(NotFoundError):
+            self.client.predictions.delete(id=prediction_id)
+
+    def put_tab(self, project_id: int, tab: Mapping[str, Any]) -> None:
+        """Give the project's Data Manager a tab; one of the same title is replaced.
+
+        Args:
+            project_id: Of the project.
+            tab: The view's data, with `title`, in Label Studio's form.
+        """
+        self.delete_tab(project_id, str(tab["title"]))
+        with translate_errors(self.url):
+            self.client.views.create(project=project_id, data=dict(tab), request_options=ONCE)
+
+    def delete_tab(self, project_id: int, title: str) -> None:
+        """Delete the Data Manager's tabs of this title; there may be none."""
+        with translate_errors(self.url):
+            for view in self.client.views.list(project=project_id):
+                if isinstance(view.data, dict) and view.data.get("title") == title:
+                    self.client.views.delete(id=str(view.id))
+
     def delete_task(self, task_id: int) -> None:
         """Delete a task with its annotations; one that is gone already is no error."""
         with translate_errors(self.url), suppress(NotFoundError):

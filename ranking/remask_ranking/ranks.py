@@ -39,10 +39,17 @@ RANK_COLUMNS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Rank:
-    """What the ranking model says of an instance; `rank` counts from 1, the best."""
+    """What the ranking model says of an instance.
+
+    Attributes:
+        predicted_iou: What it expects.
+        rank: From 1, the best.
+        uncertainty: As in `Ranked`; None where the file does not say.
+    """
 
     predicted_iou: float
     rank: int
+    uncertainty: float | None = None
 
 
 Ranks: TypeAlias = Mapping[str, Rank]
@@ -97,7 +104,12 @@ def read_ranks(path: Path) -> Ranks:
     ranks: dict[str, Rank] = {}
     for line, cells in read_csv(path, name="ranks", needed=_NEEDED):
         try:
-            rank = Rank(float(cells["predicted_iou"]), int(cells["rank"]))
+            unsure = cells.get("uncertainty")
+            rank = Rank(
+                float(cells["predicted_iou"]),
+                int(cells["rank"]),
+                float(unsure) if unsure else None,
+            )
         except ValueError as error:
             raise InputError(f"`ranks`: {path}, line {line}: {error}") from error
         ranks[cells["instance"]] = rank
