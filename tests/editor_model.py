@@ -25,8 +25,8 @@ from remask_core.rle_ls import decode_ls_rle
 from remask_core.types import BoolMask, RgbImage
 from remask_label_config import decode_predict, parse_labelling_config
 from remask_label_config.pages.live import write_labelling_config
-from remask_service.predict.live import AnsweredPrompts
 from remask_service.predict.predictor import AnswerRecord, Limits, Predictor, StoredImage
+from remask_storage.task_notes import TaskNotes
 from remask_worker.calls import Engine
 from remask_worker.thread_engine import ThreadEngine
 
@@ -77,7 +77,7 @@ class Rig:
         self.records: list[AnswerRecord] = []
         self._ticks = itertools.count(1)
         self._ids = itertools.count(1)
-        self.answered: AnsweredPrompts | None = None
+        self.notes: TaskNotes | None = None
         self.restart()
 
     def restart(self) -> None:
@@ -90,7 +90,7 @@ class Rig:
             on_answer=self.records.append,
             limits=self.limits,
             wait=lambda _: None,
-            answered=self.answered,
+            notes=self.notes,
         )
 
     def post(self, body: dict[str, Any]) -> list[Any]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import psutil
 import pytest
 from ports import free_port
 
@@ -52,9 +52,13 @@ class PostgreSql:
         self._run("pg_ctl", "-D", self._data, "-w", "-m", how, "stop")
 
     def kill(self) -> None:
-        """End it with signal 9; what was committed is there after `start`."""
-        pid = int((self._data / "postmaster.pid").read_text().split()[0])
-        os.kill(pid, signal.SIGKILL)
+        """End all of it with signal 9; what was committed is there after `start`."""
+        first = psutil.Process(int((self._data / "postmaster.pid").read_text().split()[0]))
+        processes = [first, *first.children(recursive=True)]
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(processes, timeout=60)
 
     def new_database(self) -> str:
         """Make an empty database and return its URL."""

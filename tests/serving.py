@@ -73,9 +73,9 @@ def wait_until(true: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def serving(folder: Path, **toy: str) -> Iterator[Server]:
+def serving(folder: Path, *, port: int | None = None, **toy: str) -> Iterator[Server]:
     root, state = folder / "served", folder / "state"
-    port = free_port()
+    port = port or free_port()
     env = {
         **{name: value for name, value in os.environ.items() if not name.startswith("REMASK_")},
         "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]),
@@ -87,7 +87,7 @@ def serving(folder: Path, **toy: str) -> Iterator[Server]:
         *(sys.executable, "-c", "from remask_cli.main import main; main()", "serve"),
         *("--model", "fakes:load_toy", "--port", str(port), "--state-dir", str(state)),
     ]
-    with (folder / f"log-{port}").open("w") as log:
+    with (folder / f"log-{port}").open("a") as log:
         process = subprocess.Popen(
             command,
             env=env,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import secrets
 import threading
 import time
@@ -26,6 +27,7 @@ from remask_service.web.metrics import Metrics
 from remask_storage.campaign_store import CampaignStore
 from remask_storage.click_log import ClickLog
 from remask_storage.database import Database
+from remask_storage.task_notes import TaskNotes
 from remask_worker.calls import Engine, Overloaded
 from remask_worker.device_engines import engine_for
 from remask_worker.settings import WorkerSettings
@@ -64,10 +66,12 @@ class Service:
         self.click_log = ClickLog(
             self._store, aside=settings.click_log_aside, on_trouble=self._note_trouble
         )
+        self._notes = TaskNotes(self._store)
         self.campaigns = CampaignStore.open(settings.campaign_place)
         self.campaign_events = CampaignEvents(self.campaigns, log=log)
         self.activity = Activity(clock=time.time)
-        self.instance = secrets.token_hex(8)
+        self.instance = self._notes.service_id(secrets.token_hex(8))
+        self.host = platform.node()
         self.checkup = Checkup(settings, log=log, instance=self.instance)
         self.metrics = Metrics(
             health=self.engine.health,
@@ -82,7 +86,7 @@ class Service:
             clock=time.time,
             new_id=lambda: secrets.token_hex(8),
             on_answer=self._note_answer,
-            answered=self.click_log.answered,
+            notes=self._notes,
         )
         # A quarter of the threads: whatever is selected in the data manager, clicks find one free.
         self._patient = threading.BoundedSemaphore(settings.threads // 4)
@@ -101,7 +105,12 @@ class Service:
             InputError: See `Predictor.predict`.
         """
         if request.context is not None:
-            return self._predictor.predict(request)
+            try:
+                return self._predictor.predict(request)
+            finally:
+                # A host that is killed after this answer leaves no click behind unwritten, and
+                # another host that gets the next click can read of this one.
+                self.click_log.settle()
         with self._patiently(), self.activity.batch(request.project_id, len(request.tasks)):
             return self._predictor.predict(request)
 
@@ -109,6 +118,7 @@ class Service:
         """Pass an event about annotations on to the click log and to campaigns."""
         self.click_log.add(annotation_events(event, received_at=time.time()))
         self.campaign_events.add(event)
+        self.click_log.settle()
 
     def note_failure(self, error: RemaskError) -> None:
         """Show a request that could not be answered at all, in the log and on the status page."""
@@ -134,6 +144,7 @@ class Service:
         self.checkup.close()
         self.engine.close()
         self.click_log.close()
+        self._notes.close()
         self.campaign_events.close()
         self._store.close()
         self._client.close()

@@ -1,8 +1,9 @@
 """The click log: every prompt an annotator gave, what it led to, and where it ended up.
 
-Rows are handed over in microseconds and written by one thread, so that neither a slow disk nor a
-full one can hold up or fail a click. A database that stays out of reach, or is damaged, loses
-nothing either: the rows are set aside in a file, and stored once it works again.
+Rows are handed over in microseconds and written by one thread. An answer waits for its rows, but a
+quarter of a second at most: a host that is killed loses no click that was answered, and neither a
+slow disk nor a full one can hold up or fail a click. A database that stays out of reach, or is
+damaged, loses nothing either: the rows are set aside in a file, and stored once it works again.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from remask_storage.aside import AsideFile, Entry
@@ -29,13 +29,15 @@ from remask_storage.click_rows import (
     store_annotation,
     store_prompts,
 )
-from remask_storage.click_tables import prompt_table
 from remask_storage.database import Database, DatabaseDamaged, DatabaseUnavailable
 
-__all__ = ["BATCH", "ClickLog", "LogState", "write_entries"]
+__all__ = ["BATCH", "SETTLE_S", "ClickLog", "LogState", "write_entries"]
 
 BATCH = 500
 """Rows written in one transaction."""
+
+SETTLE_S = 0.25
+"""How long an answer waits for its rows to be stored; on a database that is well, 1 to 6 ms."""
 
 _PROBE_S = 600.0
 """How often the file of an SQLite database is looked through for damage: a write touches few of
@@ -100,6 +102,8 @@ class ClickLog:
         self._waiting: deque[Entry] = deque()
         self._changed = threading.Condition()
         self._closing = False
+        self._added = 0
+        self._is_slow = False
         self._written = 0
         self._lost = 0
         self._aside = 0
@@ -118,12 +122,29 @@ class ClickLog:
                     self._lost += 1
                 else:
                     self._waiting.append(entry)
+                    self._added += 1
             self._changed.notify_all()
 
     def flush(self, *, timeout_s: float = 10.0) -> bool:
         """Wait until nothing waits; return whether that came about in time."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._waiting, timeout_s)
+
+    def settle(self, *, timeout_s: float = SETTLE_S) -> bool:
+        """Wait until what was handed over by now is stored; return whether that came about.
+
+        While writing fails, and after a wait that was too short until something is written again,
+        it does not wait at all: a click is answered whatever the database does.
+        """
+        with self._changed:
+            last = self._added
+
+            def is_over() -> bool:
+                return self._added - len(self._waiting) >= last or bool(self._trouble)
+
+            if not self._is_slow and not self._changed.wait_for(is_over, timeout_s):
+                self._is_slow = True
+            return self._added - len(self._waiting) >= last
 
     def state(self) -> LogState:
         """Return counters; never waits for the disk."""
@@ -151,22 +172,6 @@ class ClickLog:
     def prompts(self, *, project: str | None = None) -> list[JoinedPrompt]:
         """Return the stored prompts in order of arrival; see `joined_prompts`."""
         return list(joined_prompts(self._store, project=project))
-
-    def answered(self, task: int, prompt_ids: Sequence[str]) -> frozenset[str]:
-        """Return those of a task's prompts that were answered, by what is written by now.
-
-        Where the database cannot be read, all of them count as answered.
-        """
-        query = select(prompt_table.c.prompt_id).where(
-            prompt_table.c.task == task,
-            prompt_table.c.prompt_id.in_(prompt_ids),
-            prompt_table.c.outcome == "answered",
-        )
-        try:
-            with self._store.reading() as connection:
-                return frozenset(connection.execute(query).scalars())
-        except (DatabaseUnavailable, DatabaseDamaged, SQLAlchemyError):
-            return frozenset(prompt_ids)
 
     def _work(self) -> None:
         self._survive(self._take_in_aside)
@@ -288,12 +293,15 @@ class ClickLog:
             self._written += written
             self._lost += lost
             self._aside += aside
+            self._is_slow = False
             self._changed.notify_all()
 
     def _note(self, trouble: str) -> None:
         if bool(trouble) != bool(self._trouble):
             self._on_trouble(trouble)
-        self._trouble = trouble
+        with self._changed:
+            self._trouble = trouble
+            self._changed.notify_all()
 
     @property
     def _aside_place(self) -> str:

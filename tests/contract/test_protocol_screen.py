@@ -31,7 +31,11 @@ from fakes import ToySegmenter, toy_mask
 from remask_core.errors import AccessRefused, BadImage, NotFound, RemaskError, Unavailable
 from remask_core.rle_ls import encode_ls_rle
 from remask_core.types import BoolMask, Box, Click, Prompt
+from remask_service.predict.click_rows import prompt_rows
 from remask_service.predict.notices import notice_of
+from remask_storage.click_rows import store_prompts
+from remask_storage.database import Database
+from remask_storage.task_notes import TaskNotes
 from remask_worker.calls import Answer, Call, Expired, Health, ModelFailed, Overloaded, WorkerDied
 from remask_worker.thread_engine import ThreadEngine
 
@@ -284,16 +288,22 @@ def test_a_click_that_failed_is_no_part_of_the_next_object(
 @PAGES
 @pytest.mark.parametrize("answered", [True, False])
 def test_a_click_that_came_while_nobody_ran_is_no_part_of_the_next_object(
-    rig: Rig, config: str, answered: bool
+    rig: Rig, config: str, answered: bool, tmp_path: Path
 ) -> None:
     """The click log tells it from a click that another process answered."""
     editor = Editor(rig, config=config, auto_accept=False)
     earlier = editor.click(30, 30)
-    rig.answered = lambda task, ids: frozenset(ids if answered else ())
+    database = Database.open(tmp_path / "sessions.db")
+    rig.notes = TaskNotes(database)
+    if answered:
+        with database.writing() as connection:
+            store_prompts(connection, prompt_rows(rig.records[-1]))
     rig.restart()
 
     masks = masks_in(editor.click(120, 90))
 
+    rig.notes.close()
+    database.close()
     assert len(masks) == (1 if answered else 2)
     assert earlier[0]["id"] in {mask["id"] for mask in masks}
 

@@ -20,7 +20,8 @@ from remask_core.errors import InputError
 from remask_exports.click_table import write_live_prompts
 from remask_storage.click_log import ClickLog
 from remask_storage.click_rows import AnnotationEvent
-from remask_storage.database import Database
+from remask_storage.database import Database, DatabaseUnavailable
+from remask_storage.task_notes import KnownPrompt, TaskNotes
 
 
 @pytest.fixture
@@ -83,18 +84,49 @@ def test_a_prompt_survives_a_restart(tmp_path: Path) -> None:
     assert [joined.prompt for joined in found] == [CLICK]
 
 
-def test_the_log_knows_which_prompts_were_answered(log: ClickLog) -> None:
+def test_the_log_knows_which_prompts_were_answered(log: ClickLog, store: Database) -> None:
     other = CLICK.task + 1
     log.add(
         [
             replace(CLICK, prompt_id="a", outcome="answered"),
-            replace(CLICK, prompt_id="b", outcome="failed"),
+            replace(CLICK, prompt_id="b", outcome="failed", positive=False),
             replace(CLICK, prompt_id="c", outcome="answered", task=other),
+            replace(CLICK, prompt_id="e", outcome="empty"),
         ]
     )
     log.flush()
+    notes = TaskNotes(store)
 
-    assert log.answered(CLICK.task, ["a", "b", "c", "d"]) == {"a"}
+    known = notes.known(CLICK.project, CLICK.task, ["a", "b", "c", "d", "e"])
+
+    notes.close()
+    assert known == {
+        "a": KnownPrompt(CLICK.arrived_at, True, "answered"),
+        "b": KnownPrompt(CLICK.arrived_at, False, "failed"),
+        "e": KnownPrompt(CLICK.arrived_at, True, "waiting"),
+    }
+
+
+def test_an_answer_finds_its_rows_stored_and_waits_for_no_database_that_fails(
+    store: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = ClickLog(store, retry_s=0.01)
+    for number in range(20):
+        log.add([replace(CLICK, prompt_id=str(number))])
+        assert log.settle()
+        assert len(log.prompts()) == number + 1
+
+    def fail(self: Database) -> None:
+        raise DatabaseUnavailable("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "begin_anew_if_removed", fail)
+        log.add([replace(CLICK, prompt_id="late")])
+        # Far longer than the test may take: it returns because writing fails.
+        assert not log.settle(timeout_s=1000)
+        assert not log.settle(timeout_s=1000)
+    log.close()
+    assert len(log.prompts()) == 21
 
 
 def test_closing_writes_everything_that_waits(store: Database) -> None:

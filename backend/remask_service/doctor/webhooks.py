@@ -3,7 +3,8 @@
 Label Studio registers a webhook along with a backend and leaves the credentials out, and a changed
 password leaves the old one in every webhook. Both would keep submitted annotations from the click
 log without a word to anybody, so the service mends the webhooks that are surely its own: those
-whose address answers `/health` with this process's instance id.
+whose address answers `/health` with the service's instance id, which all hosts of one PostgreSQL
+share: behind a proxy any of them may answer.
 """
 
 from __future__ import annotations

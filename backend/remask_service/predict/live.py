@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
 
 import msgspec
 
@@ -20,11 +19,12 @@ from remask_label_config.answer_regions import (
 from remask_label_config.bodies import PredictRequest, Task
 from remask_label_config.labelling_config import ImageControls, parse_labelling_config
 from remask_label_config.prompts import Mark, marks_of
+from remask_service.predict.arrivals import Arrivals
 from remask_service.predict.engine_client import EngineClient
 from remask_service.predict.known_objects import KnownObject, KnownObjects
 from remask_service.predict.notices import Notices
 from remask_service.predict.object_history import ObjectHistory, Prompted
-from remask_service.predict.recorder import Arrivals, Asked, Recorder
+from remask_service.predict.recorder import Asked, Recorder
 from remask_service.predict.records import AnswerOutcome
 from remask_service.predict.scene import (
     Scene,
@@ -35,12 +35,10 @@ from remask_service.predict.scene import (
     is_redrawn,
 )
 from remask_service.predict.task_context import TaskContext
+from remask_storage.task_notes import TaskNotes
 from remask_worker.calls import Answer, Call, Lane, PriorMask
 
-__all__ = ["AnsweredPrompts", "Live", "TaskAnswer"]
-
-AnsweredPrompts: TypeAlias = Callable[[int, Sequence[str]], frozenset[str]]
-"""Given a task and ids of prompts in it, those that were answered, as far as anybody knows."""
+__all__ = ["Live", "TaskAnswer"]
 
 
 class TaskAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -62,7 +60,7 @@ class Live:
         clock: Callable[[], float],
         recorder: Recorder,
         click_s: float,
-        answered: AnsweredPrompts | None = None,
+        notes: TaskNotes | None = None,
     ) -> None:
         """Answer with `engine_client` on images from `images`.
 
@@ -72,17 +70,16 @@ class Live:
             clock: Unix time in seconds.
             recorder: Makes the records.
             click_s: How long an answer may take.
-            answered: Looks prompts up that came before this process began; None: they count as
-                answered.
+            notes: What other hosts, and earlier processes, know of prompts; None: nothing, and
+                prompts that this process has not seen count as answered.
         """
         self._engine_client = engine_client
         self._images = images
         self._clock = clock
         self._recorder = recorder
         self._click_s = click_s
-        self._arrivals = Arrivals()
-        self._notices = Notices()
-        self._answered = answered
+        self._arrivals = Arrivals(notes)
+        self._notices = Notices(notes)
 
     def answer(self, request: PredictRequest, task: Task) -> TaskAnswer:
         """Return the mask of what was drawn last, and its prompts with their `meta`.
@@ -103,6 +100,7 @@ class Live:
             return TaskAnswer(result=[])
         last = marks[-1]
         alike = tuple(mark for mark in marks if is_alike(mark, last))
+        lost = self._arrivals.begin(alike, asked)
         try:
             controls = parse_labelling_config(request.label_config).on(last.region.to_name)
             check_labels(last, controls)
@@ -113,8 +111,8 @@ class Live:
             image = self._image(task, controls, last)
         except RemaskError as error:
             self._record_unplaced(asked, alike, error)
-            return TaskAnswer(result=self._notices.failed(controls, task.id, error))
-        scene = self._scene(asked, controls, alike, image, task)
+            return TaskAnswer(result=self._notices.failed(controls, asked, error))
+        scene = self._scene(asked, controls, alike, image, task, lost)
         return self._boxes(scene) if last.drawn_box else self._clicks(scene)
 
     def _scene(
@@ -124,6 +122,7 @@ class Live:
         marks: tuple[Mark, ...],
         image: StoredImage,
         task: Task,
+        lost: frozenset[str],
     ) -> Scene:
         around = TaskContext(task, controls, shape_hw=image.shape_hw)
         objects = KnownObjects(
@@ -136,7 +135,7 @@ class Live:
             call_for=lambda history: self._call(asked, controls, image, history),
             engine_client=self._engine_client,
         )
-        return Scene(asked, controls, marks, image, around, objects)
+        return Scene(asked, controls, marks, image, around, objects, lost)
 
     def _boxes(self, scene: Scene) -> TaskAnswer:
         """Answer every box that waits for its mask; each is an object of its own."""
@@ -182,9 +181,7 @@ class Live:
         except RemaskError as error:
             lost = ObjectHistory(rid="").grown(fresh)
             self._record(scene, lost, "kept_previous", error=error)
-            return TaskAnswer(
-                result=self._notices.failed(scene.controls, scene.asked.task_id, error)
-            )
+            return TaskAnswer(result=self._notices.failed(scene.controls, scene.asked, error))
         if any(not each.labels for each in asked_for):
             return self._ask_for_class(scene)
         begun = [each for each in asked_for if each.history.steps(scene.shape_hw)]
@@ -225,7 +222,7 @@ class Live:
         self, scene: Scene, known: Sequence[KnownObject], fresh: Sequence[Prompted]
     ) -> list[list[Prompted]]:
         """Return the clicks that belong together; those that stand alone come last."""
-        lost = self._lost(scene, fresh)
+        lost = {prompt.mark.id for prompt in fresh[:-1]} & scene.lost
         alone = [
             prompt
             for prompt in fresh
@@ -234,24 +231,6 @@ class Live:
         ]
         pile = [prompt for prompt in fresh if prompt not in alone]
         return [*([pile] if pile else []), *([prompt] for prompt in alone)]
-
-    def _lost(self, scene: Scene, fresh: Sequence[Prompted]) -> set[str]:
-        """Return the ids of the earlier clicks that are known to have got no answer.
-
-        One that is new to this process came while it was not running, or was answered by the one
-        before it; the click log knows which.
-        """
-        earlier = fresh[:-1]
-        lost = {
-            prompt.mark.id
-            for prompt in earlier
-            if self._arrivals.has_failed(prompt.mark, scene.asked)
-        }
-        new = [prompt.mark.id for prompt in earlier if prompt.fresh]
-        task_id = scene.asked.task_id
-        if new and self._answered is not None and task_id is not None:
-            lost |= set(new) - self._answered(task_id, new)
-        return lost
 
     def _answer_objects(
         self, scene: Scene, objects: Sequence[KnownObject], *, pile: int = 1
@@ -279,22 +258,25 @@ class Live:
                 previous = self._previous(scene, each, outcome, pile)
                 answers += [] if previous is None else [previous]
         answer = _together(answers)
-        task_id = scene.asked.task_id
         if problem is not None:
-            answer.result.extend(self._notices.failed(scene.controls, task_id, problem))
+            answer.result.extend(self._notices.failed(scene.controls, scene.asked, problem))
         elif not all(self._has_changed(scene, each, outcome) for each, outcome in asked):
-            answer.result.extend(self._notices.show(scene.controls, task_id, "only"))
+            answer.result.extend(self._notices.show(scene.controls, scene.asked, "only"))
         else:
             drafted = scene.around.drafted_notice if scene.controls.notices else None
-            answer.result.extend(self._notices.answered(scene.controls, task_id, drafted=drafted))
+            answer.result.extend(
+                self._notices.answered(scene.controls, scene.asked, drafted=drafted)
+            )
         return answer
 
     def _has_changed(self, scene: Scene, each: KnownObject, outcome: object) -> bool:
         """Whether the next reading, if one was asked for, is another mask; True if unknown."""
-        if not each.is_reread:
+        if not each.is_reread or not isinstance(outcome, Answer):
             return True
-        before = self._engine_client.recalled(self._call_for(scene, each.history.read_before()))
-        return not isinstance(outcome, Answer) or before is None or before.mask != outcome.mask
+        # Another host may have given the reading before; the model gives the same one again.
+        call = self._call_for(scene, each.history.read_before())
+        (before,) = self._engine_client.request([call])
+        return not isinstance(before, Answer) or before.mask != outcome.mask
 
     def _previous(
         self, scene: Scene, each: KnownObject, error: RemaskError, pile: int
@@ -318,7 +300,7 @@ class Live:
         """Answer a prompt of no class, which could be of several, with a sentence on the page."""
         fresh = [self._prompted(mark, scene) for mark in scene.marks if mark.echo.rid is None]
         self._record(scene, ObjectHistory(rid="").grown(fresh), "empty")
-        return TaskAnswer(result=self._notices.show(scene.controls, scene.asked.task_id, "class"))
+        return TaskAnswer(result=self._notices.show(scene.controls, scene.asked, "class"))
 
     def _image(self, task: Task, controls: ImageControls, last: Mark) -> StoredImage:
         index = last.region.item_index or 0

@@ -17,6 +17,8 @@ from remask_core.errors import (
 from remask_core.lru import ByteLru
 from remask_label_config.answer_regions import NOTICE_OK, JsonRegion, notice_region
 from remask_label_config.labelling_config import ImageControls
+from remask_service.predict.recorder import Asked
+from remask_storage.task_notes import TaskNotes
 from remask_worker.calls import Expired, ModelFailed, Overloaded, WorkerDied
 
 __all__ = ["Notices", "notice_of"]
@@ -42,38 +44,52 @@ def notice_of(error: RemaskError) -> str:
 class Notices:
     """The sentences that were put on pages and not taken off again. Safe for threads.
 
-    What is forgotten is found in the annotator's draft; only a sentence that is not yet saved
+    What no host remembers is found in the annotator's draft; only a sentence that is not yet saved
     there stays until the next failure.
+
+    Args:
+        notes: Where the hosts of the service tell each other; None: there is only this process.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, notes: TaskNotes | None = None) -> None:
+        self._notes = notes
         self._shown = ByteLru[int | None, bool](2**20, size_of=lambda shown: 64)
 
-    def failed(
-        self, controls: ImageControls, task_id: int | None, error: RemaskError
-    ) -> list[JsonRegion]:
+    def failed(self, controls: ImageControls, asked: Asked, error: RemaskError) -> list[JsonRegion]:
         """Return the entry that tells the annotator of `error`; empty where the page cannot."""
-        return self.show(controls, task_id, notice_of(error))
+        return self.show(controls, asked, notice_of(error))
 
-    def show(self, controls: ImageControls, task_id: int | None, notice: str) -> list[JsonRegion]:
+    def show(self, controls: ImageControls, asked: Asked, notice: str) -> list[JsonRegion]:
         """Return the entry that shows the sentence `notice`; empty where the page has none."""
         entries = notice_region(controls, notice)
         if entries:
-            self._shown.put(task_id, True)
+            self._note(asked, shown=True)
         return entries
 
     def answered(
-        self, controls: ImageControls, task_id: int | None, *, drafted: str | None
+        self, controls: ImageControls, asked: Asked, *, drafted: str | None
     ) -> list[JsonRegion]:
         """Return the entry that takes a sentence off the page; empty where none is on it.
 
         Args:
             controls: The image's tags.
-            task_id: The task's number.
+            asked: The request.
             drafted: The sentence that the annotator's draft shows.
         """
-        is_drafted = drafted is not None and drafted != NOTICE_OK
-        if not (self._shown.get(task_id) or is_drafted):
+        if not controls.notices:
             return []
-        self._shown.put(task_id, False)
+        is_drafted = drafted is not None and drafted != NOTICE_OK
+        if not (self._shown.get(asked.task_id) or is_drafted or self._is_noted(asked)):
+            return []
+        self._note(asked, shown=False)
         return notice_region(controls, NOTICE_OK)
+
+    def _is_noted(self, asked: Asked) -> bool:
+        if self._notes is None or asked.task_id is None:
+            return False
+        return self._notes.has_sentence(asked.project or "", asked.task_id)
+
+    def _note(self, asked: Asked, *, shown: bool) -> None:
+        self._shown.put(asked.task_id, shown)
+        if self._notes is not None and asked.task_id is not None:
+            self._notes.note_sentence(asked.project or "", asked.task_id, shown=shown)

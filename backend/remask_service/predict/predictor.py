@@ -13,9 +13,10 @@ from remask_images.image_store import StoredImage
 from remask_label_config.bodies import PredictRequest
 from remask_service.predict.batch import Batch
 from remask_service.predict.engine_client import EngineClient
-from remask_service.predict.live import AnsweredPrompts, Live
+from remask_service.predict.live import Live
 from remask_service.predict.recorder import Recorder
 from remask_service.predict.records import AnswerRecord, PromptRecord
+from remask_storage.task_notes import TaskNotes
 from remask_worker.calls import Engine, Lane
 
 __all__ = [
@@ -67,7 +68,7 @@ class Predictor:
         on_answer: Callable[[AnswerRecord], None],
         limits: Limits = Limits(),
         wait: Callable[[float], None] = time.sleep,
-        answered: AnsweredPrompts | None = None,
+        notes: TaskNotes | None = None,
     ) -> None:
         """Answer with `engine` on images from `images`.
 
@@ -79,7 +80,7 @@ class Predictor:
             on_answer: Called with the record of everything that was asked; must not block or raise.
             limits: See `Limits`.
             wait: Lets a batch wait, for so many seconds, while the worker is full.
-            answered: Looks up which prompts an earlier process has answered; see `Live`.
+            notes: What other hosts and earlier processes know of prompts; see `Live`.
         """
         self._limits = limits
         recorder = Recorder(clock=clock, new_id=new_id, on_answer=on_answer)
@@ -89,7 +90,7 @@ class Predictor:
             clock=clock,
             recorder=recorder,
             click_s=limits.click_s,
-            answered=answered,
+            notes=notes,
         )
         self._batch = Batch(
             engine,

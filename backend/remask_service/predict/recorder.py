@@ -1,18 +1,17 @@
-"""The records of answers, and when each prompt first came."""
+"""The records of answers: what was asked, of which task, and what became of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from remask_core.errors import RemaskError
-from remask_core.lru import ByteLru
-from remask_label_config.prompts import Mark, Sign
-from remask_service.predict.object_history import ObjectHistory, Prompted
+from remask_label_config.prompts import Mark
+from remask_service.predict.object_history import ObjectHistory
 from remask_service.predict.records import AnswerOutcome, AnswerRecord
 from remask_worker.calls import Answer, Lane
 
-__all__ = ["Arrivals", "Asked", "Recorder"]
+__all__ = ["Asked", "Recorder"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,65 +88,3 @@ class Recorder:
                 detail="" if error is None else str(error),
             )
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    arrived: float
-    sign: Sign
-    failed: bool = False
-
-
-class Arrivals:
-    """When pending prompts first came and what their sign was then. Safe for threads.
-
-    It is only a help: an answer carries both back as soon as it is accepted.
-    """
-
-    def __init__(self) -> None:
-        self._seen = ByteLru[tuple[int | None, str], _Seen](16 * 2**20, size_of=lambda _: 256)
-
-    def prompted(self, mark: Mark, sign: Sign, asked: Asked) -> Prompted:
-        """Return a mark with its sign and time; place and step are for its history to set.
-
-        A sign that nothing tells any more is taken as positive: see
-        docs/decisions/0052-a-click-of-unknown-sign-is-positive.md.
-        """
-        key = (asked.task_id, mark.id)
-        seen = self._seen.get(key)
-        first = asked.arrived if seen is None else seen.arrived
-        if sign is Sign.UNKNOWN and seen is not None:
-            sign = seen.sign
-        if seen is None or seen.sign is not sign:
-            failed = seen is not None and seen.failed
-            self._seen.put(key, _Seen(first, sign, failed))
-        is_known = sign is not Sign.UNKNOWN and mark.echo.sign is None
-        return Prompted(
-            mark=mark,
-            n=0,
-            step=0,
-            arrived=first if mark.echo.t is None else mark.echo.t,
-            positive=sign is not Sign.NEGATIVE,
-            sign_known=is_known or mark.box is not None,
-            fresh=seen is None and mark.echo.rid is None,
-        )
-
-    def failed(self, prompts: Iterable[Prompted], asked: Asked) -> None:
-        """Note that the prompts which came just now could not be answered."""
-        self._note([prompt for prompt in prompts if prompt.fresh], asked, True)
-
-    def answered(self, prompts: Iterable[Prompted], asked: Asked) -> None:
-        """Note that prompts have got their answer."""
-        self._note([prompt for prompt in prompts if prompt.mark.echo.rid is None], asked, False)
-
-    def has_failed(self, mark: Mark, asked: Asked) -> bool:
-        """Whether a prompt is known to have got no answer; False where nothing is known."""
-        seen = self._seen.get((asked.task_id, mark.id))
-        return seen is not None and seen.failed
-
-    def _note(self, prompts: Iterable[Prompted], asked: Asked, failed: bool) -> None:
-        for prompt in prompts:
-            key = (asked.task_id, prompt.mark.id)
-            seen = self._seen.get(key)
-            if seen is not None and seen.failed is not failed:
-                self._seen.put(key, replace(seen, failed=failed))

@@ -21,7 +21,10 @@ _REDRAWN_IOU = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A request with prompts: those alike to the last one, and what they were drawn on."""
+    """A request with prompts: those alike to the last one, and what they were drawn on.
+
+    `lost` has the ids of those that never got an answer, on whichever host.
+    """
 
     asked: Asked
     controls: ImageControls
@@ -29,6 +32,7 @@ class Scene:
     image: StoredImage
     around: TaskContext
     objects: KnownObjects
+    lost: frozenset[str] = frozenset()
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -109,6 +109,7 @@ def _add_operations(app: Flask, service: Service) -> None:
             {
                 "status": "UP" if all(threads.values()) else "DEGRADED",
                 "instance": service.instance,
+                "host": service.host,
                 "ready": now.ready,
                 "state": now.state,
                 "detail": now.detail,

@@ -49,6 +49,7 @@ def status_page(service: Service, *, address: str) -> str:
         health=health,
         settings=service.settings,
         address=address,
+        host=service.host,
         refresh_s=_REFRESH_S,
         is_well=health.ready and not problems,
         findings=service.checkup.findings(),
