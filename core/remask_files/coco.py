@@ -64,11 +64,15 @@ class CocoImage:
         file_name: With forward slashes. In LVIS the last part of `coco_url`; empty if there is
             neither.
         url: `coco_url`.
+        absent: In LVIS, classes of which it is known that the image has none.
+        not_exhaustive: In LVIS, classes of which not every object of the image is annotated.
     """
 
     shape_hw: tuple[int, int] | None
     file_name: str = ""
     url: str | None = None
+    absent: tuple[Id, ...] = ()
+    not_exhaustive: tuple[Id, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +82,12 @@ class Category:
     Attributes:
         name: Without spaces around it; empty where it has none.
         group: Its supercategory; empty where it has none.
+        frequency: In LVIS, how many images have it: `r` rare, `c` common, `f` frequent; else empty.
     """
 
     name: str = ""
     group: str = ""
+    frequency: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +281,7 @@ class CocoFile:
                     categories[key] = Category(
                         text_of(record, "name").strip(),
                         text_of(record, "supercategory").strip(),
+                        text_of(record, "frequency").strip(),
                     )
         if missing := sorted(set(self._needed) - seen):
             raise InputError(
@@ -403,4 +410,16 @@ def _image_of(record: dict[str, Any]) -> CocoImage:
     # Windows writes backslashes; no browser takes one for a part of a name.
     name = text_of(record, "file_name").replace("\\", "/") or url.rpartition("/")[2]
     fits = height >= 1 <= width and height * width <= MAX_PIXELS
-    return CocoImage((height, width) if fits else None, name, url or None)
+    return CocoImage(
+        (height, width) if fits else None,
+        name,
+        url or None,
+        _ids_of(record.get("neg_category_ids")),
+        _ids_of(record.get("not_exhaustive_category_ids")),
+    )
+
+
+def _ids_of(value: object) -> tuple[Id, ...]:
+    """Return the ids in a list; none for everything that is no list, and no id left out."""
+    named = map(name_of, value) if isinstance(value, list) else ()
+    return tuple(key for key in named if key is not None)

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from remask_core.errors import InputError
 from remask_core.left_out import LeftOutCounts
 from remask_terminal.options import Json
 from remask_terminal.printing import print_json, print_left_out
 
 if TYPE_CHECKING:
     from remask_evaluation.coco import CocoScores
+    from remask_evaluation.lvis import LvisScores
 
 __all__ = ["app"]
 
@@ -34,6 +36,20 @@ _TITLES = {
 }
 
 
+_LVIS_TITLES = {
+    "ap": "AP",
+    "ap50": "AP at IoU .50",
+    "ap75": "AP at IoU .75",
+    "ap_small": "AP, small",
+    "ap_medium": "AP, medium",
+    "ap_large": "AP, large",
+    "ap_rare": "AP, rare classes",
+    "ap_common": "AP, common classes",
+    "ap_frequent": "AP, frequent classes",
+    "ar300": "AR, 300 per image",
+}
+
+
 @app.callback()
 def group() -> None:
     """Score predictions against truth."""
@@ -48,30 +64,74 @@ def coco(
     boundary: Annotated[
         bool, typer.Option("--boundary", help="Also boundary AP: min of mask and boundary IoU.")
     ] = False,
+    boxes: Annotated[bool, typer.Option("--boxes", help="Also box AP.")] = False,
     class_agnostic: Annotated[
         bool, typer.Option("--class-agnostic", help="Any class may match any other.")
     ] = False,
+    noisy: Annotated[
+        Path | None,
+        typer.Option(
+            "--noisy", help="A second truth of the same images, scored in columns of its own."
+        ),
+    ] = None,
+    lvis: Annotated[
+        bool,
+        typer.Option("--lvis", help="LVIS's AP instead, by the classes annotated in each image."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Compute COCO's average precision and recall of masks, and of their boundaries."""
+    """Compute COCO's average precision and recall of masks, boundaries and boxes; or LVIS's."""
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn
 
     from remask_evaluation.coco import evaluate_coco, read_scored
+    from remask_evaluation.lvis import evaluate_lvis
 
+    if lvis and (boundary or boxes or class_agnostic):
+        raise InputError(
+            "`--lvis` scores masks by class; it goes with none of `--boundary`, `--boxes` and "
+            "`--class-agnostic`"
+        )
     # Standard output is for the answer.
     console = Console(stderr=True)
     with Progress(SpinnerColumn(), "{task.description}", console=console, transient=True) as bar:
         task = bar.add_task("reading")
         left_out = LeftOutCounts()
-        scored = read_scored(truth, detections, left_out=left_out.add)
-        bar.update(task, description="evaluating")
-        scores = evaluate_coco(scored, boundary=boundary, class_agnostic=class_agnostic)
+        truths = [truth] if noisy is None else [truth, noisy]
+        every: list[list[CocoScores]] = []
+        whole: list[LvisScores] = []
+        for path in truths:
+            bar.update(task, description=f"reading {path.name}")
+            scored = read_scored(path, detections, left_out=left_out.add)
+            bar.update(task, description=f"evaluating by {path.name}")
+            if lvis:
+                whole.append(evaluate_lvis(scored))
+            else:
+                every.append(
+                    evaluate_coco(
+                        scored, boundary=boundary, boxes=boxes, class_agnostic=class_agnostic
+                    )
+                )
     print_left_out(left_out)
+    found: list[object] = [*whole, *every]
     if as_json:
-        print_json(scores)
+        print_json(found if noisy is not None or lvis else found[0])
         return
-    _print(scores)
+    if lvis:
+        _print_lvis(whole, truths)
+        return
+    if noisy is not None:
+        width = 10 * len(every[0])
+        typer.echo(f"{'':20}" + "".join(f"{path.stem[:width]:>{width}}" for path in truths))
+    _print([score for scores in every for score in scores])
+
+
+def _print_lvis(scores: list[LvisScores], truths: list[Path]) -> None:
+    typer.echo(f"{'':20}" + "".join(f"{path.stem[:11]:>12}" for path in truths))
+    for name, title in _LVIS_TITLES.items():
+        cells = "".join(f"{_cell(getattr(score, name)):>12}" for score in scores)
+        typer.echo(f"{title:20}{cells}")
+    typer.echo(f"{'ignored':20}" + "".join(f"{score.ignored:12}" for score in scores))
 
 
 def _print(scores: list[CocoScores]) -> None:
@@ -79,7 +139,7 @@ def _print(scores: list[CocoScores]) -> None:
     for name, title in _TITLES.items():
         typer.echo(f"{title:20}" + "".join(_cell(getattr(score, name)) for score in scores))
     for name in scores[0].classes:
-        cells = "".join(_cell(score.classes[name]) for score in scores)
+        cells = "".join(_cell(score.classes.get(name)) for score in scores)
         typer.echo(f"{'AP of ' + name:20}{cells}")
 
 

@@ -21,11 +21,11 @@ import numpy.typing as npt
 from remask_core.errors import InputError
 from remask_core.left_out import LeftOut, LeftOutCounts, OnLeftOut, ignore_left_out
 from remask_files.coco import CocoFile, Id, Index, UsableAnnotation, read_results
-from remask_masks.mask_windows import empty_window, read_segmentation, window_of
+from remask_masks.mask_windows import Runs, empty_window, read_segmentation, window_of
 
 __all__ = ["CocoScores", "Kind", "Scored", "evaluate_coco", "read_scored"]
 
-Kind: TypeAlias = Literal["mask", "boundary"]
+Kind: TypeAlias = Literal["mask", "boundary", "box"]
 
 _DILATION_RATIO = 0.02
 _Floats: TypeAlias = npt.NDArray[np.float64]
@@ -36,7 +36,7 @@ class CocoScores:
     """COCO's twelve numbers; None where there is no truth to be found of that size.
 
     Attributes:
-        kind: What IoU was taken: of masks, or the smaller of mask and boundary IoU.
+        kind: What IoU was taken: of masks, the smaller of mask and boundary IoU, or of boxes.
         ap: Average precision, mean over the IoU thresholds .50, .55 to .95.
         ap50: At IoU .50.
         ap75: At IoU .75.
@@ -74,8 +74,11 @@ class Scored:
     """Truth and detections as plain COCO values: ids are ints from 1, masks packed RLE.
 
     Attributes:
-        truth: A COCO document.
-        detections: A list of COCO results without boxes; each has the `area` of its mask in pixels.
+        truth: A COCO document. Its images have LVIS's lists of classes that are absent or not
+            exhaustively annotated, where the file has them, and its classes their frequency.
+        detections: A list of COCO results; each has the `area` of its mask in pixels. Its box is
+            called `box`: readers of results take the size of a detection from its `bbox`. Boxes
+            are the file's, or where it has none the mask's; truth that was made up may lack them.
     """
 
     truth: dict[str, Any]
@@ -83,13 +86,18 @@ class Scored:
 
 
 def evaluate_coco(
-    scored: Scored, *, boundary: bool = False, class_agnostic: bool = False
+    scored: Scored,
+    *,
+    boundary: bool = False,
+    boxes: bool = False,
+    class_agnostic: bool = False,
 ) -> list[CocoScores]:
-    """Return the scores of masks and, with `boundary`, of boundaries as well.
+    """Return the scores of masks and, if they are asked for, of boundaries and of boxes as well.
 
     Args:
         scored: From `read_scored`.
         boundary: Also compute boundary AP; several times as slow.
+        boxes: Also compute box AP; the size of a detection is then its box's.
         class_agnostic: Any class may match any other.
     """
     # Their import takes a second of which no other command has the use.
@@ -112,11 +120,15 @@ def evaluate_coco(
             [*truth.dataset["annotations"], *found.dataset["annotations"]],
             dilation_ratio=_DILATION_RATIO,
         )
+    if boxes:
+        kinds.append(("box", "bbox"))
     scores = []
     for kind, iou_type in kinds:
         evaluation = (BandedEval if kind == "boundary" else COCOeval_faster)(
             truth,
-            found,
+            COCO({**scored.truth, "annotations": _sized_by_box(results)})
+            if kind == "box"
+            else found,
             iou_type,
             # Its threads wait for each other longer than they compute.
             rle_iou_max_workers=1,
@@ -172,6 +184,7 @@ def read_scored(truth: Path, detections: Path, *, left_out: OnLeftOut = ignore_l
                 "image_id": images[usable.image_id],
                 "category_id": categories[usable.category_id],
                 "segmentation": rle,
+                "bbox": _box(usable, rle),
                 "area": area_px if area is None else area,
                 "iscrowd": int(usable.annotation.is_crowd),
             }
@@ -184,6 +197,7 @@ def read_scored(truth: Path, detections: Path, *, left_out: OnLeftOut = ignore_l
             "image_id": images[usable.image_id],
             "category_id": categories[usable.category_id],
             "segmentation": rle,
+            "box": _box(usable, rle),
             "area": area_px,
             "score": score,
         }
@@ -198,10 +212,25 @@ def read_scored(truth: Path, detections: Path, *, left_out: OnLeftOut = ignore_l
     return Scored(
         {
             "images": [
-                {"id": images[key], "height": shape_hw[0], "width": shape_hw[1]}
+                {
+                    "id": images[key],
+                    "height": shape_hw[0],
+                    "width": shape_hw[1],
+                    "neg_category_ids": _known(index.images[key].absent, categories),
+                    "not_exhaustive_category_ids": _known(
+                        index.images[key].not_exhaustive, categories
+                    ),
+                }
                 for key, shape_hw in index.shapes_hw().items()
             ],
-            "categories": [{"id": number, "name": named[number]} for number in sorted(named)],
+            "categories": [
+                {
+                    "id": categories[key],
+                    "name": named[categories[key]],
+                    "frequency": index.categories[key].frequency,
+                }
+                for key in sorted(categories, key=categories.__getitem__)
+            ],
             "annotations": annotations,
         },
         results,
@@ -234,6 +263,26 @@ def _detections(
         except InputError as error:
             raise InputError(f"{where}: {error}") from error
         yield usable, rle, area_px, record.score
+
+
+def _known(keys: Sequence[Id], numbers: dict[Id, int]) -> list[int]:
+    return [numbers[key] for key in keys if key in numbers]
+
+
+def _box(usable: UsableAnnotation, rle: dict[str, Any]) -> list[float]:
+    """Return x, y, width and height: the record's box, or the tight one of its mask."""
+    if usable.annotation.bbox is not None:
+        return [float(value) for value in usable.annotation.bbox]
+    window, _ = window_of(Runs(rle["size"], rle["counts"]), shape_hw=usable.shape_hw)
+    box = None if window is None else window.box()
+    return [0.0] * 4 if box is None else [box.x0, box.y0, box.width, box.height]
+
+
+def _sized_by_box(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {**result, "bbox": result["box"], "area": result["box"][2] * result["box"][3]}
+        for result in results
+    ]
 
 
 def _copied(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:

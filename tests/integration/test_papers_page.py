@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -31,6 +32,15 @@ ELSEWHERE = {
 }
 
 
+def write_lvis(folder: Path) -> None:
+    """The golden truth and detections again, the truth with what LVIS adds."""
+    document = json.loads((folder / "truth.json").read_text())
+    for category in document["categories"]:
+        category["frequency"] = "f"
+    (folder / "lvis.json").write_text(json.dumps(document))
+    shutil.copy(folder / "detections.json", folder / "lvis_detections.json")
+
+
 def _commands() -> list[list[str]]:
     """The commands with their arguments, in the order of the page, that need no Label Studio."""
     lines = dict.fromkeys(re.findall(r"`remask ([^`]+)`", PAGE))
@@ -53,6 +63,7 @@ def folder(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_photo(folder)
     shutil.copy(shared / "golden/coco/gt.json", folder / "truth.json")
     shutil.copy(shared / "golden/coco/dt.json", folder / "detections.json")
+    write_lvis(folder)
     words = ["clicks", "simulate", "--data", "eval/tiny", "--out", "simulated"]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +13,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 from remask_bench.coco_eval import compare_evaluation, reference_scores
 from remask_core.errors import InputError, NotFound
@@ -51,6 +56,31 @@ def test_masks_score_what_pycocotools_once_answered(way: str) -> None:
     scored = read_scored(folder / "gt.json", folder / "dt.json")
     (ours,) = evaluate_coco(scored, class_agnostic=way == "class_agnostic")
     assert listed(ours) == pytest.approx(stored, abs=1e-6)
+
+
+def test_boxes_score_as_pycocotools_scores_them(golden_folder: Path, tmp_path: Path) -> None:
+    """Detections have the boxes that a detector would have written, not those of their masks."""
+    folder = golden_folder / "coco"
+    detections = json.loads((folder / "dt.json").read_text())
+    rng = np.random.default_rng(0)
+    for detection in detections:
+        x, y, width, height = coco_mask.toBbox(detection["segmentation"])
+        shifts = rng.normal(0, 2, 2)
+        detection["bbox"] = [x + shifts[0], y + shifts[1], width, height]
+    (tmp_path / "dt.json").write_text(json.dumps(detections))
+    boxes = [{k: v for k, v in each.items() if k != "segmentation"} for each in detections]
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(folder / "gt.json")
+        evaluation = COCOeval(truth, truth.loadRes(boxes), "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+
+    mask, ours = evaluate_coco(read_scored(folder / "gt.json", tmp_path / "dt.json"), boxes=True)
+
+    assert (mask.kind, ours.kind) == ("mask", "box")
+    assert listed(ours) == pytest.approx(evaluation.stats.tolist(), abs=1e-6)
+    assert mask.ap == evaluate_coco(read_scored(folder / "gt.json", folder / "dt.json"))[0].ap
 
 
 def box_mask(draw: Any) -> dict[str, Any]:
