@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -34,11 +35,7 @@ def campaign_rows(store: CampaignStore, name: str, *, processes: int = 1) -> Ite
         NotFound: There is no such campaign.
         InputError: A stored mask is damaged, or a click is not on its image.
     """
-    visits = (
-        _visit(entry)
-        for entry in read_visits(store, name)
-        if entry.is_valid and entry.before is not None and entry.after is not None
-    )
+    visits = _visits(store, name)
     batches = iter(lambda: list(islice(visits, _VISITS_AT_ONCE)), [])
     for rows in map_in_order(_rows_of, batches, shared=None, processes=processes):
         yield from rows
@@ -48,7 +45,19 @@ def _rows_of(_: None, visits: Sequence[RowVisit]) -> list[Row]:
     return [visit.to_row() for visit in visits]
 
 
-def _visit(entry: VisitRecord) -> RowVisit:
+def _visits(store: CampaignStore, name: str) -> Iterator[RowVisit]:
+    clicked = Counter[str]()
+    for entry in read_visits(store, name):
+        if not entry.is_valid:
+            continue
+        own = entry.instance.id
+        if entry.before is not None and entry.after is not None:
+            yield _visit(entry, clicks_before=clicked[own])
+        # Visits come instance by instance, so the count of one is all that is kept.
+        clicked = Counter({own: clicked[own] + len(entry.visit.clicks)})
+
+
+def _visit(entry: VisitRecord, *, clicks_before: int) -> RowVisit:
     assert entry.before is not None
     assert entry.after is not None
     instance, box = entry.instance, entry.instance.box
@@ -62,6 +71,11 @@ def _visit(entry: VisitRecord) -> RowVisit:
         box=(box.x0, box.y0, box.x1, box.y1),
         truth=None if entry.truth is None else _rle(instance, entry.truth.counts),
         score=entry.after.score,
+        label=instance.label,
+        annotator=entry.visit.annotator,
+        seconds=entry.visit.lead_time_s,
+        score_before=entry.before.score,
+        clicks_before=clicks_before,
     )
 
 

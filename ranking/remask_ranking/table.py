@@ -24,12 +24,15 @@ __all__ = [
     "feature_rows",
     "last_rounds",
     "read_rows",
+    "with_box",
     "write_rows",
 ]
 
 Share: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Round: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
 Weight: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0)]
+Positive: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0)]
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Row(msgspec.Struct, kw_only=True, frozen=True):
@@ -43,6 +46,18 @@ class Row(msgspec.Struct, kw_only=True, frozen=True):
         true_iou: IoU of the mask with its truth; None where nobody knows the truth.
         score: The segmenter's own estimate of that IoU.
         weight: How much the row counts in training.
+        label: Class of the instance.
+        annotator: Who visited it; Label Studio's id.
+        seconds: Time that the visit took.
+        box_px: Longer side of the instance's box, in pixels of the image.
+        box_ratio: Shorter over longer side of the box.
+        filled: Area of the mask over that of the box.
+        score_before: `score` of the mask that was clicked on.
+        true_iou_before: `true_iou` of that mask.
+        clicks_before: Clicks of all earlier rounds.
+
+    Attributes from `label` on are None where nobody knows them; the paper's ranking does not look
+    at them. `--features all` and the forecast of a campaign do.
     """
 
     instance: str
@@ -51,6 +66,15 @@ class Row(msgspec.Struct, kw_only=True, frozen=True):
     true_iou: Share | None = None
     score: float | None = None
     weight: Weight = 1.0
+    label: str | None = None
+    annotator: int | None = None
+    seconds: Positive | None = None
+    box_px: Positive | None = None
+    box_ratio: Positive | None = None
+    filled: Positive | None = None
+    score_before: float | None = None
+    true_iou_before: Share | None = None
+    clicks_before: Count | None = None
 
 
 class ClickPlace(msgspec.Struct, kw_only=True, frozen=True):
@@ -65,7 +89,7 @@ class RowVisit(msgspec.Struct, kw_only=True, frozen=True):
     """An instance's round with its masks: what a row is computed from.
 
     Attributes:
-        instance: As in `Row`, and so for `round`, `score`, `true_iou` and `weight`.
+        instance: As in `Row`, and so for `round` and all that is not said here.
         previous_mask: COCO RLE of the mask that was clicked on.
         mask: COCO RLE of the mask after the round.
         clicks: Those of the round.
@@ -83,19 +107,22 @@ class RowVisit(msgspec.Struct, kw_only=True, frozen=True):
     true_iou: Share | None = None
     score: float | None = None
     weight: Weight = 1.0
+    label: str | None = None
+    annotator: int | None = None
+    seconds: Positive | None = None
+    score_before: float | None = None
+    clicks_before: Count | None = None
 
     def to_row(self) -> Row:
         """Return the row of this visit, distances in pixels of a crop where there is a box.
 
         Raises `InputError` as `features` and the RLE codec do.
         """
-        mask = decode_coco_rle(self.mask)
-        true_iou = self.true_iou
-        if self.truth is not None:
-            true_iou = iou(mask, decode_coco_rle(self.truth))
+        mask, before = decode_coco_rle(self.mask), decode_coco_rle(self.previous_mask)
+        truth = None if self.truth is None else decode_coco_rle(self.truth)
         box = None if self.box is None else Box(*self.box)
         found = features(
-            decode_coco_rle(self.previous_mask),
+            before,
             mask,
             [Click(click.x, click.y, click.positive) for click in self.clicks],
             round_index=self.round,
@@ -103,19 +130,40 @@ class RowVisit(msgspec.Struct, kw_only=True, frozen=True):
         )
         if box is not None:
             found = in_crop(found, box)
-        return Row(
+        row = Row(
             instance=self.instance,
             round=self.round,
             features=tuple(found.tolist()),
-            true_iou=true_iou,
-            score=self.score,
-            weight=self.weight,
+            true_iou=self.true_iou if truth is None else iou(mask, truth),
+            true_iou_before=None if truth is None else iou(before, truth),
+            **{name: getattr(self, name) for name in _TAKEN_OVER},
         )
+        return row if box is None else with_box(row, box, area_px=int(np.count_nonzero(mask)))
 
 
-_COLUMNS: Final = ("instance", "round", *FEATURES, "true_iou", "score", "weight")
+_TAKEN_OVER: Final = (
+    "score", "weight", "label", "annotator", "seconds", "score_before", "clicks_before",
+)  # fmt: skip
+_KNOWN: Final = tuple(
+    name for name in Row.__struct_fields__ if name not in ("instance", "round", "features")
+)
+_COLUMNS: Final = ("instance", "round", *FEATURES, *_KNOWN)
 _ROW: Final = msgspec.json.Decoder(Row)
 _VISIT: Final = msgspec.json.Decoder(RowVisit)
+
+
+def with_box(row: Row, box: Box, *, area_px: int) -> Row:
+    """Return the row with what its box says.
+
+    Args:
+        row: Of a visit.
+        box: Of the instance, in pixels of the image.
+        area_px: Pixels of the mask after the visit.
+    """
+    longer, shorter = max(box.width, box.height), min(box.width, box.height)
+    return msgspec.structs.replace(
+        row, box_px=longer, box_ratio=shorter / longer, filled=area_px / (longer * shorter)
+    )
 
 
 def feature_rows(rows: Sequence[Row]) -> Features:
@@ -137,7 +185,7 @@ def read_rows(path: Path) -> list[Row]:
 
     Args:
         path: `.csv` with columns `instance`, `round`, those of `FEATURES` and, where known,
-            `true_iou`, `score` and `weight`; or `.jsonl` with a `Row` or a `RowVisit` on each line.
+            the other attributes of a `Row`; or `.jsonl` with a `Row` or a `RowVisit` on each line.
             Masks of visits are decoded one at a time.
 
     Raises:
@@ -174,7 +222,7 @@ def write_rows(rows: Iterable[Row], path: Path) -> int:
     try:
         with closing(CsvWriter(path, _COLUMNS)) as file:
             for row in rows:
-                known = (row.true_iou, row.score, row.weight)
+                known = (getattr(row, name) for name in _KNOWN)
                 file.add((row.instance, row.round, *row.features, *known))
                 count += 1
     except OSError as error:
@@ -201,7 +249,7 @@ def _read_csv(path: Path) -> Iterator[tuple[int, Row]]:
             "instance": cells["instance"],
             "round": cells["round"],
             "features": [cells[name] for name in FEATURES],
-            **{name: cells[name] for name in ("true_iou", "score", "weight") if cells.get(name)},
+            **{name: cells[name] for name in _KNOWN if cells.get(name)},
         }
         try:
             yield line, msgspec.convert(values, Row, strict=False)

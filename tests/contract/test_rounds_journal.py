@@ -142,6 +142,11 @@ def test_rows_to_rank_are_those_of_finished_rounds(store: CampaignStore) -> None
     expected = features(square(10, 45), square(10, 50), clicks, round_index=2)
     assert rows[ids[0], 2].features == tuple(in_crop(expected, instance(0).box))
     assert (rows[ids[0], 2].true_iou, rows[ids[0], 2].score) == (1.0, 0.875)
+    second = rows[ids[0], 2]
+    assert (second.label, second.annotator, second.seconds) == ("cat", 7, visit(0, 2).lead_time_s)
+    assert second.clicks_before == len(visit(0, 1).clicks)
+    assert second.true_iou_before == rows[ids[0], 1].true_iou
+    assert second.score_before == rows[ids[0], 1].score
     assert rows[ids[1], 1].features == (0, 1, 1, 0, 0)
     assert rows[ids[1], 1].true_iou == iou(square(10, 40), square(10, 50))
     assert rows[ids[3], 1].true_iou is None

@@ -15,6 +15,20 @@ from remask_ranking.table import Row, feature_rows, read_rows, write_rows
 ROWS = [
     Row(instance='a, or "b"', round=1, features=(4, 1, 0.7, 12.5, 1 / 3), true_iou=0.75, score=0.9),
     Row(instance="ä", round=2, features=(0, 2, 1, 0, 0), weight=0.5),
+    Row(
+        instance="b",
+        round=1,
+        features=(2, 1, 0.5, 3, 2),
+        label="cat, tabby",
+        annotator=7,
+        seconds=11.5,
+        box_px=120.0,
+        box_ratio=0.5,
+        filled=0.25,
+        score_before=0.5,
+        true_iou_before=0.25,
+        clicks_before=0,
+    ),
 ]
 
 
@@ -23,7 +37,7 @@ def test_a_table_comes_back_as_it_was_written(tmp_path: Path) -> None:
     write_rows(ROWS, path)
 
     assert read_rows(path) == ROWS
-    assert feature_rows(read_rows(path)).shape == (2, 5)
+    assert feature_rows(read_rows(path)).shape == (3, 5)
     assert feature_rows([]).shape == (0, 5)
 
 
@@ -49,6 +63,23 @@ def visit(**more: object) -> dict[str, object]:
         "clicks": [{"x": 17, "y": 10, "positive": True}],
         "box": [5, 5, 20, 15],
     } | more
+
+
+def test_a_visit_tells_what_the_log_knows_beyond_the_ranking(tmp_path: Path) -> None:
+    """The mask of 10 x 15 px lies in a box of 15 x 10 px; the truth is 20 px long."""
+    truth = np.zeros((20, 30), np.bool_)
+    truth[5:15, 5:25] = True
+    path = tmp_path / "visits.jsonl"
+    known = {"label": "cat", "annotator": 7, "seconds": 9.5, "score_before": 0.4}
+    line = visit(truth=encode_coco_rle(truth), score=0.8, clicks_before=3, **known)
+    path.write_text(json.dumps(line) + "\n")
+
+    (row,) = read_rows(path)
+
+    assert {name: getattr(row, name) for name in known} == known
+    assert (row.box_px, row.box_ratio, row.filled) == (15.0, 10 / 15, 1.0)
+    assert (row.true_iou_before, row.true_iou) == (0.5, 0.75)
+    assert row.clicks_before == 3
 
 
 def test_lines_with_masks_become_features(tmp_path: Path) -> None:

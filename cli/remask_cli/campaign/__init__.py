@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from remask_cli.campaign import advance, create, gold, people, restore, retire, status
+from remask_cli.campaign import advance, create, gold, people, plan, restore, retire, status
 from remask_cli.campaign.app import app
 
-__all__ = ["advance", "app", "create", "gold", "people", "restore", "retire", "status"]
+__all__ = ["advance", "app", "create", "gold", "people", "plan", "restore", "retire", "status"]
 
 
 @app.callback()

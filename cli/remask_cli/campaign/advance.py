@@ -132,21 +132,42 @@ def sync(
     typer.echo(f"{found.visits} answers of {len(found.tasks)} rounds")
 
 
-@app.command(epilog="Example: `remask campaign reopen cats --worst 30 --ranks ranks.csv`")
+@app.command(
+    epilog="Examples: `remask campaign reopen cats --plan plan.csv`, "
+    "`remask campaign reopen cats --worst 30 --ranks ranks.csv`"
+)
 def reopen(
     name: Name,
-    ranks: Annotated[Path, typer.Option(help="CSV of `remask rank apply`.")],
-    worst: Annotated[float, typer.Option(min=0, max=100, help="So many per cent.")] = 30.0,
+    plan: Annotated[
+        Path | None, typer.Option(help="CSV of `remask campaign plan`: what it names.")
+    ] = None,
+    ranks: Annotated[
+        Path | None, typer.Option(help="CSV of `remask rank apply`: its worst part.")
+    ] = None,
+    worst: Annotated[
+        float | None,
+        typer.Option(min=0, max=100, help="So many per cent of --ranks; 30 if not given."),
+    ] = None,
     state: State = None,
 ) -> None:
-    """Send the worst masks back for one more round; `remask campaign advance` opens it.
+    """Send masks back for one more round; `remask campaign advance` opens it.
 
     Skipped instances stay skipped. The campaign must be through its rounds.
     """
     from remask_campaigns.rounds.advance import reopen as send_back
+    from remask_ranking.campaign_plan import read_plan
     from remask_ranking.ranks import read_ranks, worst_instances
 
-    names = worst_instances(read_ranks(ranks), percent=worst)
+    if (plan is None) == (ranks is None):
+        raise InputError("give one of `--plan` and `--ranks`")
+    if worst is not None and ranks is None:
+        raise InputError("`--worst` needs the order of `--ranks`")
+    if plan is not None:
+        names = read_plan(plan)
+    else:
+        assert ranks is not None
+        percent = 30.0 if worst is None else worst
+        names = worst_instances(read_ranks(ranks), percent=percent)
     with open_campaigns(state) as store:
         number = send_back(store, name, names)
         sent = len(store.campaign(name).reopened[number])
