@@ -18,6 +18,7 @@ from typing import Any
 from remask_core.errors import InputError, NotFound
 from remask_core.extras import check_modules, needs_extra
 from remask_core.types import Segmenter
+from remask_models.hub import HUB_FILES, locate_hub
 from remask_models.weights import BUNDLED_CONVNET, CHECKPOINTS, digest, locate, stamp
 
 __all__ = ["check", "load", "names", "version"]
@@ -32,12 +33,14 @@ class _Entry:
         load: `(weights, device)` to the model; imports what it needs when called.
         version: Weights file to `Segmenter.version`; imports no torch.
         extra: The extra of the package that brings what the model needs; None for none.
+        modules: Those of the extra's modules that it needs; None for all.
     """
 
     weights: Callable[[Path | None, Path | None], Path | None]
     load: Callable[[Path | None, str], Segmenter]
     version: Callable[[Path | None], str]
     extra: str | None = None
+    modules: tuple[str, ...] | None = None
 
 
 def _version_by_file(name: str, weights: Path | None) -> str:
@@ -80,10 +83,28 @@ def _sam_weights(name: str, given: Path | None, model_dir: Path | None) -> Path 
 
 def _load_sam(name: str, weights: Path | None, device: str) -> Segmenter:
     with needs_extra("sam", f"the model {name}"):
-        from remask_models.sam import load_sam
+        from remask_models.sam.segment_anything import load_sam
 
     assert weights is not None
     return load_sam(name, weights, device=device)
+
+
+def _hub_weights(name: str, given: Path | None, model_dir: Path | None) -> Path | None:
+    return locate_hub(name, weights=given, model_dir=model_dir)
+
+
+def _load_family(name: str, weights: Path | None, device: str) -> Segmenter:
+    check_modules("sam2", f"the model {name}", modules=_family_modules(name))
+    with needs_extra("sam2", f"the model {name}"):
+        from remask_models.sam.family import load_family
+
+    assert weights is not None
+    return load_family(name, weights, device=device)
+
+
+def _family_modules(name: str) -> tuple[str, ...]:
+    needed = ("transformers", "torch", "torchvision")
+    return (*needed, "timm") if name == "edgetam" else needed
 
 
 _TABLE: Mapping[str, _Entry] = MappingProxyType(
@@ -98,6 +119,16 @@ _TABLE: Mapping[str, _Entry] = MappingProxyType(
                 extra="sam",
             )
             for name in CHECKPOINTS
+        },
+        **{
+            name: _Entry(
+                partial(_hub_weights, name),
+                partial(_load_family, name),
+                partial(_version_by_file, name),
+                extra="sam2",
+                modules=_family_modules(name),
+            )
+            for name in HUB_FILES
         },
     }
 )
@@ -166,7 +197,7 @@ def check(
         return None
     entry = _entry(name)
     if entry.extra is not None:
-        check_modules(entry.extra, f"the model {name}")
+        check_modules(entry.extra, f"the model {name}", modules=entry.modules)
     if "cuda" in device:
         check_modules("train", f"the device {device}")
     return version(name, weights=weights, model_dir=model_dir)

@@ -15,7 +15,7 @@ from segment_anything import SamPredictor
 
 from remask_core.lru import ByteLru
 from remask_core.types import BoolMask, Click, Embedding, Prompt, RgbImage
-from remask_models.sam import SamSegmenter, random_sam
+from remask_models.sam.segment_anything import SamSegmenter, random_sam
 
 __all__ = ["SamRow", "compare_sam"]
 

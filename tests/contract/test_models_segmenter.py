@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import runpy
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,7 +20,7 @@ from remask_models import registry
 def tiny_sam() -> Segmenter:
     from tiny_sam import TINY_ARCH, build_tiny_sam
 
-    from remask_models.sam import SamSegmenter
+    from remask_models.sam.segment_anything import SamSegmenter
 
     return SamSegmenter(build_tiny_sam(TINY_ARCH), name="tiny_sam", version="tiny_sam@000000000000")
 
@@ -42,10 +43,18 @@ def recipe_model() -> Segmenter:
         return runpy.run_path(str(path))["load"]()
 
 
+def tiny_family(kind: str) -> Segmenter:
+    pytest.importorskip("transformers")
+    from tiny_family import tiny_family as make
+
+    return make(kind)
+
+
 MAKERS: dict[str, Callable[[], Segmenter]] = {
     "toy": lambda: registry.load("fakes:load_toy"),
     "grabcut": lambda: registry.load("grabcut"),
     "tiny_sam": tiny_sam,
+    **{kind: partial(tiny_family, kind) for kind in ("sam2", "sam_hq", "edgetam", "sam3_tracker")},
     "convnet": convnet,
     "recipe": recipe_model,
 }

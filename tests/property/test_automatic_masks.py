@@ -20,7 +20,7 @@ from remask_masks.automatic.filters import kept_by_nms, mask_box, stability
 from remask_masks.automatic.generate import AutomaticSettings, automatic_masks
 from remask_masks.automatic.grids import Crop, crops_of, layer_grids, leaves_crop, point_grid
 from remask_masks.automatic.small_regions import clean, fill_holes, remove_islands
-from remask_models.sam import SamSegmenter
+from remask_models.sam.segment_anything import SamSegmenter
 
 NAMES = {
     "points_per_side": "points_per_side",

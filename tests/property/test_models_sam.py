@@ -15,7 +15,7 @@ from tiny_sam import TINY_ARCH, build_tiny_sam, golden, golden_sam
 from remask_core.errors import InputError, ShapeMismatch
 from remask_core.history import Step, replay
 from remask_core.types import Box, Click, Prompt
-from remask_models.sam import SamSegmenter, load_sam, random_sam
+from remask_models.sam.segment_anything import SamSegmenter, load_sam, random_sam
 
 CLICKS = (Click(128, 120, True), Click(100, 90, True), Click(290, 20, False))
 BOX = Box(60, 50, 200, 190)
@@ -205,7 +205,7 @@ def test_prior_mask_lies_where_the_image_lies(shape_hw: tuple[int, int]) -> None
     logits = segmenter._prior_logits(Prompt(prior_mask=mask))
 
     assert logits is not None
-    input_hw = segmenter._resize.get_preprocess_shape(height, width, 128)
+    input_hw = segmenter.frame.inner_hw(shape_hw)
     full = segmenter._sam.postprocess_masks(
         torch.from_numpy(logits)[None, None], input_hw, shape_hw
     )

@@ -47,6 +47,43 @@ def test_a_model_is_checked_before_it_is_loaded(monkeypatch: pytest.MonkeyPatch)
         check_modules("sam", "It")
 
 
+def test_the_family_needs_a_newer_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extras, "_python", lambda: (3, 10, 14))
+
+    said = (
+        r"the model edgetam needs Python 3\.11 or newer, this is Python 3\.10\.14.*remask\[sam2\]"
+    )
+    with pytest.raises(MissingExtra, match=said):
+        registry.check("edgetam", weights=Path("any.safetensors"))
+    with pytest.raises(MissingExtra, match=said), needs_extra("sam2", "the model edgetam"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("model", "module"), [("sam2.1_hiera_tiny", "transformers"), ("edgetam", "timm")]
+)
+def test_the_family_names_its_extra(
+    model: str, module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extras, "has_module", lambda name: name != module)
+    monkeypatch.setattr(extras, "_python", lambda: (3, 11, 0))
+
+    with pytest.raises(MissingExtra, match=rf"{module}.*pip install 'remask\[sam2\]'"):
+        registry.check(model, weights=Path("any.safetensors"))
+
+
+def test_only_edgetam_needs_timm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(extras, "has_module", lambda name: name != "timm")
+    monkeypatch.setattr(extras, "_python", lambda: (3, 11, 0))
+    weights = tmp_path / "mine.safetensors"
+    weights.write_bytes(b"any")
+
+    found = registry.check("sam_hq_vit_b", weights=weights)
+
+    assert found is not None
+    assert found.startswith("sam_hq_vit_b@")
+
+
 def test_a_gpu_needs_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extras, "has_module", lambda name: name != "torch")
 

@@ -12,7 +12,23 @@ from remask_models import registry
 
 
 def test_names_are_those_of_the_command_line() -> None:
-    assert {"convnet", "grabcut", "sam_vit_b", "sam_vit_l", "sam_vit_h"} == set(registry.names())
+    assert {
+        "convnet",
+        "grabcut",
+        *(f"sam_vit_{size}" for size in "blh"),
+        *(f"sam_hq_vit_{size}" for size in "blh"),
+        *(f"sam2.1_hiera_{size}" for size in ("tiny", "small", "base_plus", "large")),
+        "edgetam",
+        "sam3_tracker",
+    } == set(registry.names())
+
+
+def test_every_name_of_the_family_has_an_architecture() -> None:
+    pytest.importorskip("transformers")
+    from remask_models.hub import HUB_FILES
+    from remask_models.sam.architectures import FAMILY
+
+    assert set(HUB_FILES) == set(FAMILY)
 
 
 @pytest.mark.parametrize("call", [registry.load, registry.version])
@@ -63,6 +79,14 @@ def test_a_wrong_file_under_a_published_name_is_refused(call: object, tmp_path: 
 
     with pytest.raises(InputError, match=r"must be the published sam_vit_b_01ec64\.pth"):
         call("sam_vit_b", model_dir=tmp_path)  # type: ignore[operator]
+
+
+def test_weights_of_the_hub_say_how_to_get_them(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match=r"remask models pull sam2\.1_hiera_tiny") as caught:
+        registry.version("sam2.1_hiera_tiny", model_dir=tmp_path)
+
+    assert str(tmp_path / "sam2.1_hiera_tiny.safetensors") in str(caught.value)
+    assert "https://huggingface.co/facebook/sam2.1-hiera-tiny" in str(caught.value)
 
 
 def test_a_teams_own_model_is_loaded_by_its_factory() -> None:

@@ -10,6 +10,7 @@ from remask_core.errors import InputError, NotFound
 from remask_models import catalogue as catalogue_module
 from remask_models import weights
 from remask_models.catalogue import catalogue
+from remask_models.hub import Source, locate_hub, write_source
 from remask_models.weights import CHECKPOINTS, checkpoint, digest, locate, verify
 
 
@@ -100,6 +101,15 @@ def test_catalogue_tells_states(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(catalogue_module, "BUNDLED_CONVNET", bundled)
     (tmp_path / "sam_vit_b_01ec64.pth").write_bytes(b"broken")
 
+    by_hand, pulled, changed = (
+        tmp_path / f"{name}.safetensors"
+        for name in ("sam_hq_vit_b", "sam2.1_hiera_tiny", "edgetam")
+    )
+    for path in (by_hand, pulled, changed):
+        path.write_bytes(b"weights")
+    for path, sha256 in ((pulled, digest(pulled)), (changed, "0" * 64)):
+        write_source(path, Source("owner/name", "c" * 40, sha256, 7, "Apache-2.0"))
+
     states = {row.name: row.state for row in catalogue(tmp_path)}
 
     assert states == {
@@ -108,4 +118,17 @@ def test_catalogue_tells_states(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "sam_vit_b": "wrong",
         "sam_vit_l": "missing",
         "sam_vit_h": "missing",
+        "sam2.1_hiera_tiny": "verified",
+        "sam2.1_hiera_small": "missing",
+        "sam2.1_hiera_base_plus": "missing",
+        "sam2.1_hiera_large": "missing",
+        "sam_hq_vit_b": "unverified",
+        "sam_hq_vit_l": "missing",
+        "sam_hq_vit_h": "missing",
+        "edgetam": "wrong",
+        "sam3_tracker": "missing",
     }
+    assert by_hand == locate_hub("sam_hq_vit_b", model_dir=tmp_path)
+    assert pulled == locate_hub("sam2.1_hiera_tiny", model_dir=tmp_path)
+    with pytest.raises(InputError, match="must be the file that was pulled from owner/name"):
+        locate_hub("edgetam", model_dir=tmp_path)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torchvision.ops import roi_align  # type: ignore[import-untyped]
+from torchvision.ops import roi_align
 
 from remask_core.types import Box, RgbImage, check_image
 from remask_models.convnet.loading import WEIGHTS, load_network

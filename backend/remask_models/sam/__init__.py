@@ -1,0 +1,1 @@
+"""Segment Anything and its family as Segmenters; `registry` names and loads them."""
