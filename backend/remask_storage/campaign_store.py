@@ -251,14 +251,24 @@ class CampaignStore(VisitStore):
         return found
 
     def put_person(
-        self, campaign: str, annotator: int, *, name: str, qualified: bool | None
+        self,
+        campaign: str,
+        annotator: int,
+        *,
+        name: str,
+        qualified: bool | None,
+        by_hand: bool = False,
     ) -> None:
-        """Store who an annotator is, and whether the test was passed (None: not taken)."""
+        """Store who an annotator is, and whether the test was passed (None: not taken).
+
+        `by_hand` says that a manager has decided so, and not the test.
+        """
         row = {
             "campaign": campaign,
             "annotator": annotator,
             "name": name,
             "qualified": qualified,
+            "by_hand": by_hand,
         }
         with self.database.writing() as connection:
             upsert(connection, people_table, [row])
@@ -271,6 +281,13 @@ class CampaignStore(VisitStore):
                 row["annotator"]: (row["name"], row["qualified"])
                 for row in connection.execute(query).mappings()
             }
+
+    def decided_by_hand(self, campaign: str) -> frozenset[int]:
+        """Return the annotators whose verdict a manager has given, and not the test."""
+        query = select(people_table).where(people_table.c.campaign == campaign)
+        with self.database.reading() as connection:
+            rows = connection.execute(query).mappings()
+            return frozenset(row["annotator"] for row in rows if row["by_hand"])
 
 
 def _put_truths(connection: Connection, campaign: str, truths: Iterable[Truth]) -> None:

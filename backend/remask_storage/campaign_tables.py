@@ -132,9 +132,10 @@ people_table = Table(
     _key("annotator", BigInteger),
     Column("name", Text, nullable=False),
     Column("qualified", Boolean),
+    Column("by_hand", Boolean),
 )
 
-_LATER = (instances_table.c.whole, truths_table.c.label)
+_LATER = (instances_table.c.whole, truths_table.c.label, people_table.c.by_hand)
 """Columns that databases made by an earlier version lack."""
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from remask_core.errors import InputError
 from remask_core.progress import OnProgress, no_progress
 from remask_quality.measures.campaign import measure
 from remask_quality.measures.headline import (
@@ -16,18 +17,23 @@ from remask_quality.measures.headline import (
     next_steps,
     percent_words,
 )
-from remask_quality.measures.progress import paces
+from remask_quality.measures.help import who_needs_help
+from remask_quality.measures.progress import paces, worse_masks
 from remask_quality.measures.ranking import Ranking, ranking_of
 from remask_quality.measures.rows import InstanceRow, Quality
 from remask_quality.sections.behaviour import behaviour_section
+from remask_quality.sections.decisions import deliver_section, help_section, worse_section
 from remask_quality.sections.mask_errors import noise_section
 from remask_quality.sections.people import class_section, person_section
 from remask_quality.sections.pictures import CLICKS_LEGEND, LEGEND, Album, ImageOf
 from remask_quality.sections.progress import progress_section
 from remask_quality.sections.ranking import ranking_section
+from remask_ranking.campaign_rows import campaign_rows
+from remask_ranking.guarantee import Guarantee
 from remask_ranking.judge import held_out_predictions
+from remask_ranking.promises import rows_guarantee
 from remask_ranking.ranks import read_ranks
-from remask_ranking.table import read_rows
+from remask_ranking.table import Row, read_rows
 from remask_reports.intervals import RESAMPLED
 from remask_reports.page import Advice, Block, Fact, Facts, Gallery, Page, Section, Text
 from remask_storage.campaign_store import CampaignStore
@@ -70,7 +76,8 @@ def write_report(
         InputError: A file or a mask in the store cannot be read, or `out` cannot be written.
     """
     predicted = None if ranks is None else read_ranks(ranks)
-    held_out = None if rows is None else held_out_predictions(read_rows(rows))
+    table = None if rows is None else read_rows(rows)
+    held_out = None if table is None else held_out_predictions(table)
     quality = measure(
         store,
         name,
@@ -79,7 +86,14 @@ def write_report(
         processes=processes,
         on_progress=on_progress,
     )
-    page = quality_page(store, quality, image_of=image_of, held_out=held_out, made_by=made_by)
+    page = quality_page(
+        store,
+        quality,
+        image_of=image_of,
+        held_out=held_out,
+        promise=_promise(store, name, table, processes=processes),
+        made_by=made_by,
+    )
     page.write(out)
     return quality
 
@@ -93,12 +107,27 @@ def summary(quality: Quality) -> str:
     return "\n".join(lines)
 
 
+def _promise(
+    store: CampaignStore, name: str, table: list[Row] | None, *, processes: int
+) -> Guarantee | str:
+    """Return what can be promised of the masks, or why nothing can be said."""
+    if not store.truths(name):
+        return "no truth is known of any mask"
+    if table is None:
+        table = list(campaign_rows(store, name, processes=processes))
+    try:
+        return rows_guarantee(table)
+    except InputError as error:
+        return str(error)
+
+
 def quality_page(
     store: CampaignStore,
     quality: Quality,
     *,
     image_of: ImageOf | None = None,
     held_out: Mapping[str, float] | None = None,
+    promise: Guarantee | str = "no guarantee was worked out",
     made_by: str = "",
 ) -> Page:
     """Return the report of a campaign.
@@ -108,21 +137,26 @@ def quality_page(
         quality: Of `measure`.
         image_of: Address to image; None draws masks on grey.
         held_out: See `ranking_of`.
+        promise: What can be promised of the masks, or why nothing can be said.
         made_by: The command that makes the page again.
     """
     album = Album(store, quality, image_of)
     headline = headline_of(quality)
     ranking = ranking_of(quality, held_out=held_out)
-    pictures = (_worst_section(quality, album), noise_section(quality, album))
+    worse = worse_section(worse_masks(quality), album)
     sections = (
         _glance(quality, headline, ranking),
-        progress_section(quality),
-        ranking_section(ranking),
-        pictures[0],
+        deliver_section(quality.campaign.name, promise),
+        help_section(quality, who_needs_help(quality), album),
         class_section(quality),
+        ranking_section(ranking),
+        progress_section(quality),
+        *([] if worse is None else [worse]),
+        _worst_section(quality, album),
         person_section(quality),
         behaviour_section(quality),
-        pictures[1],
+        noise_section(quality, album),
+        # Last, for it says which images the others could not have.
         _reading(quality, album, image_of),
     )
     return Page(

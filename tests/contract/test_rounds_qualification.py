@@ -223,3 +223,15 @@ def test_a_sample_takes_turns_among_the_classes() -> None:
     assert {"cat", "dog", "emu"} == {instance.label for instance in chosen}
     assert chosen == sample(rare, 6, seed=1)[:3]
     assert sorted(rare, key=repr) == sorted(sample(rare, 99, seed=1), key=repr)
+
+
+def test_a_very_good_answer_is_praised_instead_of_advised(kit: Kit) -> None:
+    rules = kit.open()
+    kit.answer(BOB)
+    verdict = kit.grade()[BOB]
+    good = replace(verdict, answers=tuple(replace(a, iou=0.98) for a in verdict.answers))
+    grey = np.full((*SHAPE_HW, 3), 128, np.uint8)
+    page = verdict_page(good, rules, campaign="cats", image_of=lambda _instance: grey)
+    pictures = [picture.caption for picture in page.sections[1].blocks[0].pictures]  # type: ignore[union-attr]
+
+    assert all(caption.endswith("IoU 0.98; very good") for caption in pictures[::2])

@@ -241,7 +241,7 @@ def decide_people(
             raise InputError(f"no user of Label Studio has the e-mail {address!r}")
     decided = {**dict.fromkeys(accept, True), **dict.fromkeys(refuse, False)}
     for address, is_accepted in decided.items():
-        store.put_person(name, users[address], name=address, qualified=is_accepted)
+        store.put_person(name, users[address], name=address, qualified=is_accepted, by_hand=True)
 
 
 def _latest(visits: Mapping[str, Sequence[Visit]]) -> list[Visit]:

@@ -35,6 +35,9 @@ ImageOf: TypeAlias = Callable[[CampaignInstance], RgbImage]
 _AROUND = 0.25
 """Of the object's larger side: what a picture shows around it."""
 
+_VERY_GOOD = 0.9
+"""From this IoU on an answer is praised: what is left of the error is no advice worth giving."""
+
 _ADVICE = {
     "too large": "the mask reaches beyond the object: − on what is too much",
     "too small": "the mask ends before the object does: + on what is missing",
@@ -175,6 +178,8 @@ def _pair(number: int, answer: Graded, image: RgbImage) -> tuple[Picture, Pictur
     caption = f"{number}. {answer.instance.label}: IoU {answer.iou:.2f}"
     if answer.visit.outcome == "skipped":
         caption += ", skipped, although it can be outlined"
+    elif answer.iou >= _VERY_GOOD:
+        caption += "; very good"
     elif advice := _ADVICE.get(compare(mask, truth).kind):
         caption += f"; {advice}"
     return Picture(mine, caption), Picture(overlay(seen, true), "the true mask")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["grade", "people", "qualify"]
 
 _WORDS = {True: "passed", False: "not passed", None: "not finished"}
+_BY_HAND = {True: "accepted by hand", False: "refused by hand", None: "not finished"}
 
 
 @app.command(epilog="Example: `remask campaign qualify cats --gold gold.json --images photos`")
@@ -194,15 +195,21 @@ def people(
             with connect(url, api_key) as connection:
                 decide_people(store, connection, name, accept=accept or (), refuse=refuse or ())
         known = store.people(name)
+        by_hand = store.decided_by_hand(name)
     if as_json:
         rows = [
-            {"annotator": number, "name": who, "passed": verdict}
+            {
+                "annotator": number,
+                "name": who,
+                "passed": verdict,
+                "by_hand": number in by_hand,
+            }
             for number, (who, verdict) in sorted(known.items())
         ]
         typer.echo(msgspec.json.encode(rows))
         return
-    for _, (who, passed) in sorted(known.items()):
-        typer.echo(f"{who}: {_WORDS[passed]}")
+    for number, (who, passed) in sorted(known.items()):
+        typer.echo(f"{who}: {(_BY_HAND if number in by_hand else _WORDS)[passed]}")
 
 
 def _row(verdict: Verdict) -> dict[str, object]:

@@ -76,6 +76,7 @@ def measure(
         noise=tuple(measured.noise for measured in found if measured.noise is not None),
         noise_by_truth=bool(truths),
         twice=tuple(pair for measured in found for pair in measured.twice),
+        by_hand=store.decided_by_hand(name),
     )
 
 

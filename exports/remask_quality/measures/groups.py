@@ -45,7 +45,8 @@ class PersonFigures:
     Attributes:
         annotator: Label Studio's user id; None where it is not known.
         name: How the annotator is called.
-        qualified: Verdict of the test; None if not taken.
+        qualified: Whether the person's clicks count; None without a verdict.
+        by_hand: Whether a manager has decided so, and not the test.
         visits: How many count.
         seconds: Median of a visit.
         clicks: Of a visit that was not skipped.
@@ -64,6 +65,7 @@ class PersonFigures:
     annotator: int | None
     name: str
     qualified: bool | None
+    by_hand: bool
     visits: int
     seconds: Estimate
     clicks: Estimate
@@ -126,6 +128,7 @@ def _person(
         annotator=annotator,
         name=quality.name_of(annotator),
         qualified=None if annotator is None else quality.people.get(annotator, ("", None))[1],
+        by_hand=annotator in quality.by_hand,
         visits=len(visits),
         seconds=median_of(visit.seconds for visit in visits),
         clicks=mean_of(visit.n_clicks for visit in visits if visit.outcome != "skipped"),

@@ -5,19 +5,23 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from remask_quality.measures.groups import by_class, by_person
-from remask_quality.measures.progress import last_closed, round_counts
+from remask_quality.measures.groups import by_class
+from remask_quality.measures.help import who_needs_help
+from remask_quality.measures.progress import (
+    last_closed,
+    round_counts,
+    useless_round,
+    worse_masks,
+)
 from remask_quality.measures.ranking import Ranking
-from remask_quality.measures.rows import Quality
+from remask_quality.measures.rows import InstanceRow, Quality
 from remask_reports.estimate import Estimate
 from remask_reports.intervals import known, mean_of, median_of
 from remask_reports.page import Step
 
 __all__ = ["Headline", "headline_of", "hours_words", "next_steps", "percent_words"]
 
-_FEW = 10
-_MANY_SKIPS = 0.1
-_GAP = 0.1  # between one annotator's clicks and the others', worth a look
+_MANY_SKIPS = 0.1  # certainly: 2 of 17 may well be chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,7 @@ class Headline:
         skipped: Done without one.
         clicks: Given in all.
         hours: Spent by annotators; nan if unknown.
-        seconds: Median on a done instance.
+        seconds: Median on an instance that was visited, whatever became of it.
         predicted_iou: Mean of the ranked masks.
         true_iou: Mean of the masks whose truth is known.
         with_truth: How many these are.
@@ -53,9 +57,9 @@ class Headline:
     closed: int
 
     def pace(self) -> str:
-        """Return the time on an instance in words; empty if no done one's is known."""
+        """Return the time on an instance in words; empty if none is known."""
         median = self.seconds.value
-        return f"{median:.0f} s on the median instance" if math.isfinite(median) else ""
+        return f"{median:.0f} s on the median answered instance" if math.isfinite(median) else ""
 
     def sentence(self) -> str:
         """Return the state of the campaign in words."""
@@ -96,12 +100,17 @@ def headline_of(quality: Quality) -> Headline:
         skipped=sum(row.outcome == "skipped" for row in done),
         clicks=sum(row.n_clicks for row in rows),
         hours=float(seconds.sum() / 3600.0) if seconds.size else float("nan"),
-        seconds=median_of(row.seconds[-1] for row in done),
+        seconds=median_of(_spent(row) for row in rows if row.last_round),
         predicted_iou=mean_of(row.predicted_iou for row in rows if row.has_mask),
         true_iou=mean_of(true),
         with_truth=len(true),
         closed=last_closed(quality),
     )
+
+
+def _spent(row: InstanceRow) -> float | None:
+    """Return the time spent on an instance so far; a round that it waits for adds none."""
+    return row.seconds[min(row.last_round, len(row.seconds) - 1)]
 
 
 def next_steps(quality: Quality, ranking: Ranking | None) -> list[Step]:
@@ -112,7 +121,7 @@ def next_steps(quality: Quality, ranking: Ranking | None) -> list[Step]:
     steps = _work_left(quality)
     if any(visit.outcome != "skipped" for visit in quality.visits):
         steps += _quality_steps(quality, ranking, is_over=not steps)
-    steps += _people_steps(quality) + _class_steps(quality)
+    steps += _round_steps(quality) + _people_steps(quality) + _class_steps(quality)
     return steps or [Step("Nothing is left to do.", f"remask campaign status {name}")]
 
 
@@ -188,24 +197,31 @@ def _deliver(name: str, ranking: Ranking) -> Step:
 
 def _people_steps(quality: Quality) -> list[Step]:
     """Return whose work to look at: those who are certainly and clearly below the rest."""
-    people = [person for person in by_person(quality) if person.visits >= _FEW]
+    return [Step(help_.reason) for help_ in who_needs_help(quality)]
+
+
+def _round_steps(quality: Quality) -> list[Step]:
+    """Return what the rounds say: one that brought nothing, masks that got worse."""
     steps = []
-    for person in people:
-        others = [
-            aim.error is not None
-            for visit in quality.visits
-            if visit.annotator != person.annotator and visit.by_truth
-            for aim in visit.aims
-        ]
-        rest = mean_of(float(is_on_error) for is_on_error in others)
-        is_below = person.on_error.has_range and person.on_error.high < rest.low
-        if is_below and rest.value - person.on_error.value >= _GAP:
-            steps.append(
-                Step(
-                    f"Look at the clicks of {person.name}: {percent_words(person.on_error.value)} "
-                    f"lie on an error, of the others' {percent_words(rest.value)}."
-                )
+    useless = useless_round(quality)
+    if useless is not None:
+        time = f" for {hours_words(useless.hours)}" if math.isfinite(useless.hours) else ""
+        steps.append(
+            Step(
+                f"Round {useless.number} brought an IoU of {useless.gain.words(digits=3)} on a "
+                f"corrected mask{time}: in a campaign like this, stop after round "
+                f"{useless.number - 1}."
             )
+        )
+    worse = worse_masks(quality)
+    if worse:
+        steps.append(
+            Step(
+                f"{'1 mask was' if len(worse) == 1 else f'{len(worse)} masks were'} better after "
+                f"an earlier round, {worse[0].row.id} by "
+                f"{worse[0].iou_then - worse[0].iou_now:.2f}. Look there first."
+            )
+        )
     return steps
 
 
@@ -216,7 +232,7 @@ def _class_steps(quality: Quality) -> list[Step]:
             "Look at some of them, and at the class's policy."
         )
         for figures in by_class(quality)
-        if figures.done >= _FEW and figures.skipped.value > _MANY_SKIPS
+        if figures.skipped.has_range and figures.skipped.low > _MANY_SKIPS
     ]
 
 

@@ -5,13 +5,27 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from remask_quality.measures.rows import InstanceRow, Quality
+from remask_quality.measures.rows import InstanceRow, Quality, VisitRow
 from remask_reports.estimate import Estimate
-from remask_reports.intervals import mean_of
+from remask_reports.intervals import known, mean_of
 from remask_storage.campaign import RoundState, VisitOutcome
 
-__all__ = ["Pace", "RoundCount", "last_closed", "paces", "round_counts"]
+__all__ = [
+    "Pace",
+    "RoundCount",
+    "WorseMask",
+    "last_closed",
+    "paces",
+    "round_counts",
+    "useless_round",
+    "worse_masks",
+]
+
+_WORSE: Final = 0.05
+_USELESS: Final = 0.01
+_FEWEST: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +41,9 @@ class RoundCount:
         seconds: Mean of a visit.
         clicks: Mean of a visit that was not skipped.
         kept: Mean IoU of the masks before and after; near 1 where little changed.
+        gain: Mean IoU with the truth after a visit that made a new mask, less that before.
+        n_gains: How many such visits there were.
+        hours: Spent in all; nan if unknown.
     """
 
     number: int
@@ -37,6 +54,26 @@ class RoundCount:
     seconds: Estimate
     clicks: Estimate
     kept: Estimate
+    gain: Estimate
+    n_gains: int
+    hours: float
+
+
+@dataclass(frozen=True, slots=True)
+class WorseMask:
+    """A mask that an earlier round had better.
+
+    Attributes:
+        row: Of the instance.
+        best: The round after which the mask was best; 0 for that of the box.
+        iou_then: With the truth, after that round.
+        iou_now: Of the mask that would be delivered.
+    """
+
+    row: InstanceRow
+    best: int
+    iou_then: float
+    iou_now: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +101,8 @@ def round_counts(quality: Quality) -> list[RoundCount]:
     for number in range(1, last + 1):
         visits = [visit for visit in quality.visits if visit.round == number]
         reached = sum(number in row.due for row in quality.instances)
+        gains = known(_gain(visit) for visit in visits)
+        seconds = known(visit.seconds for visit in visits)
         counts.append(
             RoundCount(
                 number=number,
@@ -74,9 +113,46 @@ def round_counts(quality: Quality) -> list[RoundCount]:
                 seconds=mean_of(visit.seconds for visit in visits),
                 clicks=mean_of(visit.n_clicks for visit in visits if visit.outcome != "skipped"),
                 kept=mean_of(visit.kept for visit in visits if visit.outcome == "corrected"),
+                gain=mean_of(gains.tolist()),
+                n_gains=gains.size,
+                hours=float(seconds.sum()) / 3600.0 if seconds.size else float("nan"),
             )
         )
     return counts
+
+
+def useless_round(quality: Quality) -> RoundCount | None:
+    """Return the last closed round after the first, if it certainly brought next to nothing.
+
+    None where it brought something, where that is not certain, or where too few masks have truth.
+    """
+    closed = [count for count in round_counts(quality) if count.state == "closed"]
+    if len(closed) < 2 or closed[-1].n_gains < _FEWEST:
+        return None
+    last = closed[-1]
+    return last if last.gain.has_range and last.gain.high < _USELESS else None
+
+
+def worse_masks(quality: Quality) -> list[WorseMask]:
+    """Return the masks whose IoU with the truth was clearly higher before, the largest loss first.
+
+    Without truth, or where each mask is at its best, none.
+    """
+    found = []
+    for row in quality.instances:
+        if not row.ious or not row.has_mask:
+            continue
+        best = max(range(len(row.ious)), key=lambda number: (row.ious[number], -number))
+        if row.ious[best] - row.ious[-1] > _WORSE:
+            found.append(WorseMask(row, best, row.ious[best], row.ious[-1]))
+    return sorted(found, key=lambda mask: (mask.iou_now - mask.iou_then, mask.row.id))
+
+
+def _gain(visit: VisitRow) -> float | None:
+    made = visit.outcome in ("corrected", "painted")
+    if not made or visit.iou_before is None or visit.iou_after is None:
+        return None
+    return visit.iou_after - visit.iou_before
 
 
 def last_closed(quality: Quality) -> int:

@@ -157,6 +157,7 @@ class Quality:
         campaign: What it is.
         rounds: Its rounds so far.
         people: Name and verdict of each annotator.
+        by_hand: Annotators whose verdict a manager has given, and not the test.
         instances: In the campaign's order.
         visits: Those that count, by instance and round.
         noise: Of a sample of the instances, by truth where any is known.
@@ -172,6 +173,7 @@ class Quality:
     noise: tuple[NoiseRow, ...]
     noise_by_truth: bool
     twice: tuple[Twice, ...]
+    by_hand: frozenset[int] = frozenset()
 
     def name_of(self, annotator: int | None) -> str:
         """Return how an annotator is called."""

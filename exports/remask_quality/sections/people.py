@@ -14,6 +14,7 @@ __all__ = ["class_section", "person_section"]
 
 _SHOWN: Final = 20
 _VERDICTS: Final = {True: "passed", False: "failed", None: "–"}
+_BY_HAND: Final = {True: "accepted by hand", False: "refused by hand", None: "–"}
 
 
 def class_section(quality: Quality) -> Section:
@@ -41,7 +42,7 @@ def class_section(quality: Quality) -> Section:
         only_known=True,
     )
     words = "Means over instances; in small print where the mean of many more would lie (95 %)."
-    return Section("Classes", (Text(words), *_missing(shown), table))
+    return Section("Which class?", (Text(words), *_missing(shown), table))
 
 
 def person_section(quality: Quality) -> Section:
@@ -54,8 +55,8 @@ def person_section(quality: Quality) -> Section:
         [
             (Column("annotator"), lambda row: row.name),
             (
-                Column("test", hint="verdict of the qualification"),
-                lambda row: _VERDICTS[row.qualified],
+                Column("test", hint="verdict of the qualification, or of a manager"),
+                lambda row: (_BY_HAND if row.by_hand else _VERDICTS)[row.qualified],
             ),
             (Column("visits"), lambda row: row.visits),
             (Column("s per visit", 1, hint="median"), lambda row: row.seconds),

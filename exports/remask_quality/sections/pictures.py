@@ -13,7 +13,7 @@ from remask_core.errors import RemaskError
 from remask_core.geometry import box_of_mask
 from remask_core.types import BoolMask, Box, Click, RgbImage
 from remask_quality.measures.campaign import decoded
-from remask_quality.measures.rows import InstanceRow, Quality
+from remask_quality.measures.rows import InstanceRow, Quality, VisitRow
 from remask_reports.overlays import overlay
 from remask_reports.page import Picture
 from remask_storage.campaign import CampaignInstance, PlacedClick, Visit
@@ -56,7 +56,7 @@ class Album:
 
         Empty if it has no masks.
         """
-        instance, visits, masks = self._known_of(row)
+        instance, visits, masks = self._of(row.id)
         scene = self._scene(instance, masks.values(), self._truth(instance))
         pictures = []
         shown = masks.get(0)
@@ -73,12 +73,28 @@ class Album:
             pictures.append(Picture(scene.draw(shown), last))
         return tuple(pictures)
 
+    def visit(self, visit: VisitRow, *, caption: str) -> Picture | None:
+        """Return a picture of the mask that was shown in a visit, with the clicks it got.
+
+        Its IoU with the truth before and after stands below, where known. None if the mask or the
+        visit is not there.
+        """
+        instance, visits, masks = self._of(visit.instance)
+        shown = [number for number in masks if number < visit.round]
+        if not shown or visit.round not in visits:
+            return None
+        ious = [f"{iou:.2f}" for iou in (visit.iou_before, visit.iou_after) if iou is not None]
+        words = [f"{instance.label}, {caption}", *([f"IoU {' to '.join(ious)}"] if ious else [])]
+        before = masks[max(shown)]
+        scene = self._scene(instance, [before], self._truth(instance))
+        return Picture(scene.draw(before, visits[visit.round].clicks), "; ".join(words))
+
     def mask(self, row: InstanceRow, *, first: bool, caption: str) -> Picture | None:
         """Return the last mask with the truth, or the `first` one with what it became.
 
         None if there is none.
         """
-        instance, _, masks = self._known_of(row)
+        instance, _, masks = self._of(row.id)
         if not masks:
             return None
         last = masks[max(masks)]
@@ -87,13 +103,11 @@ class Album:
         scene = self._scene(instance, [mask], truth)
         return Picture(scene.draw(mask), caption)
 
-    def _known_of(
-        self, row: InstanceRow
-    ) -> tuple[CampaignInstance, Mapping[int, Visit], dict[int, BoolMask]]:
+    def _of(self, name: str) -> tuple[CampaignInstance, Mapping[int, Visit], dict[int, BoolMask]]:
         """Return an instance, its visits that count, and its masks by round."""
-        instance = self._instances[row.id]
+        instance = self._instances[name]
         [state] = instance_states(self._store, self._campaign, of=[instance])
-        stored = dict(self._store.masks(self._campaign.name, of=[row.id])).get(row.id, {})
+        stored = dict(self._store.masks(self._campaign.name, of=[name])).get(name, {})
         masks = {number: decoded(mask.counts, instance) for number, mask in stored.items()}
         for number, visit in state.visits.items():
             if number not in masks and visit.painted is not None:

@@ -59,9 +59,15 @@ def _rounds_table(counts: list[RoundCount]) -> Table:
         outcome for outcome in _OUTCOMES if any(outcome in count.outcomes for count in counts)
     ]
     waits = any(count.waiting for count in counts)
+    is_over = all(count.state == "closed" for count in counts)
+    state: tuple[Column, Callable[[RoundCount], Cell]] = (
+        Column("state"),
+        lambda count: count.state,
+    )
+    by_truth = any(count.n_gains for count in counts)
     columns: list[tuple[Column, Callable[[RoundCount], Cell]]] = [
         (Column("round"), lambda count: str(count.number)),
-        (Column("state"), lambda count: count.state),
+        *([] if is_over else [state]),
         (Column("instances"), lambda count: count.reached),
         *((Column(outcome), _outcome_cell(outcome)) for outcome in outcomes),
         *([(Column("waiting"), lambda count: count.waiting)] if waits else []),
@@ -71,11 +77,16 @@ def _rounds_table(counts: list[RoundCount]) -> Table:
         ),
         (Column("clicks", 2, hint="mean of a visit not skipped"), lambda count: count.clicks),
         (
-            Column("mask kept", 2, hint="mean IoU of the masks before and after, where corrected"),
-            lambda count: count.kept,
+            Column("IoU gained", 3, hint="mean of a visit that made a new mask, by truth"),
+            lambda count: count.gain,
         ),
+        (Column("hours", 2, hint="of all annotators"), lambda count: count.hours),
     ]
-    return table_of(counts, columns)
+    if not by_truth:
+        # With truth the gain says it better.
+        hint = "mean IoU of the masks before and after, where corrected"
+        columns.append((Column("mask kept", 2, hint=hint), lambda count: count.kept))
+    return table_of(counts, columns, only_known=True)
 
 
 def _outcome_cell(outcome: VisitOutcome) -> Callable[[RoundCount], Cell]:

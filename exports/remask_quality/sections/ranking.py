@@ -13,7 +13,7 @@ def ranking_section(ranking: Ranking | None) -> Section:
     """Return the ranking's curves, or what is missing for them."""
     if ranking is None:
         return Section(
-            "Ranking",
+            "How sure?",
             (Text("No ranking was given; `--ranks` takes the file of `remask rank apply`."),),
         )
     judgement = ranking.judgement
@@ -22,7 +22,7 @@ def ranking_section(ranking: Ranking | None) -> Section:
     figures = [curves_figure(curves, mean=mean, best=best) for best in (True, False)]
     if judgement is not None:
         figures.append(calibration_figure(judgement.bins))
-    return Section("Ranking", (Text(_words(ranking)), _numbers(ranking), Figures(tuple(figures))))
+    return Section("How sure?", (Text(_words(ranking)), _numbers(ranking), Figures(tuple(figures))))
 
 
 def _words(ranking: Ranking) -> str:
