@@ -27,7 +27,8 @@ class Site:
                 handler.send_header(name.replace("_", "-"), value)
             handler.send_header("Content-Length", str(len(body)))
             handler.end_headers()
-            handler.wfile.write(body)
+            if handler.command != "HEAD":
+                handler.wfile.write(body)
 
         self.pages[path] = page
 
@@ -53,7 +54,7 @@ def open_site() -> Iterator[Site]:
             else:
                 page(self)
 
-        do_POST = do_GET  # noqa: N815
+        do_POST = do_HEAD = do_GET  # noqa: N815
 
         def log_message(self, format: str, *args: object) -> None:
             pass

@@ -2,46 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeAlias
 
 import httpx
 
 from remask_core.errors import InputError, Unavailable
-from remask_models.weights import Checkpoint, checkpoint, digest
+from remask_models.weights import Checkpoint, digest
 
-__all__ = ["Progress", "fetch", "pull"]
+__all__ = ["Progress", "fetch", "unreachable"]
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with the bytes that are here and the bytes that there will be."""
 
-_TIMEOUT_S = 30.0
+TIMEOUT_S = 30.0
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
-def pull(name: str, model_dir: Path, *, progress: Progress) -> Path:
-    """Return the published weights file of the model `name`, after fetching it if need be.
-
-    Raises:
-        InputError: The model has no published weights.
-        Unavailable: As `fetch`.
-    """
-    return fetch(checkpoint(name), model_dir, progress=progress)
-
-
-def fetch(known: Checkpoint, model_dir: Path, *, progress: Progress) -> Path:
+def fetch(
+    known: Checkpoint,
+    model_dir: Path,
+    *,
+    progress: Progress,
+    file_name: str | None = None,
+    headers: Mapping[str, str] = _NO_HEADERS,
+) -> Path:
     """Return the path of `known` in `model_dir`, after fetching it if it is not there.
 
-    What arrives goes to `<file>.part`; a later call goes on where an earlier one stopped. The
+    What arrives goes to `<file>.part`, which names the file's digest, so that the start of
+    another version is never continued; a later call goes on where an earlier one stopped. The
     file gets its name only when its SHA-256 is the published one, so a file with the right name
     was right when it came.
+
+    Args:
+        known: The file, where it is, and its digest.
+        model_dir: The folder; it is made.
+        progress: Told of every block.
+        file_name: Name in the folder; None for the name at its address.
+        headers: For the request. Credentials are not sent on to another host.
 
     Raises:
         InputError: Another file already has the name in `model_dir`; it is left alone.
         Unavailable: The address does not answer, or answers with another file. The message says
             what to fetch by hand and where to put it.
     """
-    path = model_dir / known.file_name
+    path = model_dir / (file_name or known.file_name)
     if path.exists():
         if digest(path, fresh=True) == known.sha256:
             return path
@@ -50,16 +57,14 @@ def fetch(known: Checkpoint, model_dir: Path, *, progress: Progress) -> Path:
             "move it away to have it fetched"
         )
     model_dir.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
+    partial = path.with_name(f"{path.name}.{known.sha256[:12]}.part")
+    for other in model_dir.glob(f"{path.name}.*.part"):
+        if other != partial:  # of a version that is no longer published
+            other.unlink()
     try:
-        _receive(known, partial, progress)
+        _receive(known, partial, progress, headers)
     except (httpx.HTTPError, OSError) as error:
-        raise Unavailable(
-            f"{known.url} could not be fetched ({type(error).__name__}: {error}). Without a "
-            f"network: fetch {known.url} ({known.size_bytes:,} bytes) on another machine, put it "
-            f"at {path}, and check it with `remask models verify {path}`",
-            retry_after_s=60.0,
-        ) from error
+        raise unreachable(known.url, path, error, size_bytes=known.size_bytes) from error
     sha256 = digest(partial, fresh=True)
     _forget(partial)
     if sha256 != known.sha256:
@@ -74,12 +79,27 @@ def fetch(known: Checkpoint, model_dir: Path, *, progress: Progress) -> Path:
     return path
 
 
+def unreachable(
+    url: str, path: Path, error: Exception, *, size_bytes: int | None = None
+) -> Unavailable:
+    """Return what to say when `url` could not be fetched: how to bring the file to `path`."""
+    size = "" if size_bytes is None else f" ({size_bytes:,} bytes)"
+    return Unavailable(
+        f"{url} could not be fetched ({type(error).__name__}: {error}). Without a "
+        f"network: fetch {url}{size} on another machine, put it "
+        f"at {path}, and check it with `remask models verify {path}`",
+        retry_after_s=60.0,
+    )
+
+
 def _forget(partial: Path) -> None:
     """Remove what `digest` remembered of a file that is about to change its name."""
     partial.with_name(partial.name + ".sha256.json").unlink(missing_ok=True)
 
 
-def _receive(known: Checkpoint, partial: Path, progress: Progress) -> None:
+def _receive(
+    known: Checkpoint, partial: Path, progress: Progress, headers: Mapping[str, str]
+) -> None:
     """Append to `partial` until it is as long as `known` is said to be."""
     here = partial.stat().st_size if partial.exists() else 0
     if here > known.size_bytes:
@@ -87,11 +107,11 @@ def _receive(known: Checkpoint, partial: Path, progress: Progress) -> None:
         here = 0
     if here == known.size_bytes:
         return
-    headers = {"Accept-Encoding": "identity"}
+    sent = {**headers, "Accept-Encoding": "identity"}
     if here:
-        headers["Range"] = f"bytes={here}-"
+        sent["Range"] = f"bytes={here}-"
     with httpx.stream(
-        "GET", known.url, headers=headers, timeout=_TIMEOUT_S, follow_redirects=True
+        "GET", known.url, headers=sent, timeout=TIMEOUT_S, follow_redirects=True
     ) as response:
         response.raise_for_status()
         if here and not _continues(response, here):

@@ -16,7 +16,16 @@ from types import MappingProxyType
 from remask_core.errors import InputError, NotFound
 from remask_models.weights import default_model_dir, digest
 
-__all__ = ["HUB_FILES", "HUB_URL", "HubFile", "Source", "locate_hub", "read_source", "write_source"]
+__all__ = [
+    "HUB_FILES",
+    "HUB_URL",
+    "HubFile",
+    "Source",
+    "locate_hub",
+    "read_source",
+    "verify_hub",
+    "write_source",
+]
 
 HUB_URL = "https://huggingface.co"
 _APACHE_URL = "https://www.apache.org/licenses/LICENSE-2.0"
@@ -118,6 +127,38 @@ def write_source(path: Path, source: Source) -> None:
     partial.replace(_source_path(path))
 
 
+def verify_hub(path: Path, *, name: str | None = None) -> Source | None:
+    """Return the record of a file that was pulled from the Hub, after reading all of the file.
+
+    Args:
+        path: The file.
+        name: The model whose file it must be; None for any.
+
+    Returns:
+        None when the file has no record and no model was named.
+
+    Raises:
+        NotFound: There is no such file.
+        InputError: It is not what was pulled, or not of the model `name`, or has no record.
+    """
+    sha256 = digest(path, fresh=True)
+    source = read_source(path)
+    if source is None and name is None:
+        return None
+    if source is None:
+        raise InputError(
+            f"{path} has no record of where it came from, and no digest of {name} is known but "
+            f"by pulling it; its SHA-256 is {sha256}"
+        )
+    if name is not None and source.repository != HUB_FILES[name].repository:
+        raise InputError(
+            f"{path} must be from {HUB_FILES[name].repository}, the repository of {name}; it was "
+            f"pulled from {source.repository}"
+        )
+    _check(path, source, sha256)
+    return source
+
+
 def locate_hub(name: str, *, weights: Path | None = None, model_dir: Path | None = None) -> Path:
     """Return the weights file of a model whose weights are on the Hub.
 
@@ -144,10 +185,15 @@ def locate_hub(name: str, *, weights: Path | None = None, model_dir: Path | None
             f"{known.hub_name} of {known.page} by hand and put it there under that name"
         )
     source = read_source(path)
-    if source is not None and source.sha256 != digest(path):
+    if source is not None:
+        _check(path, source, digest(path))
+    return path
+
+
+def _check(path: Path, source: Source, sha256: str) -> None:
+    if sha256 != source.sha256:
         raise InputError(
             f"{path} must be the file that was pulled from {source.repository}, with SHA-256 "
-            f"{source.sha256}; its SHA-256 is {digest(path)}. Move it away and pull it again; "
+            f"{source.sha256}; its SHA-256 is {sha256}. Move it away and pull it again; "
             "fine-tuned weights are taken when their path is given as `weights`"
         )
-    return path

@@ -15,6 +15,8 @@ from remask_models.download import fetch
 from remask_models.weights import Checkpoint
 
 CONTENT = bytes(range(256)) * 20_000
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+PART = f"toy.pth.{SHA256[:12]}.part"
 
 
 class Server(ThreadingHTTPServer):
@@ -64,7 +66,7 @@ def known(server: Server) -> Checkpoint:
         name="toy",
         url=f"http://127.0.0.1:{server.server_address[1]}/weights/toy.pth",
         size_bytes=len(CONTENT),
-        sha256=hashlib.sha256(CONTENT).hexdigest(),
+        sha256=SHA256,
         licence="CC0-1.0",
     )
 
@@ -98,7 +100,7 @@ def test_a_broken_fetch_goes_on_where_it_stopped(
     server.cut_at = 1_000_000
     with pytest.raises(Unavailable, match="could not be fetched"):
         fetch(known, tmp_path, progress=silent)
-    here = (tmp_path / "toy.pth.part").stat().st_size
+    here = (tmp_path / PART).stat().st_size
     server.cut_at = None
 
     path = fetch(known, tmp_path, progress=silent)
@@ -112,9 +114,20 @@ def test_a_server_without_ranges_is_asked_for_all(
     known: Checkpoint, server: Server, tmp_path: Path
 ) -> None:
     server.ranges = False
-    (tmp_path / "toy.pth.part").write_bytes(b"old start")
+    (tmp_path / PART).write_bytes(b"old start")
 
     assert fetch(known, tmp_path, progress=silent).read_bytes() == CONTENT
+
+
+def test_the_start_of_another_version_is_not_continued(
+    known: Checkpoint, server: Server, tmp_path: Path
+) -> None:
+    old = tmp_path / f"toy.pth.{'0' * 12}.part"
+    old.write_bytes(b"start of another version")
+
+    assert fetch(known, tmp_path, progress=silent).read_bytes() == CONTENT
+    assert server.asked == [None]
+    assert not old.exists()
 
 
 def test_another_content_is_removed(known: Checkpoint, server: Server, tmp_path: Path) -> None:
@@ -134,7 +147,7 @@ def test_more_than_was_promised_is_cut_off(
     with pytest.raises(Unavailable, match="more than"):
         fetch(known, tmp_path, progress=silent)
 
-    assert (tmp_path / "toy.pth.part").stat().st_size <= len(CONTENT)
+    assert (tmp_path / PART).stat().st_size <= len(CONTENT)
 
 
 def test_without_a_network_the_message_says_what_to_do(tmp_path: Path) -> None:
