@@ -11,6 +11,7 @@ from hypothesis import settings
 
 if TYPE_CHECKING:
     from postgresql import PostgreSql
+    from ray_cluster import Cluster
     from studio import Studio
 
 TESTS = Path(__file__).parent
@@ -37,8 +38,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         tier = item.path.relative_to(TESTS).parts[0]
         if not tier.endswith(".py"):
             item.add_marker(tier)
-        # Whichever test comes first waits for Label Studio to make its database.
-        if "studio" in getattr(item, "fixturenames", ()):
+        # Whichever test comes first waits for Label Studio to make its database, or for Ray.
+        if {"studio", "cluster"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.timeout(600))
 
 
@@ -58,6 +59,16 @@ def postgresql() -> Iterator[PostgreSql]:
     from postgresql import running_postgresql
 
     with running_postgresql() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A real Ray with two replicas of the toy model, one for the whole run."""
+    from ray_cluster import running_cluster
+
+    folder = tmp_path_factory.mktemp("cluster")
+    with running_cluster(folder, toy={"TOY_EMBED_S": "0.05"}, replicas=2) as running:
         yield running
 
 

@@ -36,6 +36,12 @@ class Site:
         return sum(urlsplit(asked).path == path for asked, _ in self.asked)
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    # Connections that may wait to be accepted; the default of 5 resets those of a busy client.
+    request_queue_size = 256
+
+
 @contextmanager
 def open_site() -> Iterator[Site]:
     """Serve on a free port of the loopback until the block ends."""
@@ -43,6 +49,8 @@ def open_site() -> Iterator[Site]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        # A body must not wait for the acknowledgement of its headers.
+        disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
             site.asked.append((self.path, dict(self.headers)))
@@ -59,12 +67,13 @@ def open_site() -> Iterator[Site]:
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), Handler)
     site.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    yield site
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    try:
+        yield site
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -15,6 +15,7 @@ from structlog.typing import FilteringBoundLogger
 from remask_core.errors import RemaskError
 from remask_images.image_source import Images, open_images
 from remask_label_config.bodies import PredictRequest, WebhookRequest
+from remask_models import registry
 from remask_service.activity import Activity
 from remask_service.checkup import Checkup
 from remask_service.logs import log_answer
@@ -29,10 +30,11 @@ from remask_storage.click_log import ClickLog
 from remask_storage.database import Database
 from remask_storage.task_notes import TaskNotes
 from remask_worker.calls import Engine, Overloaded
+from remask_worker.cluster.engine import RayEngine, check_addresses
 from remask_worker.device_engines import engine_for
 from remask_worker.settings import WorkerSettings
 
-__all__ = ["Service", "worker_settings"]
+__all__ = ["Service", "check_model", "open_engine", "worker_settings"]
 
 
 class Service:
@@ -41,7 +43,7 @@ class Service:
     Args:
         settings: See `Settings`.
         log: Receives a line for each thing that happens.
-        engine: Answers calls; by default the supervised children that the settings describe. Closed
+        engine: Answers calls; by default the one that the settings describe. Closed
             with the service.
         predictor: By default one over the engine and the settings' image source.
     """
@@ -56,7 +58,7 @@ class Service:
     ) -> None:
         self.settings = settings
         self.log = log
-        self.engine: Engine = engine or engine_for(worker_settings(settings))
+        self.engine: Engine = engine or open_engine(settings)
         # Proxies from the environment would connect where nobody has looked.
         self._client = httpx.Client(
             follow_redirects=False, trust_env=False, verify=httpx.create_ssl_context()
@@ -172,6 +174,36 @@ class Service:
             self.log.error("click log in trouble", why=sentence)
         else:
             self.log.info("click log writes again")
+
+
+def open_engine(settings: Settings) -> Engine:
+    """Return the engine that the settings describe: children of this process, or a cluster.
+
+    Nothing is started before its first use.
+    """
+    if settings.engine == "ray":
+        assert settings.ray_address is not None
+        return RayEngine(check_addresses(settings.ray_address))
+    return engine_for(worker_settings(settings))
+
+
+def check_model(settings: Settings) -> None:
+    """Check that the engine's model can be loaded here, without loading it.
+
+    A worker would try to load what is missing again and again. What a cluster's machines have is
+    theirs to say, and not looked at.
+
+    Raises:
+        InputError: The model is unknown, or needs what is not installed.
+        NotFound: Its weights are not there.
+    """
+    if settings.engine != "ray":
+        registry.check(
+            settings.model,
+            weights=settings.weights,
+            device=settings.device,
+            model_dir=settings.model_dir,
+        )
 
 
 def worker_settings(settings: Settings) -> WorkerSettings:

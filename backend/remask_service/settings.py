@@ -19,9 +19,11 @@ from platformdirs import user_state_path
 
 from remask_core.errors import InputError
 from remask_images.addresses import shown
+from remask_worker.cluster.engine import check_addresses
 
 __all__ = ["Settings", "settings_markdown"]
 
+_ENGINES = ("child", "ray")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -90,6 +92,18 @@ class Settings:
         None,
         "Folder of weights files, as `remask models pull` fills it; by default the user's data "
         "folder.",
+    )
+    engine: str = _setting(
+        "REMASK_ENGINE",
+        "child",
+        "Where the model runs. `child`: in processes of this machine. `ray`: on the cluster at "
+        "`REMASK_RAY_ADDRESS`, whose own settings say which model ([cluster.md](cluster.md)).",
+    )
+    ray_address: str | None = _setting(
+        "REMASK_RAY_ADDRESS",
+        None,
+        "HTTP address of Ray Serve's proxy, such as `http://127.0.0.1:8000`; several with commas "
+        "between, and another is asked where one does not answer.",
     )
     device: str = _setting(
         "DEVICE",
@@ -199,6 +213,15 @@ class Settings:
             raise _problem("model_threads", "at least 1", self.model_threads)
         if self.log_level not in LOG_LEVELS:
             raise _problem("log_level", "one of " + ", ".join(LOG_LEVELS), self.log_level)
+        if self.engine not in _ENGINES:
+            raise _problem("engine", "one of " + ", ".join(_ENGINES), self.engine)
+        if self.engine == "ray" and self.ray_address is None:
+            raise InputError(
+                "`REMASK_ENGINE` is ray, so `REMASK_RAY_ADDRESS` (--ray-address) must be the "
+                "address of the cluster, such as http://127.0.0.1:8000; it is not set"
+            )
+        if self.ray_address is not None:
+            check_addresses(self.ray_address)
         if (self.basic_auth_user is None) != (self.basic_auth_pass is None):
             raise InputError("`BASIC_AUTH_USER` and `BASIC_AUTH_PASS` must be set together")
         if self.basic_auth_user is not None and ":" in self.basic_auth_user:

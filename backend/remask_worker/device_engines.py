@@ -8,7 +8,7 @@ that is lost move to others, evenly. When it is back, they come back.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from hashlib import blake2b
 
@@ -20,7 +20,7 @@ from remask_worker.calls import Answer, Call, Engine, Health
 from remask_worker.child_engine import ChildEngine
 from remask_worker.settings import WorkerSettings
 
-__all__ = ["DeviceEngines", "engine_for", "named_devices"]
+__all__ = ["DeviceEngines", "engine_for", "in_order_of", "named_devices"]
 
 
 def named_devices(devices: str) -> tuple[str, ...]:
@@ -37,6 +37,19 @@ def named_devices(devices: str) -> tuple[str, ...]:
             f"cuda:0,cuda:1; got {devices!r}"
         )
     return names
+
+
+def in_order_of(image_id: str, names: Iterable[str]) -> list[str]:
+    """Return the names in the order of an image, by the hash of both.
+
+    Whoever knows the same names finds the same order, and one name more or less moves only the
+    images that go to it or come from it.
+    """
+
+    def place(name: str) -> bytes:
+        return blake2b(f"{name}\0{image_id}".encode(), digest_size=8).digest()
+
+    return sorted(names, key=place)
 
 
 def engine_for(settings: WorkerSettings, *, env: Mapping[str, str] | None = None) -> Engine:
@@ -114,11 +127,7 @@ class DeviceEngines:
 
     def _order(self, image_id: str) -> list[Engine]:
         """Return the engines in the order of the image, those that are ready first."""
-
-        def place(name: str) -> bytes:
-            return blake2b(f"{name}\0{image_id}".encode(), digest_size=8).digest()
-
-        engines = [self._engines[name] for name in sorted(self._engines, key=place)]
+        engines = [self._engines[name] for name in in_order_of(image_id, self._engines)]
         return sorted(engines, key=lambda engine: not engine.health().ready)
 
     def _try(self, call: Call, outer: Future[Answer], left: Sequence[Engine]) -> None:

@@ -14,7 +14,19 @@ from typing import Annotated
 
 import typer
 
-from remask_cli import campaign, config, demo, doctor, export, log, models, rank, report, serve
+from remask_cli import (
+    campaign,
+    cluster,
+    config,
+    demo,
+    doctor,
+    export,
+    log,
+    models,
+    rank,
+    report,
+    serve,
+)
 from remask_core.errors import InputError, NotFound, RemaskError
 from remask_core.extras import missing_extra
 
@@ -56,6 +68,7 @@ def _assemble() -> typer.Typer:
         "config": config.app,
         "models": models.app,
         "campaign": campaign.app,
+        "cluster": cluster.app,
         "log": log.app,
         "rank": rank.app,
         "export": export.app,

@@ -24,6 +24,14 @@ def serve(
     weights: Annotated[Path | None, typer.Option(help="Weights file of the model.")] = None,
     model_dir: Annotated[Path | None, typer.Option(help="Folder of weights files.")] = None,
     device: Annotated[str | None, typer.Option(help="`cpu`, `cuda`, `cuda:1` or `auto`.")] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(help="`child`: the model runs here. `ray`: on the cluster at --ray-address."),
+    ] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(help="HTTP address of the cluster, such as http://127.0.0.1:8000."),
+    ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
     state_dir: Annotated[
@@ -38,7 +46,7 @@ def serve(
     Example: `LABEL_STUDIO_URL=http://localhost:8080 LABEL_STUDIO_API_KEY=... remask serve --model
     convnet --port 9090`
     """
-    from remask_models import registry
+    from remask_service.service import check_model
     from remask_service.settings import Settings
     from remask_service.web.wsgi import serve as run
 
@@ -49,22 +57,22 @@ def serve(
             "weights": weights,
             "model_dir": model_dir,
             "device": device,
+            "engine": engine,
+            "ray_address": ray_address,
             "host": host,
             "port": port,
             "state_dir": state_dir,
         },
     )
-    # What is missing is said here at once; the worker would try to load it again and again.
-    registry.check(
-        settings.model,
-        weights=settings.weights,
-        device=settings.device,
-        model_dir=settings.model_dir,
-    )
+    check_model(settings)
+    if settings.engine == "ray":
+        shown_model = f"as the cluster at {settings.ray_address} has it"
+    else:
+        shown_model = f"{settings.model} on {settings.device}"
     shown_host = "localhost" if settings.host in ("127.0.0.1", "0.0.0.0") else settings.host
     for label, value in (
         ("address", f"http://{shown_host}:{settings.port}"),
-        ("model", f"{settings.model} on {settings.device}"),
+        ("model", shown_model),
         ("click log", settings.shown_state_place),
         ("Label Studio", settings.label_studio_url or "not set (LABEL_STUDIO_URL)"),
         ("connect", "Label Studio: project > Settings > Model > Connect Model, this address"),

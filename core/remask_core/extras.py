@@ -24,6 +24,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "sam2": ("transformers", "torch", "torchvision", "timm"),
         "postgresql": ("psycopg",),
         "parquet": ("pyarrow",),
+        "ray": ("ray", "fsspec", "obstore"),
     }
 )
 """Extra to the modules that it brings; a module of several extras is listed under each,

@@ -73,6 +73,9 @@ def test_an_unknown_variable_is_refused_with_the_nearest_known_name() -> None:
         {"BASIC_AUTH_USER": "a:b", "BASIC_AUTH_PASS": "secret"},
         {"REMASK_LOCAL_FILES_ROOT": "/does/not/exist"},
         {"REMASK_MODEL_THREADS": "0"},
+        {"REMASK_ENGINE": "cloud"},
+        {"REMASK_ENGINE": "ray"},
+        {"REMASK_ENGINE": "ray", "REMASK_RAY_ADDRESS": "ray://head:10001"},
     ],
 )
 def test_a_wrong_value_is_refused_by_the_name_of_its_variable(environ: dict[str, str]) -> None:

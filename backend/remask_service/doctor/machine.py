@@ -7,6 +7,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
+from remask_core.errors import Unavailable
 from remask_core.extras import EXTRAS, has_module
 from remask_models import registry
 from remask_models.device import has_cuda_driver
@@ -14,6 +15,8 @@ from remask_service.doctor.findings import Finding, examined
 from remask_service.settings import Settings
 from remask_storage.database import Database
 from remask_storage.private_files import make_private_folder
+from remask_worker.cluster.connection import look_at
+from remask_worker.cluster.engine import check_addresses
 
 __all__ = ["examine_machine"]
 
@@ -23,8 +26,11 @@ def examine_machine(settings: Settings) -> list[Finding]:
     return [
         _program(),
         _extras(),
-        _model(settings),
-        _device(settings),
+        *(
+            [_cluster(settings)]
+            if settings.engine == "ray"
+            else [_model(settings), _device(settings)]
+        ),
         _state_folder(settings),
         _access(settings),
     ]
@@ -55,6 +61,25 @@ def _model(settings: Settings) -> Finding:
 
     cure = f"install what is missing, or `remask models pull {settings.model}`"
     return examined("model", look, cure=cure)
+
+
+def _cluster(settings: Settings) -> Finding:
+    """The cluster whose replicas have the model, at each of its addresses."""
+    assert settings.ray_address is not None
+    found = []
+    for address in check_addresses(settings.ray_address):
+        try:
+            health = look_at(address)
+        except Unavailable as error:
+            return Finding(
+                "cluster",
+                "failed",
+                str(error),
+                "start it with `remask cluster up` or `serve deploy`, or correct "
+                "REMASK_RAY_ADDRESS (docs/cluster.md)",
+            )
+        found.append(f"{address} has {health.model_version or 'no model yet'}")
+    return Finding("cluster", "ok", "; ".join(found))
 
 
 def _device(settings: Settings) -> Finding:

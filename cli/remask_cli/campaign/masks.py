@@ -51,9 +51,7 @@ def open_masks(
         NotFound: Its weights are not there.
     """
     from remask_campaigns.rounds.engine_masks import EngineMasks
-    from remask_models import registry
-    from remask_service.service import worker_settings
-    from remask_worker.device_engines import engine_for
+    from remask_service.service import check_model, open_engine
 
     settings = settings_with(state)
     settings = replace(
@@ -62,14 +60,8 @@ def open_masks(
         device=device or settings.device,
         weights=weights or settings.weights,
     )
-    # What is missing is said here at once, instead of by a worker that starts again and again.
-    registry.check(
-        settings.model,
-        weights=settings.weights,
-        device=settings.device,
-        model_dir=settings.model_dir,
-    )
-    engine = engine_for(worker_settings(settings))
+    check_model(settings)
+    engine = open_engine(settings)
     try:
         with open_image_source(state, url, api_key) as images:
             yield EngineMasks(engine, images)
