@@ -22,15 +22,22 @@ from remask_quality.measures.progress import paces, worse_masks
 from remask_quality.measures.ranking import Ranking, ranking_of
 from remask_quality.measures.rows import InstanceRow, Quality
 from remask_quality.sections.behaviour import behaviour_section
-from remask_quality.sections.decisions import deliver_section, help_section, worse_section
+from remask_quality.sections.decisions import (
+    cost_section,
+    deliver_section,
+    help_section,
+    worse_section,
+)
 from remask_quality.sections.mask_errors import noise_section
 from remask_quality.sections.people import class_section, person_section
 from remask_quality.sections.pictures import CLICKS_LEGEND, LEGEND, Album, ImageOf
 from remask_quality.sections.progress import progress_section
 from remask_quality.sections.ranking import ranking_section
+from remask_ranking.campaign_plan import rows_plan
 from remask_ranking.campaign_rows import campaign_rows
 from remask_ranking.guarantee import Guarantee
 from remask_ranking.judge import held_out_predictions
+from remask_ranking.plan import Plan
 from remask_ranking.promises import rows_guarantee
 from remask_ranking.ranks import read_ranks
 from remask_ranking.table import Row, read_rows
@@ -41,6 +48,7 @@ from remask_storage.campaign_store import CampaignStore
 __all__ = ["quality_page", "summary", "write_report"]
 
 _WORST: Final = 8
+_NO_TRUTH: Final = "no truth is known of any mask"
 
 
 def write_report(
@@ -86,12 +94,17 @@ def write_report(
         processes=processes,
         on_progress=on_progress,
     )
+    if table is None:
+        # Without truth there is nothing to work out of them.
+        known = store.truths(name)
+        table = list(campaign_rows(store, name, processes=processes)) if known else []
     page = quality_page(
         store,
         quality,
         image_of=image_of,
         held_out=held_out,
-        promise=_promise(store, name, table, processes=processes),
+        promise=_promise(table),
+        plan=_plan(table, quality),
         made_by=made_by,
     )
     page.write(out)
@@ -107,16 +120,25 @@ def summary(quality: Quality) -> str:
     return "\n".join(lines)
 
 
-def _promise(
-    store: CampaignStore, name: str, table: list[Row] | None, *, processes: int
-) -> Guarantee | str:
+def _promise(table: list[Row]) -> Guarantee | str:
     """Return what can be promised of the masks, or why nothing can be said."""
-    if not store.truths(name):
-        return "no truth is known of any mask"
-    if table is None:
-        table = list(campaign_rows(store, name, processes=processes))
+    if not any(row.true_iou is not None for row in table):
+        return _NO_TRUTH
     try:
         return rows_guarantee(table)
+    except InputError as error:
+        return str(error)
+
+
+def _plan(table: list[Row], quality: Quality) -> Plan | str:
+    """Return what another round would bring and cost, or why nothing can be said."""
+    if not any(row.true_iou is not None for row in table):
+        return _NO_TRUTH
+    outcomes = {row.id: row.outcome for row in quality.instances}
+    delivered = [row for row in table if outcomes.get(row.instance) != "skipped"]
+    painted = {name for name, outcome in outcomes.items() if outcome == "painted"}
+    try:
+        return rows_plan(delivered, settled=painted)
     except InputError as error:
         return str(error)
 
@@ -128,6 +150,7 @@ def quality_page(
     image_of: ImageOf | None = None,
     held_out: Mapping[str, float] | None = None,
     promise: Guarantee | str = "no guarantee was worked out",
+    plan: Plan | str = "no plan was worked out",
     made_by: str = "",
 ) -> Page:
     """Return the report of a campaign.
@@ -138,6 +161,7 @@ def quality_page(
         image_of: Address to image; None draws masks on grey.
         held_out: See `ranking_of`.
         promise: What can be promised of the masks, or why nothing can be said.
+        plan: What another round would bring and cost, or why nothing can be said.
         made_by: The command that makes the page again.
     """
     album = Album(store, quality, image_of)
@@ -147,6 +171,7 @@ def quality_page(
     sections = (
         _glance(quality, headline, ranking),
         deliver_section(quality.campaign.name, promise),
+        cost_section(quality.campaign.name, plan),
         help_section(quality, who_needs_help(quality), album),
         class_section(quality),
         ranking_section(ranking),

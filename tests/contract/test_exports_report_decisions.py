@@ -16,7 +16,7 @@ from remask_quality.measures.headline import headline_of, next_steps
 from remask_quality.measures.help import who_needs_help
 from remask_quality.measures.progress import round_counts, useless_round, worse_masks
 from remask_quality.measures.rows import InstanceRow, Quality, VisitRow
-from remask_quality.report import quality_page
+from remask_quality.report import quality_page, write_report
 from remask_ranking.guarantee import guarantee
 from remask_simulation.annotators import Annotator
 from remask_storage.campaign import Campaign, Round
@@ -201,3 +201,13 @@ def test_who_was_accepted_by_hand_has_not_passed(store: CampaignStore) -> None:
 
     assert html.count(">passed<") == 1
     assert html.count(">accepted by hand<") == 1
+
+
+def test_the_report_says_what_another_round_costs(store: CampaignStore, tmp_path: Path) -> None:
+    filled(store, (CAREFUL, replace(CAREFUL, min_area_px=200.0)), n=40)
+    write_report(store, NAME, tmp_path / "report.html")
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+
+    assert "What does finishing cost?" in html
+    assert "40 masks" in html
+    assert "It cannot be said yet" not in html

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from remask_quality.measures.headline import hours_words
 from remask_quality.measures.help import Help
 from remask_quality.measures.progress import WorseMask
 from remask_quality.measures.rows import Quality
 from remask_quality.sections.pictures import CLICKS_LEGEND, LEGEND, Album
 from remask_ranking.guarantee import Guarantee
+from remask_ranking.plan import Plan
+from remask_reports.charts import LineChart, Series
+from remask_reports.estimate import Estimate
 from remask_reports.page import (
     Advice,
     Block,
     Column,
     Fact,
     Facts,
+    Figure,
     Gallery,
     Section,
     Step,
@@ -23,7 +28,7 @@ from remask_reports.page import (
     table_of,
 )
 
-__all__ = ["deliver_section", "help_section", "worse_section"]
+__all__ = ["cost_section", "deliver_section", "help_section", "worse_section"]
 
 _LISTED: Final = 20
 _SHOWN: Final = 3
@@ -83,6 +88,55 @@ def _paint(campaign: str, instances: int) -> Advice:
             ),
         ),
     )
+
+
+def cost_section(campaign: str, plan: Plan | str) -> Section:
+    """Return what another round would cost and bring, and when to stop.
+
+    Args:
+        campaign: Its name.
+        plan: Of every visit that is worth its time, or why there is none.
+    """
+    title = "What does finishing cost?"
+    if isinstance(plan, str):
+        return Section(title, (Text(f"It cannot be said yet: {plan}."),))
+    blocks: list[Block] = []
+    if plan.visits:
+        hours, after = plan.hours, plan.iou_after
+        facts = (
+            Fact(hours_words(hours.value), "of annotators' time", _hours_between(hours)),
+            Fact(f"{len(plan.visits):,}", "visits that are worth it", f"of {plan.masks:,} masks"),
+            Fact(f"{plan.iou_now.value:.3f}", "mean IoU now", _between(plan.iou_now, 3)),
+            Fact(f"{after.value:.3f}", "mean IoU afterwards", _between(after, 3)),
+        )
+        blocks.append(Facts(facts))
+    blocks += [Text(words) for words in plan.sentences]
+    if plan.visits:
+        words = "One more round, the most urgent masks first; `--hours` and `--target` set a limit."
+        command = (
+            f"remask campaign plan {campaign} --out plan.csv\n"
+            f"remask campaign reopen {campaign} --plan plan.csv"
+        )
+        blocks.append(Advice("How to go on", (Step(words, command),)))
+    if len(plan.curve) > 2:
+        curve = Series(
+            "mean IoU of all masks",
+            tuple(point.hours for point in plan.curve),
+            tuple(point.iou for point in plan.curve),
+        )
+        chart = LineChart((curve,), "hours of annotators' time", "mean IoU of all masks")
+        blocks.append(Figure(chart, caption="What more hours are expected to bring."))
+    return Section(title, tuple(blocks))
+
+
+def _hours_between(hours: Estimate) -> str:
+    return f"{hours_words(hours.low)} to {hours_words(hours.high)}" if hours.has_range else ""
+
+
+def _between(estimate: Estimate, digits: int) -> str:
+    if not estimate.has_range:
+        return ""
+    return f"{estimate.low:.{digits}f} to {estimate.high:.{digits}f}"
 
 
 def help_section(quality: Quality, needed: Sequence[Help], album: Album) -> Section:
