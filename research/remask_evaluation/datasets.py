@@ -33,12 +33,14 @@ class Sample:
         truth: (H, W) bool; nothing of it lies outside `valid`.
         valid: (H, W) bool; False where nobody knows (the band of a trimap).
         box: The tight box of the truth.
+        others: (H, W) bool, the other objects in the same label map; None where there is none.
     """
 
     image: RgbImage
     truth: BoolMask
     valid: BoolMask
     box: Box
+    others: BoolMask | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class Instance:
         """
         image = decode_image(_bytes(self.image_path))
         height, width = image.shape[:2]
+        others: BoolMask | None = None
         if isinstance(self.mask, tuple):
             path, value = self.mask
             labels = _labels(path)
@@ -81,6 +84,7 @@ class Instance:
                 value = 1
             # An object may itself be drawn in 255: `remask export png` draws one per file so.
             truth, valid = labels == value, (labels != VOID) | (value == VOID)
+            others = (labels != 0) & (labels != value) & valid
         else:
             truth = decode_mask(self.mask, shape_hw=(height, width))
             valid = np.ones((height, width), dtype=np.bool_)
@@ -91,7 +95,7 @@ class Instance:
         box = box_of_mask(truth)
         if box is None:
             raise InputError(f"the mask of {self.key} has no pixel of its object")
-        return Sample(image=image, truth=truth, valid=valid, box=box)
+        return Sample(image=image, truth=truth, valid=valid, box=box, others=others)
 
 
 def open_set(

@@ -14,6 +14,7 @@ from remask_core.types import BoolMask, Box, Click
 from remask_evaluation.contestants import BOX, Contestant
 from remask_evaluation.interactive.measures import area_under, clicks_to_reach
 from remask_evaluation.interactive.trajectory import play_clicks
+from remask_evaluation.strata import strata_of
 from remask_evaluation.trials import Trial, generator
 from remask_simulation.boxes import jittered_box
 from remask_simulation.clicks import baseline_click
@@ -41,6 +42,7 @@ class NocRow(msgspec.Struct, frozen=True, kw_only=True):
             its IoU then fills the rest.
         embed_s: Seconds to encode the image.
         click_s: Seconds of each call to the model.
+        strata: What kind of object it is, see `strata_of`; None in rows of before there were any.
     """
 
     key: str
@@ -54,6 +56,7 @@ class NocRow(msgspec.Struct, frozen=True, kw_only=True):
     clicks: list[tuple[float, float, bool]]
     embed_s: float
     click_s: list[float]
+    strata: list[str] | None = None
 
     def steps(self, clicks: int) -> list[Step]:
         """Return the history up to that many clicks."""
@@ -83,6 +86,7 @@ def play_noc(trial: Trial) -> list[NocRow]:
     def next_click(mask: BoolMask, taken: list[Click]) -> Click:
         return baseline_click(sample.truth, mask, taken=taken, valid=sample.valid)
 
+    strata = list(strata_of(sample.truth, valid=sample.valid, others=sample.others))
     rows = []
     for start in trial.wanted:
         given = box if start == FROM_BOX else None
@@ -100,6 +104,7 @@ def play_noc(trial: Trial) -> list[NocRow]:
                 clicks=[(click.x, click.y, click.positive) for click in played.clicks],
                 embed_s=embed_s,
                 click_s=played.click_s,
+                strata=strata,
             )
         )
     return rows

@@ -16,12 +16,14 @@ from remask_evaluation.interactive.noc import (
     summarise,
 )
 from remask_evaluation.pictures import LEGEND, album, before_and_after, by_key, spread
+from remask_evaluation.strata import STRATA
 from remask_reports.charts import LineChart, Series
 from remask_reports.page import Block, Cell, Column, Figure, Page, Section, Table, Text
 
-__all__ = ["noc_page", "noc_table"]
+__all__ = ["noc_page", "noc_table", "strata_table"]
 
 _SHOWN = (0, 1, 2, 3, 5, 9, 20)
+_OF_STRATA = (1, 3, 5, 10, 20)
 _NAMES = {FROM_CLICKS: "From clicks alone", FROM_BOX: "From a box, then clicks"}
 _X_TICKS = (0.0, 1.0, 2.0, 3.0, 5.0, 7.0, 9.0, 12.0, 15.0, 20.0)
 
@@ -60,6 +62,35 @@ def noc_table(summaries: Sequence[NocSummary], start: str) -> Table:
     return Table(columns=tuple(columns), rows=tuple(rows), caption=_NAMES[start])
 
 
+def strata_table(rows: Sequence[NocRow], start: str) -> Table:
+    """Return the table of one start by kinds of objects: a row per set, model and stratum."""
+    columns = (
+        Column("set"),
+        Column("model"),
+        Column("objects that are"),
+        Column("objects"),
+        Column("NoC20@90", 2, None, "mean number of clicks to IoU 0.90; a failure counts as 20"),
+        Column("failed @90", 0, None, "objects that did not reach IoU 0.90 in 20 clicks"),
+        *(Column(f"mIoU @{n}", 3, None, "mean IoU after so many clicks") for n in _OF_STRATA),
+    )
+    cells: list[tuple[Cell, ...]] = []
+    for stratum in STRATA:
+        of_kind = [row for row in rows if row.start == start and stratum in (row.strata or ())]
+        cells += [
+            (
+                s.dataset,
+                s.model,
+                stratum,
+                s.objects,
+                s.noc[0.90],
+                s.failed[0.90],
+                *(s.miou[clicks] for clicks in _OF_STRATA),
+            )
+            for s in summarise(of_kind)
+        ]
+    return Table(columns=columns, rows=tuple(cells), caption=_NAMES[start])
+
+
 def noc_page(
     rows: Sequence[NocRow],
     instances: Sequence[Instance],
@@ -74,6 +105,8 @@ def noc_page(
     """
     summaries = summarise(rows)
     sections = [Section(title="Results", blocks=_tables(summaries))]
+    if any(row.strata for row in rows):
+        sections.append(Section(title="By kind of object", blocks=_by_kind(rows)))
     sections.append(Section(title="IoU against clicks", blocks=_curves(summaries)))
     if pictured:
         for title, worst in (("Examples", False), ("Worst cases", True)):
@@ -100,6 +133,13 @@ def _tables(summaries: Sequence[NocSummary]) -> tuple[Block, ...]:
     ]
     tables = [noc_table(summaries, start) for start in _NAMES]
     return (*blocks, *(table for table in tables if table.rows))
+
+
+def _by_kind(rows: Sequence[NocRow]) -> tuple[Block, ...]:
+    told = "; ".join(f"{name}: {meaning}" for name, meaning in STRATA.items())
+    tables = [strata_table(rows, start) for start in _NAMES]
+    note = Text(f"{told}. An object may be of several kinds or of none. Few objects say little.")
+    return (note, *(table for table in tables if table.rows))
 
 
 def _curves(summaries: Sequence[NocSummary]) -> tuple[Block, ...]:
