@@ -45,6 +45,10 @@ def up(
     cpus: Annotated[float, typer.Option(min=0, help="CPUs that a replica reserves.")] = 1.0,
     gpus: Annotated[float, typer.Option(min=0, help="GPUs that a replica reserves.")] = 0.0,
     cache_mb: Annotated[int, typer.Option(min=1, help="MiB of embeddings in a replica.")] = 256,
+    images: Annotated[
+        str | None,
+        typer.Option(help="Where replicas share image files: a folder, or s3://bucket/prefix."),
+    ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
     state_dir: StateDir = None,
@@ -71,6 +75,7 @@ def up(
             model_dir=None if model_dir is None else str(model_dir.absolute()),
             device=device,
             cache_mb=cache_mb,
+            images=images,
             scratch_dir=str(folder / "images"),
             replicas=replicas,
             max_replicas=max_replicas,

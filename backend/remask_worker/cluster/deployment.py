@@ -15,6 +15,7 @@ The deployment is called `Worker`. What Serve decides about it, and why:
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from starlette.responses import Response
 from remask_core.extras import needs_extra
 from remask_worker.calls import Lane
 from remask_worker.child_engine import ChildEngine
+from remask_worker.cluster.image_share import ImageShare
 from remask_worker.cluster.messages import CONTENT_TYPE
 from remask_worker.cluster.replica import Replica
 from remask_worker.cluster.routing import router_options
@@ -44,11 +46,16 @@ class Worker:
 
     def __init__(self, settings: ReplicaSettings) -> None:
         scratch = settings.scratch_dir
+        share = None
+        if settings.images is not None:
+            max_bytes = settings.max_image_mb << 20
+            share = ImageShare(settings.images, max_bytes=max_bytes, environ=os.environ)
         self._replica = Replica(
             ChildEngine(settings.worker()),
             settings,
             scratch=Path(scratch) if scratch else user_cache_path("remask") / "cluster",
             name=serve.get_replica_context().replica_id.unique_id,
+            share=share,
         )
         self._replica.wait_until_ready()
 

@@ -13,6 +13,7 @@ import fcntl
 import os
 import time
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -32,7 +33,7 @@ from remask_worker.cluster.messages import (
 from remask_worker.cluster.settings import ReplicaSettings
 from remask_worker.wire import Answered, Refused
 
-__all__ = ["OwnFolder", "Replica"]
+__all__ = ["OwnFolder", "Replica", "Share"]
 
 _LOOK_S = 0.05
 # After its deadline a call is answered by the engine, which looks when the call's turn comes.
@@ -74,6 +75,16 @@ class OwnFolder:
         os.close(self._lock)
 
 
+class Share(Protocol):
+    """A place where replicas share image files; `ImageShare` is one."""
+
+    def read(self, image_id: str) -> bytes | None:
+        """Return the file with this SHA-256; None if it cannot be had."""
+
+    def keep(self, image_id: str, data: bytes) -> None:
+        """Write a file for the other replicas."""
+
+
 class Replica:
     """Answers `ClusterCall`s with an engine of its own.
 
@@ -82,12 +93,21 @@ class Replica:
         settings: Bounds of the image files that it keeps.
         scratch: The folder that it shares with the machine's other replicas.
         name: Its id, as answers name it.
+        share: Where replicas share images; without one each is sent by the web host.
     """
 
     def __init__(
-        self, engine: Engine, settings: ReplicaSettings, *, scratch: Path, name: str
+        self,
+        engine: Engine,
+        settings: ReplicaSettings,
+        *,
+        scratch: Path,
+        name: str,
+        share: Share | None = None,
     ) -> None:
         self._engine = engine
+        self._share = share
+        self._writing: set[asyncio.Task[None]] = set()
         self._name = name
         self._folder = OwnFolder(scratch)
         self._images = ImageStore(
@@ -164,7 +184,8 @@ class Replica:
     async def _image(self, ask: ClusterCall) -> StoredImage | None:
         """Return the image's file; None if the caller must send it.
 
-        Of all calls that lack the same file the first asks for it; the others wait for its arrival.
+        Of all calls that lack the same file the first looks for it and asks for it; the others wait
+        for its arrival.
         """
         image_id = ask.call.image_id
         if ask.image is not None:
@@ -173,7 +194,7 @@ class Replica:
             arrival = self._arrivals.get(image_id)
             if arrival is None:
                 self._arrivals[image_id] = asyncio.Event()
-                return None
+                return await self._shared(image_id)
             try:
                 left_s = _ARRIVAL_S if ask.left_s is None else min(_ARRIVAL_S, ask.left_s)
                 await asyncio.wait_for(arrival.wait(), left_s)
@@ -183,17 +204,38 @@ class Replica:
                     del self._arrivals[image_id]
         return image
 
+    async def _shared(self, image_id: str) -> StoredImage | None:
+        """Return the image from where replicas share them; None if it is not there."""
+        if self._share is None:
+            return None
+        try:
+            data = await asyncio.to_thread(self._share.read, image_id)
+            image = None if data is None else await asyncio.to_thread(self._images.put, [data])
+        except BaseException:
+            self._arrived(image_id)
+            raise
+        if image is not None:
+            self._arrived(image_id)
+        return image
+
     async def _take(self, image_id: str, data: bytes) -> StoredImage:
         """Keep an image that came, and let those who wait for it go on."""
         try:
             image = await asyncio.to_thread(self._images.put, [data])
         finally:
-            arrival = self._arrivals.pop(image_id, None)
-            if arrival is not None:
-                arrival.set()
+            self._arrived(image_id)
         if image.image_id != image_id:
             raise BadImage(
                 f"`image` must have the SHA-256 {image_id}, the call's `image_id`; "
                 f"it has {image.image_id}"
             )
+        if self._share is not None:
+            writing = asyncio.create_task(asyncio.to_thread(self._share.keep, image_id, data))
+            self._writing.add(writing)
+            writing.add_done_callback(self._writing.discard)
         return image
+
+    def _arrived(self, image_id: str) -> None:
+        arrival = self._arrivals.pop(image_id, None)
+        if arrival is not None:
+            arrival.set()

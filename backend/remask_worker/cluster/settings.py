@@ -27,6 +27,9 @@ class ReplicaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         max_image_pixels: Larger images are refused before they are decoded.
         max_image_mb: MiB of the largest image file that is taken.
         image_cache_mb: MiB of image files that a replica keeps on its disk.
+        images: Where replicas share image files, see `ImageShare`: a bucket such as
+            `s3://bucket/prefix`, or a folder that all machines have. None: each replica that needs
+            an image has it sent by the web host.
         scratch_dir: Folder for those files; None is the user's cache folder. Several replicas may
             name the same one: each takes a folder of its own in it.
         replicas: Replicas at the start, and the fewest that there ever are.
@@ -49,6 +52,7 @@ class ReplicaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     max_image_pixels: int = 64_000_000
     max_image_mb: int = 64
     image_cache_mb: int = 4096
+    images: str | None = None
     scratch_dir: str | None = None
     replicas: int = 1
     max_replicas: int | None = None
