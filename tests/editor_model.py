@@ -25,6 +25,7 @@ from remask_core.rle_ls import decode_ls_rle
 from remask_core.types import BoolMask, RgbImage
 from remask_label_config import decode_predict, parse_labelling_config
 from remask_label_config.pages.live import write_labelling_config
+from remask_masks.automatic.generate import AutomaticSettings
 from remask_service.predict.predictor import AnswerRecord, Limits, Predictor, StoredImage
 from remask_storage.task_notes import TaskNotes
 from remask_worker.calls import Engine
@@ -78,6 +79,7 @@ class Rig:
         self._ticks = itertools.count(1)
         self._ids = itertools.count(1)
         self.notes: TaskNotes | None = None
+        self.automatic: AutomaticSettings | None = None
         self.restart()
 
     def restart(self) -> None:
@@ -91,6 +93,7 @@ class Rig:
             limits=self.limits,
             wait=lambda _: None,
             notes=self.notes,
+            automatic=self.automatic,
         )
 
     def post(self, body: dict[str, Any]) -> list[Any]:

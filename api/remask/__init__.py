@@ -18,16 +18,19 @@ if TYPE_CHECKING:
     from remask_core.overlap import boundary_f, boundary_iou, iou
     from remask_core.rle_ls import decode_ls_rle, encode_ls_rle
     from remask_core.types import Box, Candidate, Click, Embedding, Prompt, Segmenter
+    from remask_masks.automatic.generate import AutomaticSettings, automatic_masks
 
     __version__: str
 
 __all__ = [
+    "AutomaticSettings",
     "Box",
     "Candidate",
     "Click",
     "Embedding",
     "Prompt",
     "Segmenter",
+    "automatic_masks",
     "boundary_f",
     "boundary_iou",
     "campaigns",
@@ -44,12 +47,14 @@ __all__ = [
 ]
 
 _MODULE_OF = {
+    "AutomaticSettings": "remask_masks.automatic.generate",
     "Box": "remask_core.types",
     "Candidate": "remask_core.types",
     "Click": "remask_core.types",
     "Embedding": "remask_core.types",
     "Prompt": "remask_core.types",
     "Segmenter": "remask_core.types",
+    "automatic_masks": "remask_masks.automatic.generate",
     "boundary_f": "remask_core.overlap",
     "boundary_iou": "remask_core.overlap",
     "decode_ls_rle": "remask_core.rle_ls",

@@ -16,6 +16,7 @@ from remask_core.errors import RemaskError
 from remask_images.image_source import Images, open_images
 from remask_label_config.bodies import PredictRequest, WebhookRequest
 from remask_models import registry
+from remask_models.automatic_defaults import automatic_settings
 from remask_service.activity import Activity
 from remask_service.checkup import Checkup
 from remask_service.logs import log_answer
@@ -89,6 +90,7 @@ class Service:
             new_id=lambda: secrets.token_hex(8),
             on_answer=self._note_answer,
             notes=self._notes,
+            automatic=automatic_settings(settings.model) if settings.automatic_masks else None,
         )
         # A quarter of the threads: whatever is selected in the data manager, clicks find one free.
         self._patient = threading.BoundedSemaphore(settings.threads // 4)

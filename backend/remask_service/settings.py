@@ -24,6 +24,7 @@ from remask_worker.cluster.engine import check_addresses
 __all__ = ["Settings", "settings_markdown"]
 
 _ENGINES = ("child", "ray")
+_SWITCH = {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -144,6 +145,13 @@ class Settings:
         "Embeddings kept on disk as well, so that they outlive the worker; 0 keeps none. Worth "
         "it for slow encoders.",
         unit="MiB",
+    )
+    automatic_masks: bool = _setting(
+        "REMASK_AUTOMATIC_MASKS",
+        False,
+        "`on`: a task without boxes gets automatic masks when Label Studio asks for a prediction. "
+        "They take seconds to minutes an image, so nobody should wait for them unasked; "
+        "`remask masks auto` does the same for a whole project.",
     )
     image_cache_mb: int = _setting(
         "REMASK_IMAGE_CACHE_MB",
@@ -324,6 +332,8 @@ def _shown_default(field_: Field[Any]) -> str:
     value = field_.default
     if value is None or value is MISSING:
         return "–"
+    if isinstance(value, bool):
+        return f"`{'on' if value else 'off'}`"
     text = f"`{', '.join(value) if isinstance(value, tuple) else value}`"
     return f"{text} {field_.metadata['unit']}".strip()
 
@@ -334,6 +344,10 @@ def _parse(field_: Field[Any], text: str) -> object:
         return Path(text).expanduser().absolute()
     if kind.startswith("tuple"):
         return tuple(part.strip().lower() for part in text.split(",") if part.strip())
+    if kind == "bool":
+        if text.lower() not in _SWITCH:
+            raise _problem(field_.name, "`on` or `off`", text)
+        return _SWITCH[text.lower()]
     if kind in ("int", "float"):
         try:
             return int(text) if kind == "int" else float(text)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, Future
 
 import msgspec
 
 from remask_core.errors import RemaskError
 from remask_core.lru import ByteLru
+from remask_core.rle_coco import decode_coco_counts
 from remask_core.types import Candidate
-from remask_worker.calls import Answer, CallKey, ModelFailed
+from remask_masks.automatic.generate import AutomaticMask
+from remask_worker.calls import Answer, CallKey, FoundMask, MaskEncoding, ModelFailed
 from remask_worker.lanes import Job
 from remask_worker.pixels import encode_mask
 
@@ -38,9 +41,7 @@ class AnswerCache:
         self._model_version = model_version
         self._pool = pool
         self._lock = threading.Lock()
-        self._recent = ByteLru[CallKey, Answer](
-            max_bytes, size_of=lambda answer: 300 + len(answer.mask)
-        )
+        self._recent = ByteLru[CallKey, Answer](max_bytes, size_of=_size)
         self._under_way: dict[CallKey, list[Job]] = {}
 
     def admit(self, jobs: Iterable[Job]) -> list[Job]:
@@ -62,16 +63,47 @@ class AnswerCache:
 
     def deliver(self, job: Job, candidate: Candidate, *, model_ms: float) -> None:
         """Encode the mask in another thread, then answer the job and those that joined it."""
-        encoding = self._pool.submit(encode_mask, candidate.mask, job.call.encoding)
+        self._deliver(job, lambda: self._compose(job, candidate, model_ms))
 
-        def encoded(mask: Future[bytes]) -> None:
-            error = mask.exception()
+    def deliver_automatic(
+        self,
+        job: Job,
+        masks: Sequence[AutomaticMask],
+        *,
+        shape_hw: tuple[int, int],
+        model_ms: float,
+    ) -> None:
+        """The same for all masks of an image; masks without a pixel are left out."""
+        self._deliver(
+            job,
+            lambda: msgspec.structs.replace(
+                self._without_mask(job, shape_hw, model_ms),
+                found=tuple(
+                    _found(mask, shape_hw, job.call.encoding) for mask in masks if mask.area_px
+                ),
+            ),
+        )
+
+    def deliver_embedding(
+        self, job: Job, keep: Callable[[], None], *, shape_hw: tuple[int, int], model_ms: float
+    ) -> None:
+        """Answer a job that asks for no mask, once `keep` has run in another thread."""
+
+        def kept() -> Answer:
+            keep()
+            return self._without_mask(job, shape_hw, model_ms)
+
+        self._deliver(job, kept)
+
+    def _deliver(self, job: Job, make: Callable[[], Answer]) -> None:
+        def made(answer: Future[Answer]) -> None:
+            error = answer.exception()
             if error is not None:
                 self.fail(job, ModelFailed(f"the mask could not be encoded: {error}"))
             else:
-                self._answer(job, self._compose(job, candidate, mask.result(), model_ms))
+                self._answer(job, answer.result())
 
-        encoding.add_done_callback(encoded)
+        self._pool.submit(make).add_done_callback(made)
 
     def fail(self, job: Job, error: RemaskError) -> None:
         """Answer the job, and those that joined it, with `error`."""
@@ -84,13 +116,21 @@ class AnswerCache:
         for waiting in self._leave(job):
             settle(waiting.future, answer if waiting is job else _for_another(answer, waiting))
 
-    def _compose(self, job: Job, candidate: Candidate, mask: bytes, model_ms: float) -> Answer:
+    def _compose(self, job: Job, candidate: Candidate, model_ms: float) -> Answer:
         height, width = candidate.mask.shape
-        return Answer(
-            mask=mask,
-            shape_hw=(height, width),
+        return msgspec.structs.replace(
+            self._without_mask(job, (height, width), model_ms),
+            mask=encode_mask(candidate.mask, job.call.encoding),
             area_px=int(candidate.mask.sum()),
             score=min(max(float(candidate.score), 0.0), 1.0),
+        )
+
+    def _without_mask(self, job: Job, shape_hw: tuple[int, int], model_ms: float) -> Answer:
+        return Answer(
+            mask=b"",
+            shape_hw=shape_hw,
+            area_px=0,
+            score=0.0,
             model_version=self._model_version,
             embedded=job.embed_ms is not None,
             model_ms=model_ms + (job.embed_ms or 0.0),
@@ -108,3 +148,21 @@ class AnswerCache:
 def _for_another(answer: Answer, job: Job) -> Answer:
     embedded = job.embed_ms is not None
     return msgspec.structs.replace(answer, embedded=embedded, model_ms=job.embed_ms or 0.0)
+
+
+def _found(mask: AutomaticMask, shape_hw: tuple[int, int], encoding: MaskEncoding) -> FoundMask:
+    counts = mask.counts
+    if encoding != "coco_rle":
+        counts = encode_mask(decode_coco_counts(counts, shape_hw=shape_hw), encoding)
+    return FoundMask(
+        mask=counts,
+        area_px=mask.area_px,
+        box_xyxy=mask.box,
+        score=mask.score,
+        stability=None if math.isnan(mask.stability) else mask.stability,
+        point_xy=mask.point_xy,
+    )
+
+
+def _size(answer: Answer) -> int:
+    return 300 + len(answer.mask) + sum(200 + len(found.mask) for found in answer.found)

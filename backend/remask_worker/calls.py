@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import astuple
 from enum import IntEnum
 from hashlib import blake2b
 from typing import Literal, Protocol, TypeAlias
@@ -19,6 +20,7 @@ import msgspec
 
 from remask_core.errors import InputError, Unavailable
 from remask_core.history import Step
+from remask_masks.automatic.generate import AutomaticSettings
 
 __all__ = [
     "Answer",
@@ -26,6 +28,7 @@ __all__ = [
     "CallKey",
     "Engine",
     "Expired",
+    "FoundMask",
     "Health",
     "Lane",
     "MaskEncoding",
@@ -72,7 +75,7 @@ class PriorMask(msgspec.Struct, frozen=True):
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """A request for one object's mask.
+    """A request for one object's mask; or for all masks of an image, or for its embedding alone.
 
     Attributes:
         image_id: Content id of the image file (hex SHA-256); the key of the embedding cache.
@@ -82,7 +85,11 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         prior: A mask that the object had before the first step; None if it had none.
         lane: Who is waiting.
         deadline: Unix time in seconds; past it the call is not computed.
-        encoding: Of the answer's mask.
+        encoding: Of the answer's mask, or masks.
+        automatic: Set to ask for the automatic masks of the image; `steps` and `prior` are empty
+            then, and the answer's `found` holds the masks.
+        embed_only: Whether nothing is wanted but that the image is encoded, and its embedding kept
+            on disk where the worker keeps any; `steps` and `prior` are empty then.
     """
 
     image_id: str
@@ -92,6 +99,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     lane: Lane = Lane.CLICK
     deadline: float = float("inf")
     encoding: MaskEncoding = "ls_rle"
+    automatic: AutomaticSettings | None = None
+    embed_only: bool = False
 
 
 def history_keys(call: Call) -> list[bytes]:
@@ -110,6 +119,10 @@ def history_keys(call: Call) -> list[bytes]:
         # A step whose best candidate is taken has the key that it had before there was a choice.
         reading = (step.reading,) if step.reading else ()
         keys.append(_digest(keys[-1], clicks, box, *reading))
+    if call.automatic is not None:
+        keys.append(_digest(keys[-1], "automatic", astuple(call.automatic)))
+    if call.embed_only:
+        keys.append(_digest(keys[-1], "embed"))
     return keys
 
 
@@ -129,17 +142,38 @@ def _digest(*parts: object) -> bytes:
     return blake2b(msgspec.msgpack.encode(parts), digest_size=16).digest()
 
 
+class FoundMask(msgspec.Struct, frozen=True, kw_only=True):
+    """One automatic mask of an image.
+
+    Attributes:
+        mask: In the encoding that the call asked for.
+        area_px: Number of pixels in the mask.
+        box_xyxy: First column and row, last column and row.
+        score: The model's own IoU estimate; not cut to [0, 1].
+        stability: See `remask_masks.automatic.filters.stability`; None where it is not defined.
+        point_xy: The point that gave the mask, in pixels.
+    """
+
+    mask: bytes
+    area_px: int
+    box_xyxy: tuple[int, int, int, int]
+    score: float
+    stability: float | None
+    point_xy: tuple[float, float]
+
+
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """A mask, encoded, with what the model says of it.
 
     Attributes:
-        mask: The mask in the encoding that the call asked for.
+        mask: The mask in the encoding that the call asked for; empty for a call without steps.
         shape_hw: Height and width in pixels of the image as a browser shows it (EXIF applied).
         area_px: Number of pixels in the mask.
         score: The model's own IoU estimate, in [0, 1].
         model_version: `Segmenter.version`.
         embedded: Whether this call made the worker encode the image.
         model_ms: Milliseconds that the model worked for this call, waiting left out.
+        found: The automatic masks, best first, if they were asked for.
     """
 
     mask: bytes
@@ -149,6 +183,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     model_version: str
     embedded: bool
     model_ms: float
+    found: tuple[FoundMask, ...] = ()
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from remask_core.lru import ByteLru
 from remask_core.types import Embedding
-from remask_worker.embedding_files import EmbeddingFolder
+from remask_worker.embedding_files import EmbeddingFolder, rounded
 
 __all__ = ["EmbeddingCache"]
 
@@ -50,11 +50,20 @@ class EmbeddingCache:
         """Keep a new embedding.
 
         It goes to disk now, not when memory drops it, because it shall outlive a worker that is
-        killed.
+        killed. Where there is a folder, memory holds what the folder does: numbers of half
+        precision, so that no answer depends on where an embedding came from.
         """
+        if self._spill is None:
+            self._memory.put(image_id, embedding)
+            return
+        embedding = rounded(embedding)
         self._memory.put(image_id, embedding)
-        if self._spill is not None:
-            self._spill.write_later(image_id, embedding)
+        self._spill.write_later(image_id, embedding)
+
+    def keep(self, image_id: str, embedding: Embedding) -> None:
+        """Have the embedding on disk when this returns, if there is a folder. Any thread."""
+        if self._spill is not None and image_id not in self._spill:
+            self._spill.write(image_id, rounded(embedding))
 
     def close(self) -> None:
         """Finish what is being written."""

@@ -13,15 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from remask_core.types import Embedding
 from remask_storage.private_files import make_private_folder
 
-__all__ = ["EmbeddingFolder"]
+__all__ = ["EmbeddingFolder", "rounded"]
 
 log = logging.getLogger(__name__)
 
 _ARRAY = "array."
+_HALF = "half."
 # Embeddings that may wait to be written; each is held in memory until then.
 _WAITING = 4
 
@@ -59,6 +61,11 @@ class EmbeddingFolder:
                     for name in stored.files
                     if name.startswith(_ARRAY)
                 }
+                arrays |= {
+                    name.removeprefix(_HALF): stored[name].astype(np.float32)
+                    for name in stored.files
+                    if name.startswith(_HALF)
+                }
             os.utime(path)
         except FileNotFoundError:
             return None
@@ -69,8 +76,17 @@ class EmbeddingFolder:
         return Embedding(shape_hw=(height, width), arrays=arrays)
 
     def write(self, image_id: str, embedding: Embedding) -> None:
-        """Keep the embedding, and remove what no longer fits."""
-        content: dict[str, Any] = {_ARRAY + name: array for name, array in embedding.arrays.items()}
+        """Keep the embedding, and remove what no longer fits.
+
+        An array that half precision holds without loss, as `rounded` makes it, takes half the room.
+        """
+        content: dict[str, Any] = {}
+        for name, array in embedding.arrays.items():
+            half = _half(array)
+            if half is None or not np.array_equal(half.astype(np.float32), array):
+                content[_ARRAY + name] = array
+            else:
+                content[_HALF + name] = half
         content |= {
             "version": np.str_(self._version),
             "image": np.str_(image_id),
@@ -124,3 +140,24 @@ class EmbeddingFolder:
                 return
             path.unlink(missing_ok=True)
             excess -= size
+
+
+def rounded(embedding: Embedding) -> Embedding:
+    """Return the embedding with its float32 arrays rounded to half precision, still float32.
+
+    An array with a value beyond half precision (65,504) stays as it is.
+    """
+    arrays = {
+        name: array if (half := _half(array)) is None else half.astype(np.float32)
+        for name, array in embedding.arrays.items()
+    }
+    return Embedding(shape_hw=embedding.shape_hw, arrays=arrays)
+
+
+def _half(array: npt.NDArray[Any]) -> npt.NDArray[np.float16] | None:
+    """Return a float32 array in half precision; None for another type or a value that is lost."""
+    if array.dtype != np.float32:
+        return None
+    with np.errstate(over="ignore"):
+        half = array.astype(np.float16)
+    return half if np.isfinite(half).all() else None

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from remask_core.errors import InputError, RemaskError, Unavailable
 from remask_core.types import Candidate, Embedding, RgbImage, Segmenter
+from remask_masks.automatic.generate import automatic_masks
 from remask_worker.answer_cache import AnswerCache, settle
 from remask_worker.calls import Answer, Call, Expired, Lane, ModelFailed
 from remask_worker.embedding_cache import EmbeddingCache
@@ -231,6 +232,9 @@ class DeviceLoop:
                     self._deliver(jobs, candidates, time_slice)
                     return
             for job in jobs:
+                if job.call.automatic is not None or job.call.embed_only:
+                    self._answer_without_steps(job, embedding, time_slice)
+                    continue
                 try:
                     candidate = self._replayer.predict(job, embedding, pause=self._give_way)
                 except InputError as error:
@@ -240,6 +244,35 @@ class DeviceLoop:
         finally:
             self._account(time_slice)
             self._slices.pop()
+
+    def _answer_without_steps(self, job: Job, embedding: Embedding, time_slice: TimeSlice) -> None:
+        """Answer a call for all masks of the image, or for its embedding alone."""
+        call, shape_hw = job.call, embedding.shape_hw
+        if call.steps or call.prior is not None:
+            self._answer_cache.fail(
+                job, InputError("`steps` and `prior` must be empty where no object is asked for")
+            )
+        elif call.automatic is None:
+            image_id = call.image_id
+            self._answer_cache.deliver_embedding(
+                job,
+                lambda: self._embeddings.keep(image_id, embedding),
+                shape_hw=shape_hw,
+                model_ms=time_slice.worked_s * 1e3,
+            )
+        else:
+            image = self._read(call.image_path, time_slice)
+            time_slice.since = self._clock()
+            masks = automatic_masks(
+                self._segmenter,
+                image,
+                call.automatic,
+                embedding=embedding,
+                pause=self._give_way,
+            )
+            self._account(time_slice)
+            model_ms = time_slice.worked_s * 1e3
+            self._answer_cache.deliver_automatic(job, masks, shape_hw=shape_hw, model_ms=model_ms)
 
     def _deliver(
         self, jobs: Sequence[Job], candidates: Sequence[Candidate], time_slice: TimeSlice

@@ -22,6 +22,7 @@ from remask_cli import (
     doctor,
     export,
     log,
+    masks,
     models,
     rank,
     report,
@@ -67,6 +68,7 @@ def _assemble() -> typer.Typer:
     nouns = {
         "config": config.app,
         "models": models.app,
+        "masks": masks.app,
         "campaign": campaign.app,
         "cluster": cluster.app,
         "log": log.app,

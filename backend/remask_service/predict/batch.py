@@ -1,14 +1,18 @@
-"""Pre-annotation: every box of every task becomes a mask, and no annotator waits for it."""
+"""Pre-annotation: every box of every task becomes a mask, and no annotator waits for it.
+
+Where the service is set so, a task without boxes gets the automatic masks of its images.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import msgspec
 
+from remask_campaigns.automatic.project_masks import places_of, regions_of
 from remask_core.errors import InputError, RemaskError
 from remask_images.image_source import ImageSource
 from remask_images.image_store import StoredImage
@@ -27,6 +31,7 @@ from remask_label_config.labelling_config import (
 )
 from remask_label_config.prompts import Mark, marks_of
 from remask_label_config.regions import Region
+from remask_masks.automatic.generate import AutomaticSettings
 from remask_service.predict.object_history import ObjectHistory, Prompted
 from remask_service.predict.recorder import Asked, Recorder
 from remask_worker.calls import Answer, Call, Engine, Lane, answer_of
@@ -62,6 +67,17 @@ class _Job:
     future: Future[Answer]
 
 
+@dataclass(frozen=True, slots=True)
+class _ImageJob:
+    """One image of a task without boxes, whose automatic masks are asked for."""
+
+    open: _Open
+    controls: ImageControls
+    item_index: int | None
+    call: Call
+    future: Future[Answer]
+
+
 class Batch:
     """Answers requests without an annotator, a bounded number of boxes at a time."""
 
@@ -74,7 +90,9 @@ class Batch:
         recorder: Recorder,
         wait: Callable[[float], None],
         window: int,
+        automatic: AutomaticSettings | None = None,
     ) -> None:
+        self._automatic = automatic
         self._engine = engine
         self._images = images
         self._clock = clock
@@ -86,9 +104,10 @@ class Batch:
         """Return one encoded answer per task, in order.
 
         A task that carries boxes gets a mask for each. One that carries none gets an empty result,
-        which Label Studio stores. One that could not be finished within `limit_s`, or whose image
-        cannot be had, gets an empty list, which Label Studio does not store: it asks again, and
-        by then the worker may know the answer.
+        which Label Studio stores; or, where automatic masks are set, those of its images, without a
+        class where the page has several. One that could not be finished within `limit_s`, or
+        whose image cannot be had, gets an empty list, which Label Studio does not store: it asks
+        again, and by then the worker may know the answer.
 
         Raises:
             ConfigProblem: The labelling configuration lacks something.
@@ -97,7 +116,7 @@ class Batch:
         arrived = self._clock()
         deadline = arrived + limit_s
         answers = [_UNFINISHED] * len(request.tasks)
-        running: deque[_Job] = deque()
+        running: deque[_Job | _ImageJob] = deque()
         empty: msgspec.Raw | None = None
         for index, task in enumerate(request.tasks):
             if self._clock() >= deadline:
@@ -107,6 +126,13 @@ class Batch:
             for problem in found.problems:
                 self._recorder.record(asked, "failed", error=problem)
             todo = found.boxes
+            if not todo and self._automatic is not None:
+                opened = _Open(index=index, task=task, asked=asked, left=0)
+                for image_job in self._start_images(opened, config, deadline, answers):
+                    while len(running) >= self._window:
+                        self._finish(running.popleft(), answers)
+                    running.append(image_job)
+                continue
             if not todo:
                 empty = empty or msgspec.Raw(msgspec.json.encode(self._empty()))
                 answers[index] = empty
@@ -146,7 +172,67 @@ class Batch:
         call = _call(image, history, controls, opened.asked.lane, deadline)
         return _Job(opened, controls, history, call, self._engine.submit(call))
 
-    def _finish(self, job: _Job, answers: list[msgspec.Raw]) -> None:
+    def _start_images(
+        self,
+        opened: _Open,
+        config: LabellingConfig,
+        deadline: float,
+        answers: list[msgspec.Raw],
+    ) -> Iterator[_ImageJob]:
+        task, asked = opened.task, opened.asked
+        places = [place for controls in config.images for place in places_of(controls, task.data)]
+        opened.left = len(places)
+        for controls, item_index in places:
+            try:
+                url = controls.image.url(task.data, item_index=item_index or 0)
+                image = self._images.fetch(url, task_id=task.id)
+            except RemaskError as error:
+                opened.postponed = True
+                self._recorder.record(asked, "failed", error=error)
+                self._count_down(opened, answers)
+                continue
+            call = Call(
+                image_id=image.image_id,
+                image_path=str(image.path),
+                steps=(),
+                automatic=self._automatic,
+                lane=asked.lane,
+                deadline=deadline,
+                encoding=encoding_for(controls),
+            )
+            yield _ImageJob(opened, controls, item_index, call, self._engine.submit(call))
+
+    def _finish(self, job: _Job | _ImageJob, answers: list[msgspec.Raw]) -> None:
+        if isinstance(job, _ImageJob):
+            self._finish_image(job, answers)
+        else:
+            self._finish_box(job, answers)
+
+    def _finish_image(self, job: _ImageJob, answers: list[msgspec.Raw]) -> None:
+        opened = job.open
+        try:
+            answer = answer_of(
+                self._engine, job.call, job.future, clock=self._clock, wait=self._wait
+            )
+        except RemaskError as error:
+            opened.postponed = True
+            self._recorder.record(opened.asked, "failed", error=error)
+        else:
+            regions, scores = regions_of(
+                answer,
+                job.controls,
+                task_id=opened.task.id,
+                best=None,
+                label=None,
+                item_index=job.item_index,
+            )
+            opened.regions += regions
+            opened.scores += scores or [0.0]
+            opened.model_version = answer.model_version
+            self._recorder.record(opened.asked, "answered", shape_hw=answer.shape_hw, answer=answer)
+        self._count_down(opened, answers)
+
+    def _finish_box(self, job: _Job, answers: list[msgspec.Raw]) -> None:
         opened, (prompt,) = job.open, job.history.prompts
         answer: Answer | None = None
         problem: RemaskError | None = None

@@ -11,6 +11,7 @@ import msgspec
 from remask_images.image_source import ImageSource
 from remask_images.image_store import StoredImage
 from remask_label_config.bodies import PredictRequest
+from remask_masks.automatic.generate import AutomaticSettings
 from remask_service.predict.batch import Batch
 from remask_service.predict.engine_client import EngineClient
 from remask_service.predict.live import Live
@@ -69,6 +70,7 @@ class Predictor:
         limits: Limits = Limits(),
         wait: Callable[[float], None] = time.sleep,
         notes: TaskNotes | None = None,
+        automatic: AutomaticSettings | None = None,
     ) -> None:
         """Answer with `engine` on images from `images`.
 
@@ -81,6 +83,7 @@ class Predictor:
             limits: See `Limits`.
             wait: Lets a batch wait, for so many seconds, while the worker is full.
             notes: What other hosts and earlier processes know of prompts; see `Live`.
+            automatic: How a task without boxes gets automatic masks; None: it gets none.
         """
         self._limits = limits
         recorder = Recorder(clock=clock, new_id=new_id, on_answer=on_answer)
@@ -99,6 +102,7 @@ class Predictor:
             recorder=recorder,
             wait=wait,
             window=limits.batch_window,
+            automatic=automatic,
         )
 
     def predict(self, request: PredictRequest) -> PredictResponse:
