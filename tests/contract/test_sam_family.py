@@ -24,7 +24,7 @@ from remask_core.errors import InputError, ShapeMismatch  # noqa: E402
 from remask_core.types import Box, Click, Prompt, RgbImage  # noqa: E402
 from remask_models.sam.architectures import FAMILY, build, build_random, read_network  # noqa: E402
 from remask_models.sam.family import FamilySegmenter  # noqa: E402
-from remask_models.sam.prompted import encoder_blocks  # noqa: E402
+from remask_models.sam.pauses import encoder_blocks  # noqa: E402
 
 SHAPE_HW = (90, 130)
 INSIDE = Click(55, 45, True)
@@ -58,7 +58,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def exact() -> dict[str, FamilySegmenter]:
     """Every kind, with embeddings in single precision."""
-    return {kind: tiny_family(kind, dtype=np.float32) for kind in TINY_CONFIGS}
+    return {kind: tiny_family(kind, dtype=torch.float32) for kind in TINY_CONFIGS}
 
 
 def scene(seed: int = 0) -> RgbImage:

@@ -13,15 +13,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from remask_core.types import RgbImage
 from remask_models.device import resolve_device
 from remask_models.sam.architectures import FAMILY, read_network
 from remask_models.sam.frames import Frame
-from remask_models.sam.prompted import PromptBatch, Prompted, encoder_blocks
+from remask_models.sam.pauses import encoder_blocks
+from remask_models.sam.prompted import PromptBatch, Prompted
 from remask_models.weights import digest, stamp
 
 __all__ = ["FamilySegmenter", "load_family"]
@@ -44,7 +43,9 @@ class FamilySegmenter(Prompted):
         *,
         name: str,
         version: str,
-        dtype: type[np.float16] | type[np.float32] = np.float16,
+        dtype: torch.dtype = torch.float16,
+        autocast: torch.dtype | None = None,
+        device_cache_bytes: int | None = None,
     ) -> None:
         """Take over `network`: it is put into evaluation mode and gets a hook before every block.
 
@@ -52,7 +53,9 @@ class FamilySegmenter(Prompted):
             network: A `Sam2Model`, `SamHQModel`, `EdgeTamModel` or `Sam3TrackerModel`.
             name: `Segmenter.name`.
             version: `Segmenter.version`.
-            dtype: How embeddings are kept.
+            dtype: How embeddings are kept: `torch.float16` or `torch.float32`.
+            autocast: As for `Prompted`.
+            device_cache_bytes: As for `Prompted`.
         """
         self._network = network.eval()
         self._dtype = dtype
@@ -76,6 +79,8 @@ class FamilySegmenter(Prompted):
             low_hw=(4 * cells[0], 4 * cells[1]),
             device=network.device,
             blocks=encoder_blocks(network.vision_encoder),
+            autocast=autocast,
+            device_cache_bytes=device_cache_bytes,
         )
 
     def _pixels(self, image: RgbImage) -> torch.Tensor:
@@ -89,9 +94,9 @@ class FamilySegmenter(Prompted):
         named = {f"high_{number}": level[0] for number, level in enumerate(high)}
         return {"features": features[0], **named}
 
-    def _stored(self, features: torch.Tensor) -> npt.NDArray[Any]:
-        wanted = torch.float16 if self._dtype is np.float16 else torch.float32
-        return features.to(wanted).cpu().contiguous().numpy()
+    @property
+    def _stored_dtype(self) -> torch.dtype:
+        return self._dtype
 
     def _decode(
         self, features: Mapping[str, torch.Tensor], batch: PromptBatch

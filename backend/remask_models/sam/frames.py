@@ -19,7 +19,7 @@ from torchvision.transforms.v2.functional import resize
 
 from remask_core.types import BoolMask, Logits, RgbImage
 
-__all__ = ["Frame", "unpacked"]
+__all__ = ["Frame", "packed", "unpack_bits", "unpacked"]
 
 _PRIOR_LOGIT = 10.0  # sigmoid(10) = 0.99995; SAM 2's own code turns given masks into the same
 
@@ -144,7 +144,9 @@ def unpacked(masks: torch.Tensor) -> npt.NDArray[np.bool_]:
     if masks.device.type == "cpu":
         array: npt.NDArray[np.bool_] = masks.numpy()
         return array
-    return _unpack(packed(masks).cpu().numpy(), (masks.shape[0], masks.shape[1], masks.shape[2]))
+    return unpack_bits(
+        packed(masks).cpu().numpy(), (masks.shape[0], masks.shape[1], masks.shape[2])
+    )
 
 
 def packed(masks: torch.Tensor) -> torch.Tensor:
@@ -155,7 +157,10 @@ def packed(masks: torch.Tensor) -> torch.Tensor:
     return (flat.view(flat.shape[0], -1, 8) * weights).sum(-1, dtype=torch.uint8)
 
 
-def _unpack(bits: npt.NDArray[np.uint8], shape_nhw: tuple[int, int, int]) -> npt.NDArray[np.bool_]:
+def unpack_bits(
+    bits: npt.NDArray[np.uint8], shape_nhw: tuple[int, int, int]
+) -> npt.NDArray[np.bool_]:
+    """Return the (N, H, W) bool masks that `packed` made (N, ceil(H * W / 8)) uint8 of."""
     count, height, width = shape_nhw
     flat = np.unpackbits(bits, axis=1, count=height * width)
     return flat.view(np.bool_).reshape(count, height, width)

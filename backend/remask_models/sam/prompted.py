@@ -7,12 +7,9 @@ or another `embed` on the same model.
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +18,7 @@ import numpy.typing as npt
 import torch
 
 from remask_core.errors import ShapeMismatch
+from remask_core.lru import ByteLru
 from remask_core.types import (
     Candidate,
     Embedding,
@@ -35,17 +33,26 @@ from remask_core.types import (
 from remask_masks.automatic.grids import Points
 from remask_masks.automatic.point_masks import PointMask
 from remask_models.sam.frames import Frame, unpacked
+from remask_models.sam.pauses import pause_before, pausing
 
-__all__ = ["PromptBatch", "Prompted", "encoder_blocks"]
-
-# The pause of the embedding that runs in this thread now. A context variable, because a pause may
-# itself embed another image on the same model, whose pauses are its own.
-_PAUSE: ContextVar[Pause] = ContextVar("_PAUSE", default=no_pause)
-
-# A module's name that ends in a numbered block and has no block before it.
-_BLOCK = re.compile(r"(?:(?!blocks\.|layers\.)\w+\.)*(?:blocks|layers)\.\d+")
+__all__ = ["PromptBatch", "Prompted"]
 
 _DECODER_BATCH = 8  # objects in one decoder run; more of them only fight for the cache
+
+
+_DEVICE_CACHE_BYTES = 2 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class _OnDevice:
+    """Features that are on the device, beside the arrays of the embedding that they are of."""
+
+    arrays: Mapping[str, npt.NDArray[Any]]
+    features: dict[str, torch.Tensor]
+
+
+def _bytes_on_device(entry: _OnDevice) -> int:
+    return sum(tensor.nbytes for tensor in entry.features.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +90,34 @@ class Prompted(ABC):
         low_hw: tuple[int, int],
         device: torch.device,
         blocks: Iterable[torch.nn.Module],
+        autocast: torch.dtype | None = None,
+        device_cache_bytes: int | None = None,
     ) -> None:
-        """Hook a pause before every one of the encoder's `blocks`."""
+        """Hook a pause before every one of the encoder's `blocks`.
+
+        Args:
+            name: `Segmenter.name`.
+            version: `Segmenter.version`.
+            frame: The square that the network sees.
+            low_hw: Of its low-resolution logits.
+            device: Where it is.
+            blocks: Of its encoder.
+            autocast: Precision of the encoder's large products; None takes bfloat16 on a GPU and
+                the weights' own on the CPU. The decoder always runs in the weights' own.
+            device_cache_bytes: Most bytes of embeddings kept on the device, so that a click
+                uploads nothing but itself; None takes 2 GiB on a GPU and none on the CPU.
+        """
+        on_gpu = device.type == "cuda"
+        self._autocast = autocast or (torch.bfloat16 if on_gpu else None)
+        if device_cache_bytes is None:
+            device_cache_bytes = _DEVICE_CACHE_BYTES if on_gpu else 0
+        self._on_device = ByteLru[int, _OnDevice](device_cache_bytes, size_of=_bytes_on_device)
         self.name = name
         self.version = version
         self.frame = frame
         self.low_hw = low_hw
         self._device = device
-        for block in blocks:
-            block.register_forward_pre_hook(self._before_block)
+        pause_before(blocks, device)
 
     @abstractmethod
     def _pixels(self, image: RgbImage) -> torch.Tensor:
@@ -101,9 +127,10 @@ class Prompted(ABC):
     def _encode(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return what the decoder needs of the image, without a batch dimension."""
 
+    @property
     @abstractmethod
-    def _stored(self, features: torch.Tensor) -> npt.NDArray[Any]:
-        """Return features as an embedding keeps them."""
+    def _stored_dtype(self) -> torch.dtype:
+        """How an embedding keeps features: float32 or float16."""
 
     @abstractmethod
     def _decode(
@@ -115,12 +142,15 @@ class Prompted(ABC):
     def embed(self, image: RgbImage, *, pause: Pause = no_pause) -> Embedding:
         """Return the embedding; `pause` is called before each block of the encoder."""
         check_image(image)
-        with _pausing(pause):
-            features = self._encode(self._pixels(image))
-        return Embedding(
-            shape_hw=(image.shape[0], image.shape[1]),
-            arrays={name: self._stored(tensor) for name, tensor in features.items()},
-        )
+        pixels = self._pixels(image)
+        with pausing(pause), self._precision(self._autocast):
+            encoded = self._encode(pixels)
+        features = {
+            name: tensor.to(self._stored_dtype).contiguous() for name, tensor in encoded.items()
+        }
+        arrays = {name: tensor.cpu().numpy() for name, tensor in features.items()}
+        self._on_device.put(id(arrays), _OnDevice(arrays, features))
+        return Embedding(shape_hw=(image.shape[0], image.shape[1]), arrays=arrays)
 
     def predict(self, embedding: Embedding, prompt: Prompt) -> list[Candidate]:
         """Return three candidates for a single click alone, else one.
@@ -154,7 +184,8 @@ class Prompted(ABC):
             for start in range(0, len(indices), _DECODER_BATCH):
                 chosen = indices[start : start + _DECODER_BATCH]
                 batch = self._batch([prompts[index] for index in chosen], embedding.shape_hw)
-                low, ious = self._decode(features, batch)
+                with self._precision(None):
+                    low, ious = self._decode(features, batch)
                 for row, index in enumerate(chosen):
                     answers[index] = self._candidates(low[row], ious[row], embedding.shape_hw)
         return [answers[index] for index in range(len(prompts))]
@@ -170,7 +201,8 @@ class Prompted(ABC):
                 batch = self._points_alone(
                     points_xy[start : start + _DECODER_BATCH], embedding.shape_hw
                 )
-                low, ious = self._decode(features, batch)
+                with self._precision(None):
+                    low, ious = self._decode(features, batch)
                 found = [
                     mask
                     for row in range(len(low))
@@ -205,18 +237,26 @@ class Prompted(ABC):
             stable = float(np.float32(smaller) / np.float32(larger)) if larger else float("nan")
             yield PointMask(point, unpacked((full > 0)[None])[0], iou, stable)
 
-    def _before_block(self, module: torch.nn.Module, inputs: Any) -> None:
-        pause = _PAUSE.get()
-        if pause is no_pause:
-            return
-        if self._device.type == "cuda":
-            # Launches run ahead of the device: without this the pause would come long before the
-            # work that it is to interrupt.
-            torch.cuda.synchronize(self._device)
-        pause()
+    def _precision(self, dtype: torch.dtype | None) -> torch.autocast:
+        """Return a context in which large products have this precision; None for the weights' own.
+
+        It must be said for the decoder as well: a prompt may be answered in a pause, in the midst
+        of the encoder's context.
+        """
+        return torch.autocast(self._device.type, dtype=dtype, enabled=dtype is not None)
 
     def _features(self, embedding: Embedding) -> dict[str, torch.Tensor]:
-        return {name: self._tensor(array) for name, array in embedding.arrays.items()}
+        """Return an embedding's features in single precision, from the device if they are there."""
+        kept = self._on_device.get(id(embedding.arrays))
+        # An id is used again once its object is gone; the entry holds the object.
+        if kept is None or kept.arrays is not embedding.arrays:
+            uploaded = {
+                name: torch.as_tensor(array, device=self._device)
+                for name, array in embedding.arrays.items()
+            }
+            kept = _OnDevice(embedding.arrays, uploaded)
+            self._on_device.put(id(embedding.arrays), kept)
+        return {name: tensor.float() for name, tensor in kept.features.items()}
 
     def _batch(self, prompts: Sequence[Prompt], shape_hw: tuple[int, int]) -> PromptBatch:
         """Return prompts that have equally many clicks, box, and prior as one batch."""
@@ -268,20 +308,3 @@ class Prompted(ABC):
 
     def _tensor(self, array: Any) -> torch.Tensor:
         return torch.as_tensor(array, dtype=torch.float32, device=self._device)
-
-
-def encoder_blocks(encoder: torch.nn.Module) -> list[torch.nn.Module]:
-    """Return an image encoder's blocks in order: the numbered children of `blocks` or `layers`.
-
-    Blocks inside blocks are not returned.
-    """
-    return [module for name, module in encoder.named_modules() if _BLOCK.fullmatch(name)]
-
-
-@contextmanager
-def _pausing(pause: Pause) -> Iterator[None]:
-    token = _PAUSE.set(pause)
-    try:
-        yield
-    finally:
-        _PAUSE.reset(token)

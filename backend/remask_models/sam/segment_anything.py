@@ -9,9 +9,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import numpy.typing as npt
 import torch
 from segment_anything import sam_model_registry
 from segment_anything.modeling import Sam
@@ -20,6 +18,7 @@ from segment_anything.utils.transforms import ResizeLongestSide
 from remask_core.errors import InputError
 from remask_core.types import RgbImage
 from remask_models.device import resolve_device
+from remask_models.sam.attention import fuse_attention
 from remask_models.sam.frames import Frame
 from remask_models.sam.prompted import PromptBatch, Prompted
 from remask_models.weights import digest, stamp
@@ -34,9 +33,30 @@ class SamSegmenter(Prompted):
     the published models); the image is not kept. The IoU head has no sigmoid, so scores are cut.
     """
 
-    def __init__(self, sam: Sam, *, name: str, version: str) -> None:
-        """Take over `sam`: it is put into evaluation mode and gets a hook before every block."""
+    def __init__(
+        self,
+        sam: Sam,
+        *,
+        name: str,
+        version: str,
+        fused: bool | None = None,
+        autocast: torch.dtype | None = None,
+        device_cache_bytes: int | None = None,
+    ) -> None:
+        """Take over `sam`: it is put into evaluation mode and gets a hook before every block.
+
+        Args:
+            sam: The network.
+            name: `Segmenter.name`.
+            version: `Segmenter.version`.
+            fused: Whether the encoder's attention is computed by fused kernels; None does so on a
+                GPU. On the CPU not a bit differs from the authors' predictor without them.
+            autocast: As for `Prompted`.
+            device_cache_bytes: As for `Prompted`.
+        """
         self._sam = sam.eval()
+        if sam.device.type == "cuda" if fused is None else fused:
+            fuse_attention(sam.image_encoder.blocks)
         self._resize = ResizeLongestSide(sam.image_encoder.img_size)
         super().__init__(
             name=name,
@@ -50,9 +70,13 @@ class SamSegmenter(Prompted):
             low_hw=sam.prompt_encoder.mask_input_size,
             device=sam.device,
             blocks=sam.image_encoder.blocks,
+            autocast=autocast,
+            device_cache_bytes=device_cache_bytes,
         )
 
     def _pixels(self, image: RgbImage) -> torch.Tensor:
+        if self._device.type == "cuda":
+            return self.frame.pixels(image, device=self._device)
         # The package's own scaling and padding, so that not a bit differs from its predictor.
         resized = torch.as_tensor(self._resize.apply_image(image), device=self._device)
         pixels: torch.Tensor = self._sam.preprocess(resized.permute(2, 0, 1).contiguous()[None])
@@ -61,8 +85,9 @@ class SamSegmenter(Prompted):
     def _encode(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
         return {"features": self._sam.image_encoder(pixels)[0]}
 
-    def _stored(self, features: torch.Tensor) -> npt.NDArray[Any]:
-        return features.float().cpu().numpy()
+    @property
+    def _stored_dtype(self) -> torch.dtype:
+        return torch.float32
 
     def _decode(
         self, features: Mapping[str, torch.Tensor], batch: PromptBatch
