@@ -15,7 +15,7 @@ from remask_core.errors import InputError
 from remask_files.csv_rows import CsvWriter, read_csv
 from remask_ranking.campaign_rows import campaign_rows
 from remask_ranking.iou_estimate import estimate_ious
-from remask_ranking.plan import Plan, Uncertainty, make_plan
+from remask_ranking.plan import MOST_ROUNDS, Plan, Uncertainty, make_plan
 from remask_ranking.plan_people import people_of
 from remask_ranking.table import Row, last_rounds
 from remask_ranking.visit_groups import visit_groups
@@ -26,6 +26,7 @@ __all__ = ["PLAN_COLUMNS", "campaign_plan", "read_plan", "rows_plan", "write_pla
 
 PLAN_COLUMNS: Final = (
     "place",
+    "round",
     "instance",
     "label",
     "iou",
@@ -43,6 +44,7 @@ def campaign_plan(
     *,
     hours: float | None = None,
     target: float | None = None,
+    rounds: int = MOST_ROUNDS,
     processes: int = 1,
 ) -> Plan:
     """Return which masks of a campaign should get another visit; see `rows_plan`.
@@ -54,6 +56,7 @@ def campaign_plan(
         name: Of the campaign.
         hours: As for `make_plan`.
         target: As for `make_plan`.
+        rounds: As for `make_plan`.
         processes: How many measure masks.
 
     Raises:
@@ -67,7 +70,7 @@ def campaign_plan(
     rows = [
         row for row in campaign_rows(store, name, processes=processes) if row.instance in delivered
     ]
-    return rows_plan(rows, hours=hours, target=target, settled=painted)
+    return rows_plan(rows, hours=hours, target=target, rounds=rounds, settled=painted)
 
 
 def rows_plan(
@@ -75,6 +78,7 @@ def rows_plan(
     *,
     hours: float | None = None,
     target: float | None = None,
+    rounds: int = MOST_ROUNDS,
     settled: Collection[str] = (),
 ) -> Plan:
     """Return which masks should get another visit, what that brings and costs.
@@ -86,6 +90,7 @@ def rows_plan(
         rows: Of `campaign_rows` or `read_rows`, one per instance and finished round.
         hours: As for `make_plan`.
         target: As for `make_plan`.
+        rounds: As for `make_plan`.
         settled: Instances that are not to be visited again.
 
     Raises:
@@ -108,6 +113,7 @@ def rows_plan(
         uncertainty,
         hours=hours,
         target=target,
+        rounds=rounds,
         people=people_of(rows, model, predicted),
         may_visit=[row.instance not in settled for row in final],
     )
@@ -132,6 +138,7 @@ def write_plan(plan: Plan, path: Path, *, names: Mapping[int, str] | None = None
                 file.add(
                     (
                         visit.place,
+                        visit.round,
                         visit.instance,
                         visit.label,
                         f"{visit.iou:.4f}",

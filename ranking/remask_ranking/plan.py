@@ -1,8 +1,10 @@
 """A plan of further visits: which masks, by whom, what it brings, what it costs, when to stop.
 
 Visits are taken in the order of expected gain per second, as many as fit into the hours or as the
-target needs; visits that are expected to gain next to nothing are never planned. The work is shared
-evenly in time, and the visits that promise most go to the people whose visits gain most.
+target needs; visits that are expected to gain next to nothing are never planned. A mask that lacks
+much may get several visits, each in a round of its own: a second visit to a bad mask often brings
+more than a first visit to a fair one. The work is shared evenly in time, and the visits that
+promise most go to the people whose visits gain most.
 
 Ranges hold 95 %. They add the chance of single visits, which averages out over many, and the error
 of the model that expects them, which does not.
@@ -11,8 +13,8 @@ of the model that expects them, which does not.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -23,10 +25,21 @@ from remask_ranking.visit_groups import VisitGroup
 from remask_ranking.visit_model import Expected
 from remask_reports.estimate import Estimate
 
-__all__ = ["LEAST_GAIN", "Plan", "PlannedVisit", "StopPoint", "Uncertainty", "make_plan"]
+__all__ = [
+    "LEAST_GAIN",
+    "MOST_ROUNDS",
+    "Plan",
+    "PlannedVisit",
+    "StopPoint",
+    "Uncertainty",
+    "make_plan",
+]
 
 LEAST_GAIN: Final = 0.005
 """Expected gain in IoU below which another visit is not worth anybody's time."""
+
+MOST_ROUNDS: Final = 3
+"""Visits that a mask gets at most in one plan."""
 
 _Z: Final = 1.959964
 _CURVE_POINTS: Final = 10
@@ -60,9 +73,10 @@ class PlannedVisit:
 
     Attributes:
         place: From 1, the most urgent.
+        round: The extra round that it belongs to, from 1.
         instance: Whose mask.
         label: Its class; None if unknown.
-        iou: IoU of its mask as it stands: true where known, else predicted.
+        iou: IoU of its mask before the visit: true where known, else predicted.
         gain: Expected gain of the visit.
         seconds: Expected time, by the pace of the annotator.
         clicks: Expected clicks.
@@ -70,6 +84,7 @@ class PlannedVisit:
     """
 
     place: int
+    round: int
     instance: str
     label: str | None
     iou: float
@@ -94,7 +109,7 @@ class Plan:
     Attributes:
         visits: The most urgent first; empty if no visit is worth its time.
         masks: How many masks there are in all.
-        worthwhile: How many of them a visit would be worth its time for.
+        worthwhile: How many visits would be worth their time.
         hours: That the planned visits take.
         iou_now: Mean IoU of all masks as they stand.
         gain: What the visits add to that mean.
@@ -124,6 +139,13 @@ class Plan:
     truths: int = 0
 
     @property
+    def by_round(self) -> tuple[int, ...]:
+        """How many visits are planned in the first extra round, the second, and so on."""
+        last = max((visit.round for visit in self.visits), default=0)
+        numbers = [visit.round for visit in self.visits]
+        return tuple(numbers.count(number) for number in range(1, last + 1))
+
+    @property
     def reaches_target(self) -> bool:
         """Whether the expected mean IoU is the target; true if there is none."""
         return self.target is None or self.iou_after.value >= self.target - 1e-9
@@ -148,11 +170,17 @@ class Plan:
             f"of the {self.masks} masks by {self.gain.words(digits=4)}, from "
             f"{self.iou_now.words(digits=3)} to {self.iou_after.words(digits=3)}."
         ]
+        if len(self.by_round) > 1:
+            told.append(
+                f"In rounds: {', '.join(map(str, self.by_round))} visits. Send back those of the "
+                "first round, then plan again for the time that is left: it will be known what "
+                "they brought."
+            )
         if not self.reaches_target:
             told.append(
-                f"The target of {self.target:g} is out of reach of one more round: all "
-                f"{self.worthwhile} worthwhile visits lead to {self.iou_reachable:.3f}. Plan again "
-                "after it, have masks painted, or deliver the best part."
+                f"The target of {self.target:g} is out of reach: all {self.worthwhile} "
+                f"worthwhile visits lead to {self.iou_reachable:.3f}. Have the worst masks painted "
+                "by hand, or deliver the best part."
             )
         if len(self.visits) < self.worthwhile:
             told.append(
@@ -174,6 +202,7 @@ def make_plan(
     *,
     hours: float | None = None,
     target: float | None = None,
+    rounds: int = MOST_ROUNDS,
     people: Sequence[PersonRecord] = (),
     may_visit: Sequence[bool] | None = None,
 ) -> Plan:
@@ -185,12 +214,15 @@ def make_plan(
         hours: Working time of all annotators together, above 0; None: as much as is worthwhile, or
             as `target` needs.
         target: Mean IoU to be reached, in (0, 1]; not together with `hours`.
+        rounds: A mask gets at most so many visits, at least 1.
         people: Who can work; visits are given to nobody if there is no one.
         may_visit: Whether each instance may be visited at all; None: all of them.
 
     Raises:
-        InputError: `hours` or `target` is out of range, or both are given.
+        InputError: `hours`, `target` or `rounds` is out of range, or both of the first are given.
     """
+    if rounds < 1:
+        raise InputError(f"`rounds` must be at least 1; got {rounds}")
     if hours is not None and target is not None:
         raise InputError("give `hours` or `target`, not both")
     if hours is not None and not (hours > 0 and math.isfinite(hours)):
@@ -200,25 +232,27 @@ def make_plan(
     allowed = [True] * len(expected) if may_visit is None else list(may_visit)
     order = sorted(
         (
-            candidate
+            visit
             for candidate, allow in zip(expected, allowed, strict=True)
-            if allow and candidate.gain >= LEAST_GAIN
+            if allow
+            for visit in _worthwhile(candidate, rounds)
         ),
-        key=lambda candidate: (-candidate.gain / candidate.seconds, candidate.instance),
+        key=lambda visit: (-visit[1].gain / visit[1].seconds, visit[0], visit[1].instance),
     )
     n = max(len(expected), 1)
     now = sum(candidate.iou for candidate in expected) / n if expected else math.nan
-    seconds = mean_pace(people) * np.cumsum([candidate.seconds for candidate in order])
-    ious = now + np.cumsum([candidate.gain for candidate in order]) / n
+    seconds = mean_pace(people) * np.cumsum([candidate.seconds for _, candidate in order])
+    ious = now + np.cumsum([candidate.gain for _, candidate in order]) / n
     count = len(order)
     if hours is not None:
         count = int(np.searchsorted(seconds, hours * _HOUR_S + 1e-6, side="right"))
     elif target is not None:
         count = 0 if now >= target else min(int(np.searchsorted(ious, target - 1e-9)) + 1, count)
-    shares = share_out(order[:count], people)
+    shares = share_out([candidate for _, candidate in order[:count]], people)
     visits = tuple(
         PlannedVisit(
             place=place,
+            round=number,
             instance=candidate.instance,
             label=candidate.label,
             iou=candidate.iou,
@@ -227,7 +261,9 @@ def make_plan(
             clicks=candidate.clicks,
             annotator=None if who is None else who.annotator,
         )
-        for place, (candidate, who) in enumerate(zip(order[:count], shares, strict=True), start=1)
+        for place, ((number, candidate), who) in enumerate(
+            zip(order[:count], shares, strict=True), start=1
+        )
     )
     unknown = sum(candidate.iou_is_predicted for candidate in expected)
     spread_now = _spread(unknown, uncertainty.iou, uncertainty.mean_iou) / n
@@ -250,6 +286,20 @@ def make_plan(
         target=target,
         people=tuple(people),
     )
+
+
+def _worthwhile(candidate: Expected, rounds: int) -> Iterator[tuple[int, Expected]]:
+    """Yield the visits of an instance that are worth their time, each with its round.
+
+    Each visit brings the same share of what is then missing.
+    """
+    share = candidate.gain / max(1.0 - candidate.iou, 1e-9)
+    for number in range(1, rounds + 1):
+        if candidate.gain < LEAST_GAIN:
+            return
+        yield number, candidate
+        iou = candidate.iou + candidate.gain
+        candidate = replace(candidate, iou=iou, gain=share * (1.0 - iou))
 
 
 def _spread(count: int, single: float, mean: float) -> float:

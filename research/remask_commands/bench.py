@@ -254,6 +254,50 @@ def ranking(
     typer.echo(f"Report: {out / 'report.html'}")
 
 
+@app.command(
+    epilog="Example: `remask bench plan --model convnet --data eval/grabcut --out out/plan`"
+)
+def plan(
+    data: DataSets,
+    out: Annotated[Path, typer.Option("--out", help="Folder for played.jsonl.")],
+    model: Annotated[str, typer.Option(help="Model to answer, as NAME or NAME=WEIGHTS.")] = (
+        "convnet"
+    ),
+    truths: Annotated[
+        int, typer.Option(min=10, help="Objects whose truth both orders may learn from.")
+    ] = 30,
+    draws: Annotated[int, typer.Option(min=1, help="How often these are drawn.")] = 20,
+    limit: Limit = None,
+    seed: Seed = 0,
+    device: ModelDevice = "cpu",
+    as_json: Json = False,
+) -> None:
+    """Compare `campaign plan` with `reopen --worst` at equal annotator time, in simulation.
+
+    A run that was stopped goes on where it stopped.
+    """
+    from remask_core.left_out import LeftOutCounts
+    from remask_evaluation.contestants import Contestant
+    from remask_evaluation.datasets import open_sets
+    from remask_evaluation.planning import compare_plans, comparison_table, play_instances
+
+    left_out = LeftOutCounts()
+    instances = open_sets(data, limit=limit, left_out=left_out.add)
+    print_left_out(left_out)
+    out.mkdir(parents=True, exist_ok=True)
+    segmenter = Contestant.parse(model, device=device).load()
+    with _objects(len(instances)) as on_done:
+        played = play_instances(
+            instances, segmenter, seed=seed, path=out / "played.jsonl", on_done=on_done
+        )
+    with progress_count("draws", draws) as on_done:
+        found = compare_plans(played, truths=truths, draws=draws, seed=seed, on_done=on_done)
+    if as_json:
+        print_json(found)
+        return
+    print_table(comparison_table(found, objects=len(played), truths=truths))
+
+
 def _show(result: Result, *, as_json: bool) -> None:
     if as_json:
         print_json(result.summaries)

@@ -4,41 +4,83 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from remask_core.history import Step
 from remask_core.left_out import LeftOutCounts
 from remask_core.overlap import iou
-from remask_core.types import Segmenter
+from remask_core.types import Box, Candidate, Embedding, Segmenter
 from remask_evaluation.contestants import Contestant, answer
-from remask_evaluation.datasets import Instance, open_sets
+from remask_evaluation.datasets import Instance, Sample, open_sets
 from remask_evaluation.trials import generator
 from remask_ranking.features import features, in_crop
 from remask_ranking.judge import Judgement, cross_predict, fit_rows, judge
 from remask_ranking.report import ranking_page
-from remask_ranking.table import Row, write_rows
+from remask_ranking.table import Row, with_box, write_rows
 from remask_reports.page import Page
 from remask_simulation.annotators import Annotator, crew, visit
 from remask_simulation.boxes import jittered_box
 
-__all__ = ["campaign_rows", "rank_simulated_campaign", "ranking_report", "study_ranking"]
+__all__ = [
+    "CREW",
+    "Played",
+    "play_rounds",
+    "rank_simulated_campaign",
+    "ranking_report",
+    "study_ranking",
+]
 
-_CREW = 8
+CREW = 8
+"""Annotators of a simulated campaign."""
 
 
-def campaign_rows(
+@dataclass(frozen=True, slots=True)
+class Played:
+    """An object after the rounds of a campaign.
+
+    Attributes:
+        rows: One for each visit, a skip included.
+        sample: Image and truth.
+        box: That it started from.
+        steps: Box and clicks of all rounds.
+        embedding: Of its image.
+        last: Its mask as it stands.
+        outcome: How the last visit left it: corrected, accepted or skipped; `open` before any.
+        visits: How many there were.
+    """
+
+    rows: list[Row]
+    sample: Sample
+    box: Box
+    steps: tuple[Step, ...]
+    embedding: Embedding
+    last: Candidate
+    outcome: str
+    visits: int = 0
+
+    @property
+    def ranked_rows(self) -> list[Row]:
+        """One for each round that left a mask: a skip has none."""
+        return self.rows[:-1] if self.outcome == "skipped" else self.rows
+
+
+def play_rounds(
     instance: Instance,
     segmenter: Segmenter,
     *,
     annotators: Sequence[Annotator],
     seed: int,
     rounds: int = 3,
-) -> list[Row]:
-    """Return a row for each round that an object went through.
+    word: str = "ranking",
+) -> Played:
+    """Return an object after the rounds of a campaign.
 
     A box, its mask, then rounds by whichever annotator comes: up to four clicks and a new mask
-    from everything given so far. A round without clicks accepts the mask and is the last; a
-    skipped object has no row of that round.
+    from everything given so far. A round without clicks accepts the mask and is the last, and so
+    is a skip.
 
     Args:
         instance: Object with its truth.
@@ -46,37 +88,69 @@ def campaign_rows(
         annotators: One of them comes in each round.
         seed: Of boxes and clicks, together with the object's name.
         rounds: At most so many.
+        word: Names the study; other studies draw other boxes and clicks.
     """
     sample = instance.load()
     shape_hw = sample.truth.shape[0], sample.truth.shape[1]
-    rng = generator(seed, instance.key, "ranking")
+    rng = generator(seed, instance.key, word)
     box = jittered_box(sample.box, shape_hw=shape_hw, rng=rng)
-    steps = [Step(box=box)]
+    steps = (Step(box=box),)
     embedding = segmenter.embed(sample.image)
     last = answer(segmenter, embedding, steps, previous=None)
-    rows: list[Row] = []
-    for number in range(1, rounds + 1):
-        who = annotators[int(rng.integers(len(annotators)))]
-        came = visit(who, sample.truth, last.mask, rng=rng, valid=sample.valid)
-        if came.skipped:
+    played = Played([], sample, box, steps, embedding, last, "open")
+    for _ in range(rounds):
+        who = int(rng.integers(len(annotators)))
+        played = play_visit(played, instance, segmenter, annotators, who=who, rng=rng)
+        if played.outcome != "corrected":
             break
-        before = last.mask
-        if came.clicks:
-            steps.append(Step(clicks=came.clicks))
-            last = answer(segmenter, embedding, steps, previous=last)
-        found = features(before, last.mask, came.clicks, round_index=number, box=box)
-        rows.append(
-            Row(
-                instance=instance.key,
-                round=number,
-                features=tuple(in_crop(found, box).tolist()),
-                true_iou=iou(last.mask, sample.truth, ignore=~sample.valid),
-                score=min(max(last.score, 0.0), 1.0),
-            )
-        )
-        if not came.clicks:
-            break
-    return rows
+    return played
+
+
+def play_visit(
+    played: Played,
+    instance: Instance,
+    segmenter: Segmenter,
+    annotators: Sequence[Annotator],
+    *,
+    who: int,
+    rng: np.random.Generator,
+) -> Played:
+    """Return the object after one more visit.
+
+    Args:
+        played: As it stands.
+        instance: Which object.
+        segmenter: Makes the mask.
+        annotators: Of the campaign.
+        who: Which of them comes.
+        rng: Of the clicks.
+    """
+    sample, box, before = played.sample, played.box, played.last
+    came = visit(annotators[who], sample.truth, before.mask, rng=rng, valid=sample.valid)
+    number = played.visits + 1
+    steps, last = played.steps, before
+    if came.clicks:
+        steps = (*steps, Step(clicks=came.clicks))
+        last = answer(segmenter, played.embedding, steps, previous=before)
+    found = features(before.mask, last.mask, came.clicks, round_index=number, box=box)
+    row = Row(
+        instance=instance.key,
+        round=number,
+        features=tuple(in_crop(found, box).tolist()),
+        true_iou=iou(last.mask, sample.truth, ignore=~sample.valid),
+        score=min(max(last.score, 0.0), 1.0),
+        label=instance.dataset,
+        annotator=who,
+        seconds=came.seconds,
+        score_before=min(max(before.score, 0.0), 1.0),
+        true_iou_before=iou(before.mask, sample.truth, ignore=~sample.valid),
+        clicks_before=sum(len(step.clicks) for step in played.steps),
+    )
+    row = with_box(row, box, area_px=int(np.count_nonzero(last.mask)))
+    outcome = "skipped" if came.skipped else "corrected" if came.clicks else "accepted"
+    return replace(
+        played, rows=[*played.rows, row], steps=steps, last=last, outcome=outcome, visits=number
+    )
 
 
 def study_ranking(
@@ -99,10 +173,10 @@ def study_ranking(
         table: CSV to write the rows to; `remask rank` reads it.
         on_done: Called after each object.
     """
-    annotators = crew(_CREW, rng=generator(seed, "crew"))
+    annotators = crew(CREW, rng=generator(seed, "crew"))
     rows: list[Row] = []
     for instance in instances:
-        rows += campaign_rows(instance, segmenter, annotators=annotators, seed=seed)
+        rows += play_rounds(instance, segmenter, annotators=annotators, seed=seed).ranked_rows
         on_done()
     if table is not None:
         write_rows(rows, table)
@@ -115,7 +189,7 @@ def ranking_report(
 ) -> Page:
     """Return the report on a study; the importances are of a forest trained on all rows."""
     judged_on = (
-        f"A simulated campaign with {model}: {_CREW} annotators of differing care, three rounds of "
+        f"A simulated campaign with {model}: {CREW} annotators of differing care, three rounds of "
         "up to four clicks. Every instance was judged by a forest trained on the others."
     )
     return ranking_page(judgement, fit_rows(rows, seed=seed), judged_on=judged_on, made_by=made_by)

@@ -31,6 +31,9 @@ def plan(
     target: Annotated[
         float | None, typer.Option(help="Mean IoU of all masks to be reached, such as 0.9.")
     ] = None,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="A mask gets at most so many visits, each in its own round.")
+    ] = 3,
     out: Annotated[
         Path | None, typer.Option(help="CSV for `remask campaign reopen NAME --plan`.")
     ] = None,
@@ -48,7 +51,7 @@ def plan(
     state: State = None,
     as_json: Json = False,
 ) -> None:
-    """Plan another round: which masks, by whom, what it brings and costs, when to stop.
+    """Plan further rounds: which masks, by whom, what it brings and costs, when to stop.
 
     Learns from the visits so far and from the masks whose truth is known, ten at least. Without
     `--hours` and `--target` every visit is planned that is worth its time. Ranges hold 95 %.
@@ -59,7 +62,12 @@ def plan(
 
     with open_campaigns(state) as store:
         found = campaign_plan(
-            store, name, hours=hours, target=target, processes=processes or os.cpu_count() or 1
+            store,
+            name,
+            hours=hours,
+            target=target,
+            rounds=rounds,
+            processes=processes or os.cpu_count() or 1,
         )
         names = {key: called for key, (called, _) in store.people(name).items()}
     if out is not None:
@@ -81,11 +89,15 @@ def _tables(found: Plan, names: Mapping[int, str], *, past: bool) -> list[Table]
 
     visits = Table(
         columns=tuple(
-            map(Column, ("", "instance", "class", "IoU", "gain", "clicks", "seconds", "annotator"))
+            map(
+                Column,
+                ("", "round", "instance", "class", "IoU", "gain", "clicks", "seconds", "annotator"),
+            )
         ),
         rows=tuple(
             (
                 visit.place,
+                visit.round,
                 visit.instance,
                 visit.label or "",
                 f"{visit.iou:.3f}",
