@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 import msgspec
 import psutil
+from fakes import ToySegmenter
 from ports import free_port
 
 from remask_worker.cluster.messages import Reply, decode
@@ -27,6 +28,25 @@ START_S = 240
 # A click at exactly this x ends the toy's process.
 KILL_X = 13.5
 _PR_SET_PDEATHSIG = 1
+
+
+class SlowToy(ToySegmenter):
+    """A toy that takes its time for each prompt, so that calls pile up."""
+
+    def __init__(self, version: str) -> None:
+        super().__init__()
+        self.predict_s = 0.02
+        self.version = version
+
+
+def load_old_toy() -> SlowToy:
+    """For `model: ray_cluster:load_old_toy`."""
+    return SlowToy("toy@old")
+
+
+def load_new_toy() -> SlowToy:
+    """For `model: ray_cluster:load_new_toy`."""
+    return SlowToy("toy@new")
 
 
 @dataclass
@@ -81,7 +101,8 @@ class Cluster:
         before = f"import ray, sys; ray.init({self.state.ray_address!r}, log_to_driver=False)\n"
         done = subprocess.run(
             [sys.executable, "-c", before + code, *args],
-            env=self.env,
+            # Ray made the token when it started.
+            env={**self.env, "RAY_AUTH_MODE": "token"},
             capture_output=True,
             text=True,
             timeout=START_S,
@@ -112,6 +133,8 @@ def running_cluster(
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")])),
         "RAY_USAGE_STATS_ENABLED": "0",
+        # How often proxies tell the autoscaler of their load; the default is 10 s.
+        "RAY_SERVE_HANDLE_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "0.5",
         "TOY_KILL_X": str(KILL_X),
         **(toy or {}),
     }

@@ -104,8 +104,8 @@ def _scale(settings: ReplicaSettings) -> dict[str, Any]:
             "min_replicas": settings.replicas,
             "max_replicas": settings.max_replicas,
             "target_ongoing_requests": settings.busy_calls,
-            "upscale_delay_s": 10.0,
-            "downscale_delay_s": 300.0,
-            "look_back_period_s": 10.0,
+            "upscale_delay_s": settings.grow_after_s,
+            "downscale_delay_s": settings.shrink_after_s,
+            "look_back_period_s": min(max(settings.grow_after_s, 1.0), 30.0),
         }
     }

@@ -36,6 +36,8 @@ class ReplicaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         max_replicas: The most that there ever are; None is `replicas`, so that nothing scales.
         busy_calls: Calls waiting or worked on, per replica, above which another replica is started
             and below which one is let go.
+        grow_after_s: Seconds that the load must stay above it; loading a model is dear.
+        shrink_after_s: Seconds that it must stay below it; so are embeddings that are lost.
         cpus: CPUs that a replica reserves from Ray.
         gpus: GPUs that a replica reserves from Ray; 0.5 lets two replicas share one.
         routing: `hash` sends each image to its own replica by Serve's consistent-hash router;
@@ -57,6 +59,8 @@ class ReplicaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     replicas: int = 1
     max_replicas: int | None = None
     busy_calls: float = 16.0
+    grow_after_s: float = 10.0
+    shrink_after_s: float = 300.0
     cpus: float = 1.0
     gpus: float = 0.0
     routing: str = "hash"
@@ -69,6 +73,8 @@ class ReplicaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             ("image_cache_mb", 1),
             ("replicas", 1),
             ("busy_calls", 1),
+            ("grow_after_s", 0),
+            ("shrink_after_s", 0),
             ("cpus", 0),
             ("gpus", 0),
         ):
