@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from remask_bench.capacity.command import capacity
 from remask_commands.bench import app as mask_benchmarks
 from remask_terminal.options import ApiKey, Json, Url
 from remask_terminal.printing import made_by, print_json, print_rows, print_table
@@ -184,6 +185,9 @@ def time_exports(
 
     timings = compare_sizes(masks=masks, processes=processes, seed=seed)
     print_rows(timings, table_of, as_json=as_json)
+
+
+app.command("capacity", epilog="Example: `remask bench capacity --annotators 200`")(capacity)
 
 
 def _show_timing(timing: Timing, *, as_json: bool) -> None:

@@ -43,6 +43,11 @@ class Server:
                 return pid
         raise Unavailable("no worker process was found below the service")
 
+    def web_cpu_s(self) -> float:
+        """Return the seconds that the web processes have computed, without the model's."""
+        pids = [self.pid, *_descendants(self.pid)]
+        return sum(_cpu_s(pid) for pid in pids if b"remask_worker" not in _command_line(pid))
+
 
 @contextmanager
 def served(model: str, folder: Path) -> Iterator[Server]:
@@ -107,6 +112,16 @@ def _descendants(pid: int) -> list[int]:
         for child in map(int, path.read_text().split()):
             found += [child, *_descendants(child)]
     return found
+
+
+def _cpu_s(pid: int) -> float:
+    """Return the seconds that a process has computed; 0 where this machine does not tell."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return 0.0
+    user, system = text.rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def _command_line(pid: int) -> bytes:

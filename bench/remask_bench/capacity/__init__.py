@@ -1,0 +1,1 @@
+"""Capacity on paper: annotators, hosts and GPUs simulated with measured costs."""
