@@ -110,6 +110,21 @@ def noc(setting: Setting, as_json: Json = False) -> None:
 
 
 @app.command(
+    epilog="Example: `remask bench points --model convnet --data eval/grabcut --out out/points`"
+)
+@_with_setting
+def points(setting: Setting, as_json: Json = False) -> None:
+    """Measure the mask of one point, and of 2, 3, 5 and 9; and the best of several masks.
+
+    The first point lies in the middle of the object, and again anywhere in it. A run that was
+    stopped goes on where it stopped.
+    """
+    from remask_evaluation.interactive.studies import study_points
+
+    _show(study_points(setting, watch=_objects), as_json=as_json)
+
+
+@app.command(
     epilog="Example: `remask bench rounds --model convnet --model box --data eval/grabcut "
     "--out out/rounds`"
 )

@@ -9,8 +9,9 @@ import typer
 
 from remask_core.errors import InputError
 from remask_core.left_out import LeftOutCounts
-from remask_terminal.options import Json
-from remask_terminal.printing import print_json, print_left_out
+from remask_terminal.options import DataSets, Json, Limit, ModelDevice
+from remask_terminal.printing import made_by, print_json, print_left_out, print_rows, print_table
+from remask_terminal.progress import progress_count
 
 if TYPE_CHECKING:
     from remask_evaluation.coco import CocoScores
@@ -124,6 +125,113 @@ def coco(
         width = 10 * len(every[0])
         typer.echo(f"{'':20}" + "".join(f"{path.stem[:width]:>{width}}" for path in truths))
     _print([score for scores in every for score in scores])
+
+
+@app.command(
+    epilog="Example: `remask eval masks --data train/ours --data instances_val.json "
+    "--out masks.html`"
+)
+def masks(
+    data: DataSets,
+    out: Annotated[Path, typer.Option("--out", help="HTML page to write.")],
+    limit: Limit = None,
+    as_json: Json = False,
+) -> None:
+    """Say what the masks of data sets are like: how many, how large, how concave, and where.
+
+    With `--limit`, masks of an image are counted among those taken alone.
+    """
+    from remask_evaluation.datasets import open_sets
+    from remask_evaluation.mask_statistics import statistics_of, statistics_page, statistics_table
+
+    left_out = LeftOutCounts()
+    instances = open_sets(data, limit=limit, left_out=left_out.add)
+    print_left_out(left_out)
+    with progress_count("masks", len(instances)) as on_done:
+        sets = statistics_of(instances, on_done=on_done)
+    statistics_page(sets, made_by=made_by()).write(out)
+    if as_json:
+        print_json(sets)
+        return
+    print_table(statistics_table(sets))
+    typer.echo(f"Report: {out}")
+
+
+@app.command(epilog="Example: `remask eval proposals instances_val.json proposals.json`")
+def proposals(
+    truth: Annotated[Path, typer.Argument(help="COCO JSON file of the truth.")],
+    masks: Annotated[
+        Path, typer.Argument(help="COCO results: masks with scores, of any class of the truth.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Compute the recall of object proposals, AR@10, 100 and 1000, whatever their class."""
+    from remask_evaluation.coco import read_scored
+    from remask_evaluation.proposals import evaluate_proposals, proposals_table
+
+    left_out = LeftOutCounts()
+    scored = read_scored(truth, masks, left_out=left_out.add)
+    print_left_out(left_out)
+    print_rows(evaluate_proposals(scored), proposals_table, as_json=as_json)
+
+
+@app.command(
+    epilog="Example: `remask eval edges --data eval/bsds_edges --model convnet --out edges.html`"
+)
+def edges(
+    data: Annotated[
+        Path, typer.Option("--data", help="Folder with index.csv, images/ and boundaries/.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="HTML page to write.")],
+    maps: Annotated[
+        Path | None,
+        typer.Option("--maps", help="Folder of edge maps, a grey PNG named by each image."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help="Model whose masks make the edges, NAME or NAME=WEIGHTS."),
+    ] = None,
+    points: Annotated[
+        int, typer.Option("--points", min=1, help="Points of the model's grid, each way.")
+    ] = 16,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="So many images.")] = None,
+    device: ModelDevice = "cpu",
+    as_json: Json = False,
+) -> None:
+    """Score edges against drawn boundaries: ODS, OIS, AP and R50."""
+    from remask_evaluation.contestants import Contestant
+    from remask_evaluation.edge_maps import (
+        THRESHOLDS,
+        edge_map_of_file,
+        edge_map_of_model,
+        edges_page,
+        edges_table,
+        measure_edges,
+        open_boundaries,
+    )
+    from remask_evaluation.edges import edge_scores
+
+    if (maps is None) is (model is None):
+        raise InputError(
+            "`remask eval edges` needs either `--maps` or `--model`; got "
+            f"{'neither' if maps is None else 'both'}"
+        )
+    images = open_boundaries(data, limit=limit)
+    if maps is not None:
+        name, maker = maps.name, edge_map_of_file(maps)
+    else:
+        contestant = Contestant.parse(str(model), device=device)
+        name = contestant.version
+        maker = edge_map_of_model(contestant.load(), points_per_side=points)
+    with progress_count("images", len(images)) as on_done:
+        measured = list(measure_edges(images, maker, on_done=on_done))
+    edges_page(name, measured, made_by=made_by()).write(out)
+    scores = edge_scores([counts for *_, counts in measured], thresholds=THRESHOLDS)
+    if as_json:
+        print_json(scores)
+        return
+    print_table(edges_table(name, len(images), scores))
+    typer.echo(f"Report: {out}")
 
 
 def _print_lvis(scores: list[LvisScores], truths: list[Path]) -> None:

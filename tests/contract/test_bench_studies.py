@@ -7,16 +7,26 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from bench_data import write_folder
 
 from remask_core.errors import InputError
+from remask_core.types import Candidate, Embedding, Prompt
+from remask_evaluation.contestants import BoxSegmenter, Contestant
+from remask_evaluation.datasets import open_set
 from remask_evaluation.interactive import noc, rounds
 from remask_evaluation.interactive.designs import DESIGNS, QUESTIONS
 from remask_evaluation.interactive.noc import FROM_BOX, NocRow
+from remask_evaluation.interactive.points import PointsRow, play_points
 from remask_evaluation.interactive.rounds import RoundsRow
-from remask_evaluation.interactive.studies import Setting, study_noc, study_rounds
-from remask_evaluation.trials import read_rows
+from remask_evaluation.interactive.studies import (
+    Setting,
+    study_noc,
+    study_points,
+    study_rounds,
+)
+from remask_evaluation.trials import Trial, read_rows
 
 CHECKABLE = "remask_bench.checkable:load_checkable"
 
@@ -228,3 +238,40 @@ def _fields(row: NocRow) -> dict[str, object]:
 
     fields: dict[str, object] = json.loads(msgspec.json.encode(row))
     return fields
+
+
+def test_a_point_study_has_both_first_points_and_the_oracle(data: Path, tmp_path: Path) -> None:
+    result = study_points(setting(data, tmp_path / "out"), watch=Watch())
+
+    rows = read_rows(tmp_path / "out/rows.jsonl", PointsRow)
+    assert [(row.instance, row.first) for row in rows] == [
+        (name, first) for name in ("0-1", "1-1", "2-1") for first in ("centre", "random")
+    ]
+    for row in rows:
+        assert len(row.ious) == len(row.oracle_ious) == 9
+        assert all(best <= oracle for best, oracle in zip(row.ious, row.oracle_ious, strict=True))
+        assert row.clicks[0][2]
+    (table,) = result.tables
+    assert len(table.rows) == 2
+    assert "oracle" in result.report.read_text()
+
+
+def test_the_oracle_takes_the_best_of_all_candidates(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model whose second candidate is the truth, and whose first is nothing."""
+    (instance, *_) = open_set(data)
+    truth = instance.load().truth
+
+    class Two(BoxSegmenter):
+        def predict(self, embedding: Embedding, prompt: Prompt) -> list[Candidate]:
+            return [Candidate(mask, 0.5) for mask in (np.zeros_like(truth), truth)]
+
+    monkeypatch.setattr(Contestant, "load", lambda contestant: Two())
+    trial = Trial(instance, Contestant.parse(CHECKABLE), "two@1", ("centre",), 0)
+
+    (row,) = play_points(trial)
+
+    assert set(row.ious) == {0.0}
+    assert set(row.oracle_ious) == {1.0}
+    assert row.candidates == 2

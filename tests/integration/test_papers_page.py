@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from bench_data import write_folder
+from boundary_data import write_boundaries
 from noise_photo import write_photo
 from noise_shapes import write_shapes
 from typer.testing import CliRunner
@@ -19,6 +20,7 @@ from remask_cli.main import app
 PAGE = (Path(__file__).parents[2] / "docs/papers.md").read_text()
 SMALLER = {
     ("bench", "noc"): ["--limit", "1"],
+    ("bench", "points"): ["--limit", "1"],
     ("bench", "rounds"): ["--limit", "1"],
     ("bench", "rclicks"): ["--limit", "1", "--rounds", "2"],
 }
@@ -59,6 +61,7 @@ def folder(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the page takes for granted."""
     folder = tmp_path_factory.mktemp("papers")
     write_folder(folder / "eval/tiny")
+    write_boundaries(folder / "eval/edges")
     write_shapes(folder)
     write_photo(folder)
     shutil.copy(shared / "golden/coco/gt.json", folder / "truth.json")

@@ -11,10 +11,7 @@ from typing import TypeAlias, TypeVar
 from remask_core.left_out import LeftOutCounts
 from remask_evaluation.contestants import BOX, Contestant
 from remask_evaluation.datasets import Instance, open_sets
-from remask_evaluation.interactive import (
-    noc,
-    rounds,
-)
+from remask_evaluation.interactive import noc, points, rounds
 from remask_evaluation.interactive.designs import BASE, DESIGNS, QUESTIONS, BoxKind
 from remask_evaluation.interactive.noc_report import noc_page, noc_table
 from remask_evaluation.interactive.rounds_report import question_table, rounds_page, rounds_table
@@ -28,6 +25,7 @@ __all__ = [
     "field_of",
     "rows_of",
     "study_noc",
+    "study_points",
     "study_rounds",
     "write_page",
 ]
@@ -88,6 +86,24 @@ def study_noc(setting: Setting, *, watch: Watch) -> Result:
         rows, instances, contestants, made_by=setting.made_by, pictured=setting.pictured
     )
     return Result(summaries, tuple(tables), write_page(page, setting.out))
+
+
+def study_points(setting: Setting, *, watch: Watch) -> Result:
+    """Run the point benchmark, or what is left of it, and write its report."""
+    instances, contestants = field_of(setting)
+    rows = rows_of(
+        setting,
+        instances,
+        contestants,
+        points.first_points,
+        points.play_points,
+        points.PointsRow,
+        watch=watch,
+    )
+    page = points.points_page(
+        rows, instances, contestants, made_by=setting.made_by, pictured=setting.pictured
+    )
+    return Result(rows, (points.points_table(rows),), write_page(page, setting.out))
 
 
 def study_rounds(setting: Setting, *, box: BoxKind, questions: bool, watch: Watch) -> Result:
