@@ -3,11 +3,16 @@
 They see what a person sees, the mask that a task shows, and they know what the object really
 covers. Everything else is as with people: an annotation with clicks or without, or a skip, with
 the seconds it took, of a user of their own.
+
+A round is shared among them; some of its tasks are answered by two, so that it is known how well
+people agree. A test for annotators is taken by each of them, and in a campaign with a required
+test only those who have passed it work.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from hashlib import blake2s
 from typing import Any
@@ -15,6 +20,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from remask_campaigns.qualification.exam import name_of_test
+from remask_campaigns.rounds.instance_state import counting_annotators
 from remask_campaigns.rounds.tasks import RoundData, answer_of, round_data
 from remask_core.errors import InputError, WrongState
 from remask_core.progress import OnProgress, no_progress
@@ -27,7 +34,7 @@ from remask_simulation.annotators import Annotator, crew, visit
 from remask_storage.campaign import PlacedClick, Round, Truth
 from remask_storage.campaign_store import CampaignStore
 
-__all__ = ["Person", "Simulated", "hire", "simulate"]
+__all__ = ["Person", "Simulated", "hire", "is_test", "simulate"]
 
 _PAGE = 50
 _ADDRESS = "simulated-{}@remask.invalid"
@@ -47,14 +54,16 @@ class Simulated:
     """What was done to an open round.
 
     Attributes:
-        answered: Tasks that were answered now.
-        already: Tasks that had an annotation.
+        answered: Answers that were given now.
+        second: How many of these were the second one to their task.
+        already: Tasks for which nothing was left to do.
         without_truth: Tasks left alone, because the truth of an instance is not known.
         clicks: Clicks given.
         seconds: Working time of all together.
     """
 
     answered: int
+    second: int
     already: int
     without_truth: int
     clicks: int
@@ -88,61 +97,132 @@ def simulate(
     people: Sequence[Person],
     *,
     seed: int = 0,
+    twice: float = 0.0,
     on_progress: OnProgress = no_progress,
 ) -> Simulated:
     """Answer every task of the open round that nobody has answered.
 
     What is done with an instance follows from the seed, its id and the round, so a run that was
-    cut short is finished by another as it would have been.
+    cut short is finished by another as it would have been. The round of a test is answered by
+    each of the people.
 
     Args:
         store: With the campaign and the truths of its instances.
         connection: To the campaign's Label Studio.
-        name: Of the campaign.
+        name: Of the campaign, or of its test.
         people: Of `hire`.
         seed: Of everything they do.
+        twice: Share of the tasks that a second person answers, in [0, 1]; the newer answer
+            counts, and the report compares the two. One person alone answers none twice.
         on_progress: Called with how far it is.
 
     Raises:
         NotFound: There is no such campaign.
-        WrongState: No round is open.
-        InputError: It is a live campaign: its annotators wait for answers as they click.
+        WrongState: No round is open, or the campaign has a test that none of the people has passed.
+        InputError: It is a live campaign: its annotators wait for answers as they click. Or `twice`
+            does not lie in [0, 1].
     """
+    if not 0.0 <= twice <= 1.0:
+        raise InputError(f"`twice` must lie in [0, 1]; got {twice}")
     campaign = store.campaign(name)
     if campaign.mode != "batch":
         raise InputError("`name` must be a batch campaign; simulated annotators do not work live")
     opened = _open_round(store, name)
     assert opened.project is not None
     truths = store.truths(name)
-    answered = already = unknown = clicks = 0
+    everybody = is_test(store, name)
+    workers = people if everybody else _qualified(store, name, people)
+    answered = second = already = unknown = clicks = 0
     seconds = 0.0
     for done, (task, total) in enumerate(_tasks(connection, opened.project), start=1):
         data = round_data(task["data"])
-        if task.get("annotations"):
+        said = {_user(annotation) for annotation in task.get("annotations") or ()}
+        if everybody:
+            owed = [(person, _personal(seed, data, person)) for person in workers]
+        else:
+            owed = _owed(data, workers, said, seed=seed, twice=twice)
+        owed = [(person, rng) for person, rng in owed if person.user not in said]
+        if not owed:
             already += 1
         elif any(shown.id not in truths for shown in data.instances):
             unknown += 1
         else:
-            made = _answer(task, data, truths, people, seed=seed)
-            connection.annotate(
-                task["id"],
-                result=made.result,
-                skipped=made.skipped,
-                lead_time_s=made.seconds,
-                user=made.person.user,
-            )
-            answered, clicks, seconds = (
-                answered + 1,
-                clicks + made.clicks,
-                seconds + made.seconds,
-            )
+            for person, rng in owed:
+                made = _answer(task, data, truths, person, rng=rng)
+                connection.annotate(
+                    task["id"],
+                    result=made.result,
+                    skipped=made.skipped,
+                    lead_time_s=made.seconds,
+                    user=person.user,
+                )
+                answered, clicks, seconds = (
+                    answered + 1,
+                    clicks + made.clicks,
+                    seconds + made.seconds,
+                )
+                second += bool(said) and not everybody
+                said.add(person.user)
         on_progress(f"answering round {opened.number}", done, total)
-    return Simulated(answered, already, unknown, clicks, seconds)
+    return Simulated(answered, second, already, unknown, clicks, seconds)
+
+
+def is_test(store: CampaignStore, name: str) -> bool:
+    """Return whether a campaign of the store is the test of another one."""
+    return any(name == name_of_test(campaign.name) for campaign in store.campaigns())
+
+
+def _qualified(store: CampaignStore, name: str, people: Sequence[Person]) -> list[Person]:
+    """Return the people whose answers count."""
+    counting = counting_annotators(store, store.campaign(name))
+    workers = [person for person in people if counting is None or person.user in counting]
+    if not workers:
+        raise WrongState(
+            f"none of the {len(people)} simulated annotators has passed the test of campaign "
+            f"{name!r}; have them take it with `remask campaign simulate {name} --test`, then "
+            f"`remask campaign grade {name}`"
+        )
+    return workers
+
+
+def _owed(
+    data: RoundData,
+    people: Sequence[Person],
+    said: AbstractSet[int | None],
+    *,
+    seed: int,
+    twice: float,
+) -> list[tuple[Person, np.random.Generator]]:
+    """Return who should have answered a task, each with the chance of their answer.
+
+    What others than these people have answered is left as it is.
+    """
+    ids = [shown.id for shown in data.instances]
+    rng = _rng(seed, data.round, *ids)
+    first = people[int(rng.integers(len(people)))]
+    if not said <= {person.user for person in people}:
+        return []
+    owed = [] if said else [(first, rng)]
+    again = _rng(seed, "twice", data.round, *ids)
+    others = [person for person in people if person.user != first.user]
+    if others and again.random() < twice:
+        owed.append((others[int(again.integers(len(others)))], again))
+    return owed
+
+
+def _personal(seed: int, data: RoundData, person: Person) -> np.random.Generator:
+    """Return the chance of one person's answer to a task that everybody answers."""
+    return _rng(seed, "test", person.name, *(shown.id for shown in data.instances))
+
+
+def _user(annotation: Mapping[str, Any]) -> int | None:
+    """Return who made an annotation, which Label Studio gives as a number or as a user."""
+    user = annotation.get("completed_by")
+    return user.get("id") if isinstance(user, dict) else user
 
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    person: Person
     result: list[dict[str, Any]]
     skipped: bool
     clicks: int
@@ -177,13 +257,11 @@ def _answer(
     task: Mapping[str, Any],
     data: RoundData,
     truths: Mapping[str, Truth],
-    people: Sequence[Person],
+    person: Person,
     *,
-    seed: int,
+    rng: np.random.Generator,
 ) -> _Made:
-    """Return what one of the people does with a task; all its instances are one sitting."""
-    rng = _rng(seed, data.round, *(shown.id for shown in data.instances))
-    person = people[int(rng.integers(len(people)))]
+    """Return what a person does with a task; all its instances are one sitting."""
     shown_masks = _masks(task, data)
     clicks: list[PlacedClick] = []
     skipped: list[str] = []
@@ -202,7 +280,7 @@ def _answer(
         ]
     none_left = len(skipped) == len(data.instances)
     result = [] if none_left else answer_of(task, clicks, skipped=skipped)
-    return _Made(person, result, none_left, len(clicks), seconds)
+    return _Made(result, none_left, len(clicks), seconds)
 
 
 def _masks(task: Mapping[str, Any], data: RoundData) -> dict[str, BoolMask]:

@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 from fake_studio import SHAPE_HW, DiskMaker, FakeStudio, sample_instances
 
+from remask_campaigns.qualification.exam import grade_test, open_test
 from remask_campaigns.rounds.advance import advance
+from remask_campaigns.rounds.tasks import answer_of
 from remask_core.errors import InputError, Unavailable, WrongState
 from remask_core.overlap import iou
 from remask_core.rle_coco import decode_coco_counts, encode_coco_counts
 from remask_core.types import BoolMask
 from remask_simulation.annotators import Annotator
 from remask_simulation.campaign import Person, Simulated, hire, simulate
-from remask_storage.campaign import Campaign, CampaignInstance, Truth
+from remask_storage.campaign import Campaign, CampaignInstance, Qualification, Truth
 from remask_storage.campaign_store import CampaignStore
 
 CAMPAIGN = Campaign("cats", 7, 1000.0, rounds=3)
@@ -144,6 +146,68 @@ def test_other_seeds_give_other_clicks(kit: Kit, tmp_path: Path) -> None:
         campaign_kit.simulate(seed=seed)
     assert kit.said(1) != other.said(1)
     other.store.close()
+
+
+def test_some_tasks_are_answered_by_two(kit: Kit) -> None:
+    kit.advance()
+    done = kit.simulate(twice=1.0)
+    tasks = kit.studio.titled("cats · round 1")
+    people = [sorted(said["completed_by"] for said in task["annotations"]) for task in tasks]
+
+    assert (done.answered, done.second, done.already) == (12, 6, 0)
+    assert people == [[5, 6]] * 6
+    again = kit.simulate(twice=1.0)
+    assert (again.answered, again.already) == (0, 6)
+
+
+def test_a_second_answer_that_was_cut_off_is_given_later(kit: Kit) -> None:
+    kit.advance()
+    first = kit.simulate()
+    rest = kit.simulate(twice=1.0)
+
+    assert (first.answered, first.second) == (6, 0)
+    assert (rest.answered, rest.second) == (6, 6)
+    with pytest.raises(InputError, match="`twice`"):
+        kit.simulate(twice=1.5)
+
+
+def test_the_share_of_second_answers_is_about_what_was_asked(tmp_path: Path) -> None:
+    seconds = 0
+    for seed in range(10):
+        kit = Kit(_folder(tmp_path / str(seed)))
+        kit.advance()
+        seconds += kit.simulate(twice=0.3, seed=seed).second
+        kit.store.close()
+    assert 8 <= seconds <= 30
+
+
+def test_people_do_not_meddle_with_what_others_have_answered(kit: Kit) -> None:
+    kit.advance()
+    task = kit.studio.titled("cats · round 1")[0]
+    kit.studio.annotate(task["id"], result=answer_of(task), lead_time_s=3.0, user=99)
+
+    done = kit.simulate(twice=1.0)
+
+    assert (done.answered, done.already) == (10, 1)
+
+
+def test_everybody_takes_the_whole_test_and_only_who_passes_works(kit: Kit) -> None:
+    gold = list(zip(INSTANCES, kit.truths, strict=True))
+    rules = Qualification(min_mean_iou=0.5, max_median_s=60.0, min_instances=6)
+    careless = Annotator(clicks_shares=(0, 0, 0, 0, 1), min_area_px=4.0, slip_share=1.0, pace=99.0)
+    people = [PEOPLE[0], Person(7, "Careless", careless)]
+    kit.advance()
+    open_test(kit.store, kit.studio, "cats", DiskMaker(), gold, rules=rules)
+    with pytest.raises(WrongState, match="--test"):
+        kit.simulate(people)
+
+    taken = simulate(kit.store, kit.studio, "cats · test", people)
+    verdicts = grade_test(kit.store, kit.studio, "cats", DiskMaker())
+
+    assert (taken.answered, taken.second) == (12, 0)
+    assert {verdict.annotator: verdict.passed for verdict in verdicts} == {5: True, 7: False}
+    assert kit.simulate(people, twice=1.0).answered == 6
+    assert {said[0] for said in kit.said(1).values()} == {5}
 
 
 def test_instances_without_truth_wait_for_people(tmp_path: Path) -> None:
