@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from remask_cli.campaign import advance, create, gold, people, plan, restore, retire, status
+from remask_cli.campaign import advance, create, gold, people, plan, rate, restore, retire, status
 from remask_cli.campaign.app import app
 
-__all__ = ["advance", "app", "create", "gold", "people", "plan", "restore", "retire", "status"]
+__all__ = [
+    "advance",
+    "app",
+    "create",
+    "gold",
+    "people",
+    "plan",
+    "rate",
+    "restore",
+    "retire",
+    "status",
+]
 
 
 @app.callback()

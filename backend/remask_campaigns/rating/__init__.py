@@ -1,0 +1,1 @@
+"""Ratings of masks by people, from 1 to 10."""
