@@ -99,14 +99,24 @@ def _with_setting(command: Callable[..., None]) -> Callable[..., None]:
     "--out out/noc`"
 )
 @_with_setting
-def noc(setting: Setting, as_json: Json = False) -> None:
+def noc(
+    setting: Setting,
+    readings: Annotated[
+        bool,
+        typer.Option(
+            "--readings",
+            help="Also let the annotator choose among the model's candidates for the first click.",
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Count the clicks to a good mask, from clicks alone and from a box.
 
     A run that was stopped goes on where it stopped.
     """
     from remask_evaluation.interactive.studies import study_noc
 
-    _show(study_noc(setting, watch=_objects), as_json=as_json)
+    _show(study_noc(setting, watch=_objects, readings=readings), as_json=as_json)
 
 
 @app.command(

@@ -23,7 +23,7 @@ from remask_core.types import (
 )
 from remask_models import registry
 
-__all__ = ["BOX", "BoxSegmenter", "Contestant", "answer"]
+__all__ = ["BOX", "BoxSegmenter", "Contestant", "answer", "answers"]
 
 BOX = "box"
 
@@ -110,6 +110,17 @@ def answer(
 
     What `remask_core.history.replay` computes for all steps, one step at a time.
     """
+    return answers(segmenter, embedding, steps, previous=previous)[0]
+
+
+def answers(
+    segmenter: Segmenter,
+    embedding: Embedding,
+    steps: Sequence[Step],
+    *,
+    previous: Candidate | None,
+) -> list[Candidate]:
+    """Return all candidates after the last step, best first; see `answer`."""
     *_, prompt = prompts_of(steps)
     logits = None if previous is None else previous.logits
-    return segmenter.predict(embedding, replace(prompt, prior_logits=logits))[0]
+    return segmenter.predict(embedding, replace(prompt, prior_logits=logits))

@@ -19,10 +19,20 @@ from remask_evaluation.trials import Trial, generator
 from remask_simulation.boxes import jittered_box
 from remask_simulation.clicks import baseline_click
 
-__all__ = ["FROM_BOX", "FROM_CLICKS", "NocRow", "NocSummary", "play_noc", "starts", "summarise"]
+__all__ = [
+    "FROM_BOX",
+    "FROM_CLICKS",
+    "FROM_READINGS",
+    "NocRow",
+    "NocSummary",
+    "play_noc",
+    "starts",
+    "summarise",
+]
 
 FROM_CLICKS = "clicks"
 FROM_BOX = "box+clicks"
+FROM_READINGS = "clicks+readings"
 MAX_CLICKS = 20
 
 
@@ -35,7 +45,7 @@ class NocRow(msgspec.Struct, frozen=True, kw_only=True):
         instance: Name of the object in its set.
         model: `Contestant.label`.
         version: Of the model.
-        start: `FROM_CLICKS` or `FROM_BOX`.
+        start: `FROM_CLICKS`, `FROM_BOX` or `FROM_READINGS`.
         box: The box that was given first, `x0, y0, x1, y1`; None from clicks alone.
         ious: After 0, 1 ... 20 clicks.
         clicks: `x, y, positive` of each click given. Fewer than 20 when the mask became perfect;
@@ -64,9 +74,14 @@ class NocRow(msgspec.Struct, frozen=True, kw_only=True):
         return box + [Step(clicks=(Click(x, y, sign),)) for x, y, sign in self.clicks[:clicks]]
 
 
-def starts(contestant: Contestant) -> tuple[str, ...]:
-    """Return how a model can be started; the box as mask needs a box and heeds no click."""
-    return () if contestant.name == BOX else (FROM_CLICKS, FROM_BOX)
+def starts(contestant: Contestant, *, readings: bool = False) -> tuple[str, ...]:
+    """Return how a model can be started; the box as mask needs a box and heeds no click.
+
+    With `readings`, also from clicks with a choice among the readings of the first one.
+    """
+    if contestant.name == BOX:
+        return ()
+    return (FROM_CLICKS, FROM_BOX, *((FROM_READINGS,) if readings else ()))
 
 
 def play_noc(trial: Trial) -> list[NocRow]:
@@ -90,7 +105,15 @@ def play_noc(trial: Trial) -> list[NocRow]:
     rows = []
     for start in trial.wanted:
         given = box if start == FROM_BOX else None
-        played = play_clicks(segmenter, embedding, sample, next_click, most=MAX_CLICKS, box=given)
+        played = play_clicks(
+            segmenter,
+            embedding,
+            sample,
+            next_click,
+            most=MAX_CLICKS,
+            box=given,
+            readings=start == FROM_READINGS,
+        )
         rows.append(
             NocRow(
                 key=trial.key(start),

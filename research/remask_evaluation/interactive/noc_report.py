@@ -10,6 +10,7 @@ from remask_evaluation.interactive.measures import area_under
 from remask_evaluation.interactive.noc import (
     FROM_BOX,
     FROM_CLICKS,
+    FROM_READINGS,
     MAX_CLICKS,
     NocRow,
     NocSummary,
@@ -24,7 +25,11 @@ __all__ = ["noc_page", "noc_table", "strata_table"]
 
 _SHOWN = (0, 1, 2, 3, 5, 9, 20)
 _OF_STRATA = (1, 3, 5, 10, 20)
-_NAMES = {FROM_CLICKS: "From clicks alone", FROM_BOX: "From a box, then clicks"}
+_NAMES = {
+    FROM_CLICKS: "From clicks alone",
+    FROM_READINGS: "From clicks alone, with the best reading of the first one",
+    FROM_BOX: "From a box, then clicks",
+}
 _X_TICKS = (0.0, 1.0, 2.0, 3.0, 5.0, 7.0, 9.0, 12.0, 15.0, 20.0)
 
 
@@ -131,6 +136,15 @@ def _tables(summaries: Sequence[NocSummary]) -> tuple[Block, ...]:
             "0.7, the same for every model."
         )
     ]
+    if any(summary.start == FROM_READINGS for summary in summaries):
+        blocks.append(
+            Text(
+                "With readings, the annotator goes on to the model's next candidates after the "
+                "first click, up to the best one, if it is better by 0.05 than the first. Each one "
+                "that is shown counts as a click. A real annotator does not know in advance which "
+                "reading is the best; so this is the most that readings can save."
+            )
+        )
     tables = [noc_table(summaries, start) for start in _NAMES]
     return (*blocks, *(table for table in tables if table.rows))
 

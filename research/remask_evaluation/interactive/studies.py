@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -74,14 +75,17 @@ class Result:
     report: Path
 
 
-def study_noc(setting: Setting, *, watch: Watch) -> Result:
-    """Run the click benchmark, or what is left of it, and write its report."""
+def study_noc(setting: Setting, *, watch: Watch, readings: bool = False) -> Result:
+    """Run the click benchmark, or what is left of it, and write its report.
+
+    With `readings`, also with a choice among the candidates of the first click.
+    """
     instances, contestants = field_of(setting)
-    rows = rows_of(
-        setting, instances, contestants, noc.starts, noc.play_noc, noc.NocRow, watch=watch
-    )
+    wanted = partial(noc.starts, readings=readings)
+    rows = rows_of(setting, instances, contestants, wanted, noc.play_noc, noc.NocRow, watch=watch)
     summaries = noc.summarise(rows)
-    tables = [noc_table(summaries, start) for start in (noc.FROM_CLICKS, noc.FROM_BOX)]
+    kinds = [noc.FROM_CLICKS, *([noc.FROM_READINGS] if readings else []), noc.FROM_BOX]
+    tables = [noc_table(summaries, start) for start in kinds]
     page = noc_page(
         rows, instances, contestants, made_by=setting.made_by, pictured=setting.pictured
     )
