@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from remask_commands import train_campaign
+from remask_commands import train_campaign, train_readings
 from remask_commands.train_clickability import EXAMPLE, clickability
 from remask_terminal.options import Json, ModelDevice
 from remask_terminal.printing import print_json
@@ -241,6 +241,7 @@ def encodings(
 
 app.command(epilog=EXAMPLE)(clickability)
 app.command(epilog=train_campaign.EXAMPLE)(train_campaign.campaign)
+app.command(epilog=train_readings.EXAMPLE)(train_readings.readings)
 
 
 def _reliability(score: dict[str, Any]) -> str:

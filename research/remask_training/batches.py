@@ -17,6 +17,7 @@ from remask_training.click_logs import ClickLog, with_clicks
 from remask_training.composites import compose
 from remask_training.config import FolderUse, use_of
 from remask_training.crops import Crop, View, augmented_crop
+from remask_training.families import with_groups
 from remask_training.mask_weights import Weighted, with_weights
 from remask_training.prompting import start_prompt
 from remask_training.samples import ANNOTATIONS, Sample, held_out, read_folder
@@ -87,6 +88,7 @@ def load_pool(
     log: ClickLog | None = None,
     weights: Mapping[str, float] | None = None,
     on_weighted: Callable[[Weighted], None] = lambda weighted: None,
+    readings: bool = False,
 ) -> tuple[Pool, list[Sample]]:
     """Return what is trained on, and the held-out samples as `read_held_out` does.
 
@@ -97,6 +99,8 @@ def load_pool(
             are measured alike, whatever their weight. A folder whose masks all weigh 0 is not
             learned from.
         on_weighted: Called with what `weights` were found for.
+        readings: For the training of readings: groups are samples as well, and folders are drawn
+            by `FolderUse.readings_share`.
 
     Raises:
         NotFound: No folder holds an instance large enough.
@@ -110,6 +114,8 @@ def load_pool(
     for folder in folders:
         use = use_of(folder)
         samples = read_folder(folder, unions=use.unions, favours=use.favours)
+        if readings and use.groups:
+            samples = with_groups(samples)
         if log is not None:
             named, found = with_clicks(samples, log)
             samples, clicked = named, clicked + found
@@ -117,7 +123,8 @@ def load_pool(
         learnt = tuple(sample for sample in samples if not held_out(sample.picture.name))
         if learnt:
             taught.append(learnt)
-            shares.append(use.share)
+            own_share = use.readings_share if readings else None
+            shares.append(use.share if own_share is None else own_share)
     if not taught:
         raise NotFound("`data` must hold instances of 14 px and more to learn from; there is none")
     if log is not None and not clicked:

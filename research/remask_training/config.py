@@ -121,18 +121,23 @@ class FolderUse:
         share: Its part among the folders' draws; folders are drawn first, then samples.
         unions: Whether all labels of a mask together are an instance too.
         favours: How often instances of a category are drawn, relative to the others.
+        groups: Whether touching instances of a category are groups that a click may mean; so the
+            training of readings takes them, and no other.
+        readings_share: Takes the place of `share` in the training of readings; None leaves it.
     """
 
     share: float = 1.0
     unions: bool = False
     favours: Mapping[str, float] = field(default_factory=dict)
+    groups: bool = False
+    readings_share: float | None = None
 
 
 FOLDER_USES: Mapping[str, FolderUse] = MappingProxyType(
     {
-        "coco_mini": FolderUse(share=0.30),
+        "coco_mini": FolderUse(share=0.30, groups=True),
         # Garments and limbs: parts of a person, and the person as a whole.
-        "ccp": FolderUse(share=0.05, unions=True),
+        "ccp": FolderUse(share=0.05, unions=True, readings_share=0.15),
         # Thousands of nuclei that all look alike.
         "dsb2018": FolderUse(share=0.01),
         # Salient objects of every kind, crisply drawn.
@@ -141,15 +146,15 @@ FOLDER_USES: Mapping[str, FolderUse] = MappingProxyType(
         "pascal_s": FolderUse(share=0.15, favours={"segment": 0.25}),
         "imgsal": FolderUse(share=0.03),
         "voc2010_coseg": FolderUse(share=0.08),
-        "voc2007_inst": FolderUse(share=0.01),
+        "voc2007_inst": FolderUse(share=0.01, groups=True),
         # Antennae, legs, necks, hair: thin parts.
         "butterfly": FolderUse(share=0.035),
         "caltech_animals": FolderUse(share=0.035),
         "weizmann_horse": FolderUse(share=0.04),
         "alphamatting": FolderUse(share=0.01),
         # Several objects of one kind, side by side.
-        "pennfudan": FolderUse(share=0.04),
-        "balloon": FolderUse(share=0.015),
+        "pennfudan": FolderUse(share=0.04, groups=True),
+        "balloon": FolderUse(share=0.015, groups=True),
         "roboflow_seedlings": FolderUse(share=0.01),
         "msrc_cow": FolderUse(share=0.005),
     }

@@ -40,6 +40,8 @@ class Crop:
         inside: (S/2, S/2) float32, 1 on the picture.
         clicks: What annotators clicked on the instance, in drawn pixels (S/2 of them), their
             centres at whole numbers; those that the crop does not show are left out.
+        relatives: Truths of the other instances that were asked for, as `truth`; none where the
+            instance was set on another picture.
     """
 
     image: RgbImage
@@ -47,6 +49,7 @@ class Crop:
     known: _Floats
     inside: _Floats
     clicks: tuple[Click, ...] = ()
+    relatives: tuple[_Floats, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ def augmented_crop(
     side: int,
     view: View,
     rng: np.random.Generator,
+    relatives: Sequence[Sample] = (),
 ) -> Crop:
     """Return a random crop that shows the instance.
 
@@ -85,6 +89,7 @@ def augmented_crop(
         side: S, even.
         view: What the crop shows besides the instance, about.
         rng: Chance.
+        relatives: Instances of the same picture whose truths are wanted as well.
     """
     for number in range(_TRIES):
         # What stays too small to be seen is looked at from nearby in the end.
@@ -104,7 +109,8 @@ def augmented_crop(
     image = _recolour(crop.image, rng=rng)
     if rng.random() < _PASTE:
         return _paste(crop, image, others[int(rng.integers(len(others)))], side=side, rng=rng)
-    return replace(crop, image=image)
+    truths = tuple(_truth(relative, matrix, side=side) for relative in relatives)
+    return replace(crop, image=image, relatives=truths)
 
 
 _NEARBY = View(context=2.0, anywhere=False)
@@ -170,18 +176,22 @@ def _cut(sample: Sample, view: npt.NDArray[np.float64], *, side: int) -> Crop:
     size = (side, side)
     how = cv2.INTER_LINEAR if abs(np.linalg.det(view[:, :2])) > 0.5 else cv2.INTER_AREA
     image = _warp_image(sample.picture.image, view, side=side, how=how)
-    mask = sample.mask().astype(np.uint8) * 255
-    truth = cv2.warpAffine(mask, view, size, flags=cv2.INTER_LINEAR)
     ignored = cv2.warpAffine(sample.ignored().astype(np.uint8), view, size, flags=cv2.INTER_NEAREST)
-    height, width = mask.shape
+    height, width = sample.labels.shape
     inside = cv2.warpAffine(np.ones((height, width), np.uint8), view, size, flags=cv2.INTER_NEAREST)
     return Crop(
         image,
-        _halve(truth.astype(np.float32) / np.float32(255)),
+        _truth(sample, view, side=side),
         (_halve(ignored.astype(np.float32)) == 0).astype(np.float32),
         (_halve(inside.astype(np.float32)) > 0.5).astype(np.float32),
         tuple(_moved(sample.clicks, view, side=side)),
     )
+
+
+def _truth(sample: Sample, view: npt.NDArray[np.float64], *, side: int) -> _Floats:
+    mask = sample.mask().astype(np.uint8) * 255
+    truth = cv2.warpAffine(mask, view, (side, side), flags=cv2.INTER_LINEAR)
+    return _halve(truth.astype(np.float32) / np.float32(255))
 
 
 def _moved(clicks: Sequence[Click], view: npt.NDArray[np.float64], *, side: int) -> Iterator[Click]:

@@ -115,7 +115,7 @@ def train(
     elif not bool(net.feature_mean.any()):
         _measure_features(net, run)
     average = {name: value.detach().clone() for name, value in net.state_dict().items()}
-    decoder = [p for name, p in net.named_parameters() if not name.startswith("encoder.")]
+    decoder = [p for name, p in net.named_parameters() if _of_decoder(name)]
     groups = [{"params": decoder, "peak": config.rate}]
     if teach_encoder:
         groups.append({"params": list(net.encoder.parameters()), "peak": config.encoder_rate})
@@ -194,7 +194,7 @@ class _Shard:
         with self._half():
             logits, judged = self.net.decode(self.seen, prompts)
         loss = loss_of(logits.float(), judged.float(), self.truth, self.known, before=self.before)
-        weights = [p for name, p in self.net.named_parameters() if not _of_encoder(name)]
+        weights = [p for name, p in self.net.named_parameters() if _of_decoder(name)]
         leaves = [leaf for leaf in self.seen.maps if leaf.requires_grad]
         found = list(torch.autograd.grad(loss, [*weights, *leaves]))
         for leaf, gradient in zip(leaves, found[len(weights) :], strict=True):
@@ -218,8 +218,9 @@ class _Shard:
         )
 
 
-def _of_encoder(name: str) -> bool:
-    return name.startswith("encoder.")
+def _of_decoder(name: str) -> bool:
+    # The head of `Readings` has a training of its own.
+    return not name.startswith(("encoder.", "readings."))
 
 
 def _learn(
@@ -242,7 +243,7 @@ def _learn(
             for shard, rng in zip(shards, rngs, strict=True)
         ]
         answers = [future.result() for future in passes]
-        decoder = [p for name, p in net.named_parameters() if not _of_encoder(name)]
+        decoder = [p for name, p in net.named_parameters() if _of_decoder(name)]
         learners = [*decoder, *net.encoder.parameters()]
         optimiser.zero_grad()
         for gradients in zip(*(answer[0] for answer in answers), strict=True):

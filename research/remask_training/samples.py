@@ -54,6 +54,7 @@ class _IndexRow(NamedTuple):
     box: Box
     name: str
     favour: float
+    category: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ class Sample:
         weight: How often it is drawn, relative to the others of its folder.
         name: Unique within its picture; a log of clicks goes by it.
         clicks: What annotators clicked on it, in their order.
+        category: Its class where the folder tells it.
     """
 
     picture: Picture
@@ -90,6 +92,7 @@ class Sample:
     weight: float
     name: str = ""
     clicks: tuple[Click, ...] = ()
+    category: str = ""
 
     def mask(self) -> BoolMask:
         """Return the instance as (H, W) bool."""
@@ -169,8 +172,9 @@ def _from_index(
                 f"{error}"
             ) from error
         name = row.get("name") or row["instance"]
-        favour = favours.get(row.get("category") or "", 1.0)
-        rows[row["image"], row["mask"]].append(_IndexRow(value, box, name, favour))
+        category = row.get("category") or ""
+        favour = favours.get(category, 1.0)
+        rows[row["image"], row["mask"]].append(_IndexRow(value, box, name, favour, category))
     pictures: dict[str, Picture] = {}
     for (image_name, mask_name), instances in rows.items():
         if image_name not in pictures:
@@ -188,6 +192,7 @@ def _from_index(
                 instance.box,
                 instance.name,
                 favour=instance.favour,
+                category=instance.category,
             )
         if unions:
             whole = (labels > 0) & (labels != IGNORE)
@@ -250,13 +255,14 @@ def _sample(
     *,
     favour: float = 1.0,
     clicks: tuple[Click, ...] = (),
+    category: str = "",
 ) -> Iterator[Sample]:
     """Yield the instance if it is large enough to teach anything."""
     area = float(np.isin(labels, values).sum())
     if max(box.width, box.height) >= _MIN_SIDE_PX and area >= _MIN_AREA_PX:
         low, high = _WEIGHED_AREA_PX
         weight = favour * min(max(area, low), high)
-        yield Sample(picture, labels, tuple(values), box, weight, name, clicks)
+        yield Sample(picture, labels, tuple(values), box, weight, name, clicks, category)
 
 
 def _picture(path: Path) -> Picture:

@@ -10,7 +10,7 @@ from remask_cli import main
 from remask_cli.main import app
 
 
-@pytest.mark.parametrize("command", ["convnet", "calibrate", "encodings"])
+@pytest.mark.parametrize("command", ["convnet", "calibrate", "encodings", "readings"])
 def test_help_names_the_layouts_and_an_example(command: str) -> None:
     result = CliRunner().invoke(app, ["train", command, "--help"], env={"COLUMNS": "200"})
 
@@ -20,7 +20,7 @@ def test_help_names_the_layouts_and_an_example(command: str) -> None:
     assert f"remask train {command} --" in result.output
 
 
-@pytest.mark.parametrize("command", ["convnet", "calibrate"])
+@pytest.mark.parametrize("command", ["convnet", "calibrate", "readings"])
 def test_a_folder_without_data_ends_with_its_name(
     command: str,
     tmp_path: Path,

@@ -17,7 +17,9 @@ from remask_training import encodings, start
 from remask_training.batches import batches, find_folders, load_pool, read_held_out
 from remask_training.config import CONFIGS, FOLDER_USES, TrainConfig
 from remask_training.loop import Report, Run, train
+from remask_training.readings import ReadingsReport
 from remask_training.samples import held_out
+from remask_training.start_readings import start_readings
 
 TINY = replace(
     CONFIGS["small"],
@@ -249,3 +251,39 @@ def test_a_run_ends_when_its_minutes_are_over(folder: Path, tmp_path: Path) -> N
 
     assert [report.step for report in reports] == [2, 3]
     assert read_header(tmp_path / "weights.npz")["step"] == 3
+
+
+def test_readings_are_taught_and_the_masks_of_the_network_stay(
+    folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    reports: list[ReadingsReport] = []
+    known = read_weights(WEIGHTS)[1]
+
+    weights = start_readings([folder], out=out, val=[folder], steps=1, seed=3, told=reports.append)
+    first = read_weights(weights)[1]
+    with pytest.raises(WrongState, match="resume it"):
+        start_readings([folder], out=out, steps=2)
+    weights = start_readings([folder], out=out, steps=2, seed=3, resume=True, told=reports.append)
+
+    _, second = read_weights(weights)
+    assert {"own", "smaller", "larger", "chosen", "oracle"} == reports[0].checks["ellipses"].keys()
+    assert [1, 2] == [report.step for report in reports]
+    assert not np.array_equal(first["readings.judge.0.weight"], second["readings.judge.0.weight"])
+    for name, array in known.items():
+        if not name.startswith("readings."):
+            assert np.array_equal(array, second[name])
+    assert read_header(weights)["score"] == read_header(WEIGHTS)["score"]
+
+
+def test_a_fine_tuning_leaves_the_head_of_the_readings_alone(folder: Path, tmp_path: Path) -> None:
+    net = load_network(WEIGHTS)
+    if net.readings is None:
+        net.start_readings()
+        assert net.readings is not None
+    before = net.readings.move.weight.clone()
+    run = run_of(folder, tmp_path, replace(TINY, steps=1, check_every=1))
+
+    train(run, net, resume=False, told=lambda report: None)
+
+    assert torch.equal(before, net.readings.move.weight)

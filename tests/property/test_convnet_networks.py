@@ -47,6 +47,34 @@ def test_the_graph_answers_as_the_layers_do(
     np.testing.assert_allclose(judged, torch_judged, atol=1e-3)
 
 
+def test_the_graph_of_the_readings_answers_as_their_layers_do() -> None:
+    net = load_network(WEIGHTS)
+    torch.manual_seed(5)
+    if net.readings is None:
+        net.start_readings()
+        assert net.readings is not None
+        torch.nn.init.normal_(net.readings.move.weight, std=0.1)
+    arrays = {name: value.numpy() for name, value in net.state_dict().items()}
+    plain = {n: array for n, array in arrays.items() if not n.startswith("readings.")}
+    rng = np.random.default_rng(0)
+    image = rng.uniform(-1, 1, (2, 3, 128, 128)).astype(np.float32)
+    prompts = np.zeros((2, 6, 64, 64), np.float32)
+    prompts[:, INSIDE] = 1
+    prompts[:, 0, 30:36, 30:36] = 1
+    onnx, without = OnnxNetwork(arrays), OnnxNetwork(plain)
+
+    found = onnx.read(image, prompts)
+    expected = TorchNetwork(net, torch.device("cpu")).read(image, prompts)
+
+    assert [(2, 1, 64, 64), (2,), (1, 2, 64, 64), (1, 3)] == [array.shape for array in found]
+    for array, of_torch in zip(found, expected, strict=True):
+        np.testing.assert_allclose(array, of_torch, atol=1e-3)
+    # The network's own answer is the same to the last bit, with the head or without it.
+    assert (onnx.has_readings, without.has_readings) == (True, False)
+    for array, own in zip(found[:2], without.look(image, prompts), strict=True):
+        assert np.array_equal(array, own)
+
+
 @pytest.mark.parametrize("fault", ["missing", "shape", "unknown"])
 def test_weights_of_other_layers_are_refused(fault: str) -> None:
     _, arrays = read_weights(WEIGHTS)

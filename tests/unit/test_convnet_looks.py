@@ -87,3 +87,58 @@ def test_a_mask_is_the_same_whether_all_of_the_window_is_pasted_or_the_object() 
         whole[y0:y1, x0:x1] = paste(logits, window, onto=(x0, y0, x1, y1)) > 0
 
         assert np.array_equal(whole, mask_on_image((120, 100), logits, window))
+
+
+class Reader(Middle):
+    """The same, which reads a first click as its middle, too, or as all that it is shown."""
+
+    def __init__(self, share: float, *, smaller: float, larger: float) -> None:
+        super().__init__(share)
+        self.shares = (smaller, larger)
+        self.reads = 0
+
+    def read(self, image: _Floats, prompts: _Floats) -> tuple[_Floats, _Floats, _Floats, _Floats]:
+        self.reads += 1
+        own = self.look(image, prompts)
+        readings = [Middle(share).look(image[:1], prompts)[0] for share in self.shares]
+        return *own, np.concatenate(readings, 1), np.array([[2.0, -1.0, 1.0]], "f")
+
+
+def areas_of(reader: Reader, prompt: Prompt) -> list[int]:
+    segmenter = ConvNetSegmenter(reader, version="reader@0", reader=reader)
+    found = segmenter.predict(segmenter.embed(IMAGE), prompt)
+    assert all(candidate.logits is not None for candidate in found)
+    return [int(candidate.mask.sum()) for candidate in found]
+
+
+def test_a_first_click_has_three_readings_the_better_of_the_others_first() -> None:
+    prompt = Prompt(clicks=(Click(50, 50, True),))
+
+    own, larger, smaller = areas_of(Reader(0.85, smaller=0.4, larger=0.98), prompt)
+
+    assert smaller < own < larger
+
+
+def test_readings_that_are_alike_or_empty_are_not_offered() -> None:
+    prompt = Prompt(clicks=(Click(50, 50, True),))
+
+    assert len(areas_of(Reader(0.85, smaller=0.84, larger=0.86), prompt)) == 1
+    assert len(areas_of(Reader(0.85, smaller=0.0, larger=0.4), prompt)) == 2
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        Prompt(box=BOX),
+        Prompt(box=BOX, clicks=CLICKS[:1]),
+        Prompt(clicks=CLICKS[:2]),
+        Prompt(clicks=(Click(50, 50, False),)),
+        Prompt(clicks=CLICKS[:1], prior_mask=np.ones((100, 100), np.bool_)),
+    ],
+    ids=["box", "box and click", "two clicks", "negative click", "a mask before"],
+)
+def test_what_is_settled_is_read_once(prompt: Prompt) -> None:
+    reader = Reader(0.85, smaller=0.4, larger=0.98)
+
+    assert len(areas_of(reader, prompt)) == 1
+    assert reader.reads == 0

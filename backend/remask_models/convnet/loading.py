@@ -16,8 +16,8 @@ from remask_models.weights import BUNDLED_CONVNET, digest, stamp
 from remask_models.weights_file import read_header, read_weights
 
 if TYPE_CHECKING:
-    from remask_models.convnet.network import ConvNet
-    from remask_models.convnet.segmenter import Network
+    from remask_models.convnet.network import ConvNet, TorchNetwork
+    from remask_models.convnet.onnx_runtime import OnnxNetwork
 
 __all__ = ["WEIGHTS", "load_convnet", "load_network"]
 
@@ -37,7 +37,7 @@ def load_network(weights: Path) -> ConvNet:
     from remask_models.convnet.network import ConvNet
 
     _, arrays = read_weights(weights)
-    net = ConvNet()
+    net = ConvNet(readings=any(name.startswith("readings.") for name in arrays))
     try:
         net.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
     except RuntimeError as error:
@@ -61,14 +61,16 @@ def load_convnet(weights: Path | None, *, device: str) -> Segmenter:
     from remask_models.convnet.segmenter import ConvNetSegmenter
 
     path = weights or WEIGHTS
+    network = _network(path, device)
     return ConvNetSegmenter(
-        _network(path, device),
+        network,
         version=stamp("convnet", digest(path)),
         curve=ScoreCurve.of(read_header(path)),
+        reader=network if network.has_readings else None,
     )
 
 
-def _network(weights: Path, device: str) -> Network:
+def _network(weights: Path, device: str) -> OnnxNetwork | TorchNetwork:
     # To ask torch for a GPU takes half a gigabyte; without the driver or torch there is none.
     if device == "auto" and not (has_cuda_driver() and has_module("torch")):
         device = "cpu"

@@ -8,7 +8,7 @@ costs one pass of the decoder only.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from remask_models.convnet.encoder import PYRAMID_CHANNELS, Encoder
+from remask_models.convnet.layers import WIDTHS, Attend, Join, Residual, likeness
+from remask_models.convnet.readings import Readings, Trunk, climb, facts_of
 
 __all__ = ["PROMPT_CHANNELS", "ConvNet", "Features", "TorchNetwork", "colour_evidence"]
 
@@ -24,8 +26,6 @@ PROMPT_CHANNELS = 6
 """Positive clicks, negative clicks, box, prior probability, whether there is a prior, inside."""
 
 _BINS = 10  # colour bins per axis
-_WIDTHS = (16, 32, 64, 128)  # decoder channels at strides 2, 4, 8, 16
-_HEADS = 4
 
 
 class Features(NamedTuple):
@@ -63,70 +63,19 @@ def colour_evidence(rgb: Tensor, weight: Tensor, inside: Tensor) -> Tensor:
     return torch.tanh(ratio.gather(1, bins).reshape(n, 1, h, w) / 3) * inside
 
 
-class _Join(nn.Module):
-    """Convolution, group norm, ReLU."""
-
-    def __init__(self, c_in: int, c_out: int, *, kernel: int = 3, stride: int = 1) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, bias=False)
-        self.norm = nn.GroupNorm(max(1, c_out // 8), c_out)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.norm(self.conv(x)))
-
-
-class _Residual(nn.Module):
-    """Two convolutions around which the input is carried."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = _Join(channels, channels)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.norm = nn.GroupNorm(channels // 8, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x + self.norm(self.second(self.first(x))))
-
-
-class _Attend(nn.Module):
-    """Every place looks at every other: how a click reaches the object's far end."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.norm = nn.GroupNorm(1, channels)
-        self.qkv = nn.Conv2d(channels, 3 * channels, 1)
-        self.out = nn.Conv2d(channels, channels, 1)
-        # A gate that opens in training: at first the block is the identity.
-        nn.init.zeros_(self.out.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        n, c, h, w = x.shape
-        qkv = self.qkv(self.norm(x)).reshape(n, 3, _HEADS, c // _HEADS, h * w)
-        q, k, v = (part.transpose(-1, -2) for part in qkv.unbind(1))
-        mixed = F.scaled_dot_product_attention(q, k, v)
-        return x + cast(Tensor, self.out(mixed.transpose(-1, -2).reshape(n, c, h, w)))
-
-
-def _likeness(features: Tensor, weights: Tensor) -> Tensor:
-    """Return the cosine of each place with the mean feature under each of K weights.
-
-    (N, C, H, W) and (N, K, H, W) give (N, K, H, W); a weight of nothing gives zeros.
-    """
-    unit = F.normalize(features, dim=1).flatten(2)
-    flat = weights.flatten(2)
-    means = F.normalize(torch.bmm(flat, unit.transpose(1, 2)), dim=2)
-    return torch.bmm(means, unit).reshape(weights.shape)
-
-
 class ConvNet(nn.Module):
-    """Image crop and prompts to mask logits and the mask's own IoU estimate."""
+    """Image crop and prompts to mask logits and the mask's own IoU estimate.
+
+    Args:
+        readings: Whether it has the head that gives further masks for a first click.
+    """
 
     feature_mean: Tensor
     feature_scale: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, *, readings: bool = False) -> None:
         super().__init__()
-        c2, c4, c8, c16 = _WIDTHS
+        c2, c4, c8, c16 = WIDTHS
         p2, p4, p8, p16 = PYRAMID_CHANNELS
         self.encoder = Encoder()
         # The encoder's channels differ in scale by a factor of a hundred: brought to one.
@@ -139,25 +88,26 @@ class ConvNet(nn.Module):
         self.look4 = nn.Conv2d(p4, c4, 1)
         self.look8 = nn.Conv2d(p8, c8, 1)
         self.look16 = nn.Conv2d(p16, c16, 1)
-        self.draw4 = _Join(drawn, c4, stride=2)
+        self.draw4 = Join(drawn, c4, stride=2)
         # Sources are first mixed place by place: a 3 x 3 over all of them doubles the arithmetic
         # of the whole decoder.
-        self.join4 = nn.Sequential(_Join(2 * c4, c4, kernel=1), _Join(c4, c4))
-        self.down8 = _Join(c4, c8, stride=2)
-        self.join8 = nn.Sequential(_Join(2 * c8 + 4 + drawn, c8, kernel=1), _Residual(c8))
-        self.down16 = _Join(c8, c16, stride=2)
+        self.join4 = nn.Sequential(Join(2 * c4, c4, kernel=1), Join(c4, c4))
+        self.down8 = Join(c4, c8, stride=2)
+        self.join8 = nn.Sequential(Join(2 * c8 + 4 + drawn, c8, kernel=1), Residual(c8))
+        self.down16 = Join(c8, c16, stride=2)
         self.join16 = nn.Sequential(
-            _Join(2 * c16 + 4 + drawn, c16, kernel=1),
-            _Attend(c16),
-            _Residual(c16),
-            _Attend(c16),
-            _Residual(c16),
+            Join(2 * c16 + 4 + drawn, c16, kernel=1),
+            Attend(c16),
+            Residual(c16),
+            Attend(c16),
+            Residual(c16),
         )
-        self.up8 = nn.Sequential(_Join(c16 + 2 * c8, c8, kernel=1), _Residual(c8))
-        self.up4 = nn.Sequential(_Join(c8 + 2 * c4, c4, kernel=1), _Residual(c4))
-        self.up2 = nn.Sequential(_Join(c4 + c2 + drawn, c2, kernel=1), _Join(c2, c2))
+        self.up8 = nn.Sequential(Join(c16 + 2 * c8, c8, kernel=1), Residual(c8))
+        self.up4 = nn.Sequential(Join(c8 + 2 * c4, c4, kernel=1), Residual(c4))
+        self.up2 = nn.Sequential(Join(c4 + c2 + drawn, c2, kernel=1), Join(c2, c2))
         self.out = nn.Conv2d(c2, 1, 3, padding=1)
         self.judge = nn.Sequential(nn.Linear(2 * c16 + 4, 64), nn.ReLU(), nn.Linear(64, 1))
+        self.readings: Readings | None = Readings(drawn) if readings else None
 
     def forward(self, image: Tensor, prompts: Tensor) -> tuple[Tensor, Tensor]:
         """Return `decode` of what `encode` makes of `image`."""
@@ -184,6 +134,30 @@ class ConvNet(nn.Module):
         Returns:
             (N, 1, S/2, S/2) and (N,).
         """
+        trunk = self.trunk(features, prompts)
+        logits = climb(self, trunk)
+        return logits, self.judge_mask(trunk.at16, logits)
+
+    def start_readings(self) -> None:
+        """Give the network the head of `Readings`, which starts with copies of its own way up."""
+        self.readings = Readings(PROMPT_CHANNELS + 1)
+        for name in ("up8", "up4", "up2", "out"):
+            getattr(self.readings, name).load_state_dict(getattr(self, name).state_dict())
+
+    def read(self, image: Tensor, prompts: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return what `forward` does, and the readings of the first crop alone.
+
+        Returns:
+            (N, 1, S/2, S/2), (N,), then `Readings` of one crop: (1, 2, S/2, S/2) and (1, 3).
+        """
+        assert self.readings is not None
+        trunk = self.trunk(self.encode(image), prompts)
+        logits = climb(self, trunk)
+        first = Trunk(*(level[:1] for level in trunk))
+        return logits, self.judge_mask(trunk.at16, logits), *self.readings(first, logits[:1])
+
+    def trunk(self, features: Features, prompts: Tensor) -> Trunk:
+        """Return the maps of the decoder from which masks are made; see `decode`."""
         f2, f4, f8, f16 = features.maps
         believed = _belief(prompts)
         colour = colour_evidence(features.rgb, believed, prompts[:, 5:])
@@ -196,29 +170,12 @@ class ConvNet(nn.Module):
         at16 = self.join16(
             torch.cat([self.down16(at8), look16, *_pooled(drawn, weights, look16, 8)], 1)
         )
-        up8 = self.up8(torch.cat([_double(at16), at8, look8], 1))
-        up4 = self.up4(torch.cat([_double(up8), at4, look4], 1))
         look2 = self.look2(torch.cat([f2, features.rgb], 1))
-        logits = self.out(self.up2(torch.cat([_double(up4), look2, drawn], 1)))
-        return logits, self._judge(at16, logits)
+        return Trunk(at16, look16, at8, look8, at4, look4, look2, drawn)
 
-    def _judge(self, at16: Tensor, logits: Tensor) -> Tensor:
-        # The estimate must not bend the mask: it looks at it from outside.
-        probs = torch.sigmoid(logits.detach())
-        sure = (2 * probs - 1).abs()
-        mask = (probs > 0.5).to(probs)
-        weight = F.adaptive_avg_pool2d(probs, at16.shape[-1])
-        seen = at16.detach()
-        inner = (seen * weight).sum((2, 3)) / (weight.sum((2, 3)) + 1)
-        outer = (seen * (1 - weight)).sum((2, 3)) / ((1 - weight).sum((2, 3)) + 1)
-        facts = [
-            probs.mean((1, 2, 3)),
-            (probs * sure).sum((1, 2, 3)) / (probs.sum((1, 2, 3)) + 1),
-            sure.mean((1, 2, 3)),
-            # The soft IoU of the mask with a truth that the probabilities are right about.
-            (probs * mask).sum((1, 2, 3)) / (probs.maximum(mask).sum((1, 2, 3)) + 1),
-        ]
-        estimate: Tensor = self.judge(torch.cat([inner, outer, torch.stack(facts, 1)], 1))
+    def judge_mask(self, at16: Tensor, logits: Tensor) -> Tensor:
+        """Return the logit of each mask's IoU, (N,), as the network estimates it."""
+        estimate: Tensor = self.judge(torch.cat(facts_of(at16, logits), 1))
         return estimate[:, 0]
 
 
@@ -236,11 +193,7 @@ def _belief(prompts: Tensor) -> Tensor:
 
 def _pooled(drawn: Tensor, weights: Tensor, look: Tensor, by: int) -> Sequence[Tensor]:
     """Return the prompts and their likeness maps at the size of `look`."""
-    return F.max_pool2d(drawn, by), _likeness(look, F.avg_pool2d(weights, by))
-
-
-def _double(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+    return F.max_pool2d(drawn, by), likeness(look, F.avg_pool2d(weights, by))
 
 
 _Floats = npt.NDArray[np.float32]
@@ -252,6 +205,7 @@ class TorchNetwork:
     def __init__(self, net: ConvNet, device: torch.device) -> None:
         self._net = net.eval().to(device)
         self._device = device
+        self.has_readings = net.readings is not None
 
     @torch.inference_mode()
     def look(self, image: _Floats, prompts: _Floats) -> tuple[_Floats, _Floats]:
@@ -259,3 +213,15 @@ class TorchNetwork:
         seen, drawn = (torch.from_numpy(array).to(self._device) for array in (image, prompts))
         logits, judged = self._net(seen, drawn)
         return logits.cpu().numpy(), judged.cpu().numpy()
+
+    @torch.inference_mode()
+    def read(self, image: _Floats, prompts: _Floats) -> tuple[_Floats, _Floats, _Floats, _Floats]:
+        """See `ReadingNetwork.read`."""
+        seen, drawn = (torch.from_numpy(array).to(self._device) for array in (image, prompts))
+        logits, judged, readings, estimates = self._net.read(seen, drawn)
+        return (
+            logits.cpu().numpy(),
+            judged.cpu().numpy(),
+            readings.cpu().numpy(),
+            estimates.cpu().numpy(),
+        )

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from remask_core.overlap import iou
 from remask_core.types import (
     BoolMask,
     Box,
@@ -46,7 +47,9 @@ from remask_models.convnet.windows import (
     window_around,
 )
 
-__all__ = ["ConvNetSegmenter", "Manner", "Network", "mask_on_image"]
+__all__ = ["ConvNetSegmenter", "Manner", "Network", "ReadingNetwork", "mask_on_image"]
+
+_ALIKE = 0.9  # masks whose IoU is so high are one reading
 
 _Floats = npt.NDArray[np.float32]
 
@@ -93,6 +96,18 @@ class Network(Protocol):
         """
 
 
+class ReadingNetwork(Network, Protocol):
+    """A network that tells what else a first click may mean."""
+
+    def read(self, image: _Floats, prompts: _Floats) -> tuple[_Floats, _Floats, _Floats, _Floats]:
+        """Return what `look` does, and the readings of the first crop; see `Readings`.
+
+        Returns:
+            Besides `look`'s, mask logits (1, 2, S/2, S/2), and logits of the IoU (1, 3) of the
+            network's own mask and of these two.
+        """
+
+
 class ConvNetSegmenter:
     """The bundled network: Mb for a box, Mb+c for a box and clicks, and clicks alone."""
 
@@ -105,8 +120,19 @@ class ConvNetSegmenter:
         version: str,
         manner: Manner | None = None,
         curve: ScoreCurve | None = None,
+        reader: ReadingNetwork | None = None,
     ) -> None:
+        """Take over a network.
+
+        Args:
+            network: Answers every prompt.
+            version: See `Segmenter.version`.
+            manner: How it is applied.
+            curve: From its estimates to scores.
+            reader: Answers a first click with several candidates; without it there is one.
+        """
         self.version = version
+        self._reader = reader
         self._curve = curve or ScoreCurve()
         self._network = network
         self._manner = manner or Manner()
@@ -123,23 +149,38 @@ class ConvNetSegmenter:
         return Embedding(shape_hw=(image.shape[0], image.shape[1]), arrays=arrays)
 
     def predict(self, embedding: Embedding, prompt: Prompt) -> list[Candidate]:
-        """Return one candidate."""
+        """Return one candidate; for a single positive click alone up to three.
+
+        The first click may mean a part, a thing or a group. The further candidates differ from
+        the first, which is the network's own answer with or without them.
+        """
         check_prompt(prompt, shape_hw=embedding.shape_hw)
         prompt = _roomier(prompt, share=self._manner.box_grow)
         levels = [embedding.arrays[name] for name in _level_names(len(embedding.arrays))]
-        image: RgbImage = levels[0]
         prior = _Prior.of(prompt)
         window = self._first_window(prompt, prior, embedding.shape_hw)
-        logits, estimate = self._look(levels, prompt, prior, window)
+        readings: list[_Reading] = []
+        if self._reader is not None and _is_ambiguous(prompt):
+            seen, drawn = self._shown(levels, prompt, prior, window)
+            both, judged, masks, estimates = self._reader.read(
+                _with_mirror(seen), _with_mirror(drawn)
+            )
+            logits, estimate = _mean_of_mirrors(both), float(_sigmoid(judged).mean())
+            scores = _sigmoid(estimates[0]).tolist()
+            readings = [
+                _Reading(mask, score, window)
+                for mask, score in zip(masks[0], scores[1:], strict=True)
+            ]
+        else:
+            logits, estimate = self._look(levels, prompt, prior, window)
         again = None if prior is not None else self._again(prompt, logits, window)
         if again is not None:
             prior = _Prior(_sigmoid(logits), window)
             window = again
             logits, estimate = self._look(levels, prompt, prior, window)
         score = self._curve.score(estimate, clicks=len(prompt.clicks))
-        mask = mask_on_image(image.shape[:2], logits, window)
-        mask = obey(mask, image, prompt.clicks, radius_px=0.02 * window.side)
-        return [Candidate(mask=mask, score=score, logits=pack(logits, window))]
+        own = self._candidate(levels[0], prompt, _Reading(logits, score, window))
+        return [own, *self._others(levels[0], prompt, readings, own)]
 
     def predict_batch(
         self, embedding: Embedding, prompts: Sequence[Prompt]
@@ -191,15 +232,53 @@ class ConvNetSegmenter:
         self, levels: Sequence[RgbImage], prompt: Prompt, prior: _Prior | None, window: Window
     ) -> tuple[Logits, float]:
         """Return the network's logits in the window, (size/2, size/2), and its IoU estimate."""
+        seen, drawn = self._shown(levels, prompt, prior, window)
+        both, judged = self._network.look(_with_mirror(seen), _with_mirror(drawn))
+        return _mean_of_mirrors(both), float(_sigmoid(judged).mean())
+
+    def _shown(
+        self, levels: Sequence[RgbImage], prompt: Prompt, prior: _Prior | None, window: Window
+    ) -> tuple[_Floats, _Floats]:
+        """Return the window and the prompts in it as the network sees them, without batch axis."""
         manner = self._manner
         fine = len(prompt.clicks) >= manner.fine_from
         size = manner.fine_size if fine else manner.size
         crop = crop_image(levels, window, size=size).transpose(2, 0, 1)
         seen = crop.astype(np.float32) / 127.5 - 1
-        drawn = _draw(prompt, prior, window, levels[0].shape[:2], size=size // 2)
-        logits, judged = self._network.look(_with_mirror(seen), _with_mirror(drawn))
-        both = (logits[0, 0] + logits[1, 0, :, ::-1]) / 2
-        return both, float(_sigmoid(judged).mean())
+        return seen, _draw(prompt, prior, window, levels[0].shape[:2], size=size // 2)
+
+    def _others(
+        self, image: RgbImage, prompt: Prompt, readings: Sequence[_Reading], own: Candidate
+    ) -> list[Candidate]:
+        """Return the readings that differ from `own` and from each other, best first.
+
+        The own mask is the better one on average, however the readings are chosen from by their
+        scores; so none of them is given a higher score than it has.
+        """
+        found: list[Candidate] = []
+        for reading in sorted(readings, key=lambda reading: -reading.score):
+            if not (reading.logits > 0).any():
+                continue
+            capped = replace(reading, score=min(reading.score, own.score))
+            candidate = self._candidate(image, prompt, capped)
+            if all(iou(candidate.mask, other.mask) < _ALIKE for other in (own, *found)):
+                found.append(candidate)
+        return found
+
+    def _candidate(self, image: RgbImage, prompt: Prompt, reading: _Reading) -> Candidate:
+        window = reading.window
+        mask = mask_on_image(image.shape[:2], reading.logits, window)
+        mask = obey(mask, image, prompt.clicks, radius_px=0.02 * window.side)
+        return Candidate(mask=mask, score=reading.score, logits=pack(reading.logits, window))
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """One mask for a prompt: its logits in a window, and its score."""
+
+    logits: Logits
+    score: float
+    window: Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +388,18 @@ def _roomier(prompt: Prompt, *, share: float) -> Prompt:
         return prompt
     dx, dy = share * box.width, share * box.height
     return replace(prompt, box=Box(box.x0 - dx, box.y0 - dy, box.x1 + dx, box.y1 + dy))
+
+
+def _is_ambiguous(prompt: Prompt) -> bool:
+    """Return whether the prompt is a single positive click and nothing else."""
+    alone = prompt.box is None and prompt.prior_logits is None and prompt.prior_mask is None
+    return alone and len(prompt.clicks) == 1 and prompt.clicks[0].positive
+
+
+def _mean_of_mirrors(logits: _Floats) -> Logits:
+    """Return the mean of a crop's logits and of its mirror image's, from (2, 1, h, w)."""
+    mean: Logits = (logits[0, 0] + logits[1, 0, :, ::-1]) / 2
+    return mean
 
 
 def _with_mirror(planes: _Floats) -> _Floats:
