@@ -192,8 +192,8 @@ def open_engine(settings: Settings) -> Engine:
 def check_model(settings: Settings) -> None:
     """Check that the engine's model can be loaded here, without loading it.
 
-    A worker would try to load what is missing again and again. What a cluster's machines have is
-    theirs to say, and not looked at.
+    A worker would try to load what is missing again and again. A cluster's machines check their
+    own when they start.
 
     Raises:
         InputError: The model is unknown, or needs what is not installed.

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from remask_terminal.options import EngineName, RayAddress
+
 __all__ = ["register", "serve"]
 
 
@@ -24,14 +26,8 @@ def serve(
     weights: Annotated[Path | None, typer.Option(help="Weights file of the model.")] = None,
     model_dir: Annotated[Path | None, typer.Option(help="Folder of weights files.")] = None,
     device: Annotated[str | None, typer.Option(help="`cpu`, `cuda`, `cuda:1` or `auto`.")] = None,
-    engine: Annotated[
-        str | None,
-        typer.Option(help="`child`: the model runs here. `ray`: on the cluster at --ray-address."),
-    ] = None,
-    ray_address: Annotated[
-        str | None,
-        typer.Option(help="HTTP address of the cluster, such as http://127.0.0.1:8000."),
-    ] = None,
+    engine: EngineName = None,
+    ray_address: RayAddress = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
     state_dir: Annotated[

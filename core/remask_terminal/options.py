@@ -10,10 +10,12 @@ import typer
 __all__ = [
     "ApiKey",
     "DataSets",
+    "EngineName",
     "Json",
     "Limit",
     "ModelDevice",
     "Name",
+    "RayAddress",
     "State",
     "Url",
 ]
@@ -49,3 +51,16 @@ Limit = Annotated[
     int | None, typer.Option("--limit", min=1, help="Only so many objects of each set.")
 ]
 ModelDevice = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 or auto.")]
+
+EngineName = Annotated[
+    str | None,
+    typer.Option(
+        "--engine", help="`child`: the model runs here. `ray`: on the cluster at --ray-address."
+    ),
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address", help="HTTP address of the cluster, such as http://127.0.0.1:8000."
+    ),
+]

@@ -11,13 +11,16 @@ import typer
 
 from remask_commands.noise_pictures import EXAMPLE as PICTURES_EXAMPLE
 from remask_commands.noise_pictures import pictures
+from remask_core.errors import InputError
 from remask_core.left_out import LeftOutCounts
-from remask_terminal.options import Json, ModelDevice
+from remask_terminal.options import EngineName, Json, ModelDevice, RayAddress
 from remask_terminal.printing import print_json, print_left_out, print_table
 from remask_terminal.progress import progress_bars
 
 if TYPE_CHECKING:
     from remask_noise.operations import NoiseLevel, Operation
+    from remask_worker.calls import Engine
+    from remask_worker.settings import WorkerSettings
 
 __all__ = ["app"]
 
@@ -241,6 +244,8 @@ def weak(
         typer.Option("--model-dir", envvar="MODEL_DIR", help="Folder of weights."),
     ] = None,
     device: ModelDevice = "cpu",
+    engine: EngineName = None,
+    ray_address: RayAddress = None,
     class_share: Annotated[
         float, typer.Option(help="Share of annotations that get another class.")
     ] = 0.0,
@@ -253,16 +258,17 @@ def weak(
     --class-share 0.4`, each with `--model sam_vit_h`.
     """
     from remask_noise.weak import make_weak
-    from remask_worker.child_engine import ChildEngine
     from remask_worker.settings import WorkerSettings
 
-    engine = ChildEngine(
+    worker = _open_worker(
         WorkerSettings(
             model=model,
             weights=None if weights is None else str(weights),
             model_dir=None if model_dir is None else str(model_dir),
             device=device,
-        )
+        ),
+        engine=engine,
+        ray_address=ray_address,
     )
     try:
         with progress_bars() as on_progress:
@@ -270,14 +276,14 @@ def weak(
                 annotations,
                 images,
                 out,
-                engine=engine,
+                engine=worker,
                 prompt=prompt.value,
                 class_share=class_share,
                 seed=seed,
                 watch=partial(on_progress, "masks"),
             )
     finally:
-        engine.close()
+        worker.close()
     if as_json:
         print_json(counts)
         return
@@ -291,6 +297,23 @@ def weak(
         if count:
             typer.echo(f"  note: {count} {words}")
     _tell_kept(counts.left_out)
+
+
+def _open_worker(
+    settings: WorkerSettings, *, engine: str | None, ray_address: str | None
+) -> Engine:
+    """Return the engine that the options name: a worker on this machine, or a cluster."""
+    from remask_worker.child_engine import ChildEngine
+    from remask_worker.cluster.connection import check_model
+    from remask_worker.cluster.engine import RayEngine, check_addresses
+
+    if engine not in (None, "child", "ray"):
+        raise InputError(f"`--engine` must be child or ray; got {engine!r}")
+    if engine != "ray":
+        return ChildEngine(settings)
+    addresses = check_addresses(ray_address or "")
+    check_model(addresses[0], settings.model)
+    return RayEngine(addresses)
 
 
 class Size(str, Enum):

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import msgspec
 
-from remask_core.errors import BadImage, Unavailable
+from remask_core.errors import BadImage, InputError, Unavailable
 from remask_worker.calls import Answer, Call, Expired, Health, Overloaded
 from remask_worker.cluster.messages import (
     CONTENT_TYPE,
@@ -29,7 +29,7 @@ from remask_worker.cluster.messages import (
 from remask_worker.cluster.routing import SESSION_HEADER
 from remask_worker.wire import Answered, Refused, error_of
 
-__all__ = ["ClusterConnection", "NoModel", "NotReached", "ReplicaLost", "look_at"]
+__all__ = ["ClusterConnection", "NoModel", "NotReached", "ReplicaLost", "check_model", "look_at"]
 
 _CONNECT_S = 3.0
 _HEALTH_S = 5.0
@@ -170,6 +170,26 @@ def look_at(address: str) -> Health:
         return asyncio.run(look()).health
     except (NotReached, ReplicaLost) as error:
         raise Unavailable(str(error), retry_after_s=5.0) from error
+
+
+def check_model(address: str, model: str) -> None:
+    """Check that the replicas behind `address` have the model that a program was asked for.
+
+    Args:
+        address: Of a proxy.
+        model: A name of the registry; a team's own factory gives no name to compare, and is not
+            looked at.
+
+    Raises:
+        InputError: They have another one.
+        Unavailable: There is no replica.
+    """
+    version = look_at(address).model_version or ""
+    if ":" not in model and version.partition("@")[0] != model:
+        raise InputError(
+            f"`--model` must be the cluster's, {version or 'not loaded yet'}, to have masks made "
+            f"by it; got {model}"
+        )
 
 
 def _foreign(response: httpx.Response, address: str) -> Exception:

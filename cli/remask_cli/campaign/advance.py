@@ -14,7 +14,7 @@ from remask_cli.campaign.app import app, open_session
 from remask_cli.campaign.masks import Device, Model, Weights, open_masks
 from remask_core.errors import InputError
 from remask_service.state import open_campaigns
-from remask_terminal.options import ApiKey, Json, Name, State, Url
+from remask_terminal.options import ApiKey, EngineName, Json, Name, RayAddress, State, Url
 from remask_terminal.printing import print_json
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ def advance(
     model: Model = None,
     device: Device = None,
     weights: Weights = None,
+    engine: EngineName = None,
+    ray_address: RayAddress = None,
     url: Url = "http://localhost:8080",
     api_key: ApiKey = "",
     state: State = None,
@@ -71,7 +73,14 @@ def advance(
             raise InputError("`--backend` is required, for the campaign is a live one")
         chosen = model or campaign.model
         with open_masks(
-            state, url, api_key, model=chosen, device=device, weights=weights
+            state,
+            url,
+            api_key,
+            model=chosen,
+            device=device,
+            weights=weights,
+            engine=engine,
+            ray_address=ray_address,
         ) as make_masks:
             done = step(
                 session.store,

@@ -35,6 +35,8 @@ def open_masks(
     model: str,
     device: str | None = None,
     weights: Path | None = None,
+    engine: str | None = None,
+    ray_address: str | None = None,
 ) -> Iterator[MakeMasks]:
     """Give what makes masks; the model is loaded when the first mask is asked for.
 
@@ -45,13 +47,18 @@ def open_masks(
         model: As `remask serve --model` takes it.
         device: `cpu`, `cuda`, `cuda:1` or `auto`; None: as the environment says.
         weights: The model's; None: as the environment says.
+        engine: `child` or `ray`; None: as the environment says.
+        ray_address: Of the cluster; None: as the environment says.
 
     Raises:
-        InputError: The model is unknown, or needs what is not installed.
+        InputError: The model is unknown, needs what is not installed, or is not the cluster's.
         NotFound: Its weights are not there.
+        Unavailable: The cluster does not answer.
     """
     from remask_campaigns.rounds.engine_masks import EngineMasks
     from remask_service.service import check_model, open_engine
+    from remask_worker.cluster import connection
+    from remask_worker.cluster.engine import check_addresses
 
     settings = settings_with(state)
     settings = replace(
@@ -59,11 +66,16 @@ def open_masks(
         model=model,
         device=device or settings.device,
         weights=weights or settings.weights,
+        engine=engine or settings.engine,
+        ray_address=ray_address or settings.ray_address,
     )
     check_model(settings)
-    engine = open_engine(settings)
+    if settings.engine == "ray":
+        assert settings.ray_address is not None
+        connection.check_model(check_addresses(settings.ray_address)[0], model)
+    worker = open_engine(settings)
     try:
         with open_image_source(state, url, api_key) as images:
-            yield EngineMasks(engine, images)
+            yield EngineMasks(worker, images)
     finally:
-        engine.close()
+        worker.close()

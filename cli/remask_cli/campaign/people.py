@@ -12,7 +12,7 @@ from remask_cli.campaign.left_out import LeftOutNotes
 from remask_cli.campaign.masks import Device, Model, Weights, open_masks
 from remask_service.campaign_images import open_image_source, pixels_from
 from remask_service.state import open_campaigns
-from remask_terminal.options import ApiKey, Json, Name, State, Url
+from remask_terminal.options import ApiKey, EngineName, Json, Name, RayAddress, State, Url
 
 if TYPE_CHECKING:
     from remask_campaigns.qualification.exam import Verdict
@@ -57,6 +57,8 @@ def qualify(
     model: Model = None,
     device: Device = None,
     weights: Weights = None,
+    engine: EngineName = None,
+    ray_address: RayAddress = None,
     url: Url = "http://localhost:8080",
     api_key: ApiKey = "",
     state: State = None,
@@ -86,7 +88,14 @@ def qualify(
         chosen = model or campaign.model
         with (
             open_masks(
-                state, url, api_key, model=chosen, device=device, weights=weights
+                state,
+                url,
+                api_key,
+                model=chosen,
+                device=device,
+                weights=weights,
+                engine=engine,
+                ray_address=ray_address,
             ) as make_masks,
             open_image_source(state, url, api_key) as source,
         ):
@@ -127,6 +136,8 @@ def grade(
     model: Model = None,
     device: Device = None,
     weights: Weights = None,
+    engine: EngineName = None,
+    ray_address: RayAddress = None,
     url: Url = "http://localhost:8080",
     api_key: ApiKey = "",
     state: State = None,
@@ -141,7 +152,14 @@ def grade(
     with open_session(name, state=state, url=url, api_key=api_key) as session:
         chosen = model or session.store.campaign(name).model
         with open_masks(
-            state, url, api_key, model=chosen, device=device, weights=weights
+            state,
+            url,
+            api_key,
+            model=chosen,
+            device=device,
+            weights=weights,
+            engine=engine,
+            ray_address=ray_address,
         ) as make_masks:
             verdicts = grade_test(
                 session.store, session.studio, name, make_masks, on_progress=session.on_progress
