@@ -17,11 +17,12 @@ from serving import wait_until
 __all__ = ["running_nginx"]
 
 CONFIG = Path(__file__).parents[1] / "deploy" / "nginx.conf"
+HOSTS = CONFIG.with_name("hosts.conf")
 
 
 @contextmanager
 def running_nginx(folder: Path, ports: Sequence[int]) -> Iterator[str]:
-    """Serve `deploy/nginx.conf` for the hosts at `ports`, all else as shipped; give its address.
+    """Serve `deploy/nginx.conf` for hosts at `ports`, all else as shipped; give its address.
 
     The test is skipped where nginx is not installed.
     """
@@ -30,10 +31,11 @@ def running_nginx(folder: Path, ports: Sequence[int]) -> Iterator[str]:
         pytest.skip("needs nginx (Debian's package nginx-light)")
     port = free_port()
     hosts = "\n".join(f"server 127.0.0.1:{port} max_fails=1 fail_timeout=1s;" for port in ports)
-    text, servers = re.subn(
-        r"(?:server 127.0.0.1:\d+ max_fails=1 fail_timeout=1s;\s*)+", hosts, CONFIG.read_text()
-    )
+    text = HOSTS.read_text()
+    text, servers = re.subn(r"(?:server [^;]+;\s*)+", hosts, text)
     assert servers == 1
+    (folder / "hosts.conf").write_text(text)
+    text = CONFIG.read_text()
     text = text.replace("listen 9090;", f"listen 127.0.0.1:{port};")
     text = text.replace("/tmp/nginx.pid", str(folder / "nginx.pid"))
     # Debian's folders for what is larger than the buffers belong to root.
