@@ -28,7 +28,7 @@ from remask_models.clickability.model import Clickability
 from remask_reports.page import Column, Table
 from remask_training.clickability.examples import ClickLesson
 
-__all__ = ["MapSummary", "compare_maps", "maps_table"]
+__all__ = ["MapSummary", "compare_maps", "map_makers", "maps_table"]
 
 _FEWEST: Final = 4
 
@@ -81,7 +81,7 @@ def compare_maps(
         NotFound: No error has four clicks, or `files` lack a map.
         InputError: A sigma is not above 0.
     """
-    makers = _makers(model, files, sigmas)
+    makers = map_makers(model, files, sigmas)
     found: dict[tuple[str, str, str], list[MapScores]] = {}
     for error in errors:
         if len(error.clicks) < _FEWEST:
@@ -106,9 +106,10 @@ def compare_maps(
     ]
 
 
-def _makers(
+def map_makers(
     model: Clickability | None, files: Sequence[MapFiles], sigmas: Sequence[float]
 ) -> Mapping[str, _Map]:
+    """Return what makes each map, by the name that tables give it; *other people* last."""
     makers: dict[str, _Map] = {
         "uniform": lambda error, lesson, others: uniform_map(lesson.error),
         "distance": lambda error, lesson, others: distance_map(lesson.error),

@@ -190,6 +190,59 @@ def compare(
 
 
 @app.command(
+    epilog="Example: `remask clicks pictures --clicks clicks.csv --data eval/grabcut "
+    "--model convnet --out where.html`"
+)
+def pictures(
+    data: DataSets,
+    clicks: Annotated[Path, typer.Option(help="CSV of measured clicks.")],
+    out: Annotated[Path, typer.Option("--out", help="HTML page to write.")],
+    objects: Annotated[int, typer.Option(min=1, help="Show so many objects.")] = 6,
+    learned: Annotated[
+        Path | None, typer.Option(help="Weights of `remask train clickability`, shown too.")
+    ] = None,
+    maps: Annotated[
+        list[str], typer.Option(help="Maps of another method, as NAME=FOLDER; may be repeated.")
+    ] = [],  # noqa: B006
+    sigma: Annotated[
+        list[float], typer.Option(help="Blur of the measured clicks; may be repeated.")
+    ] = [5.0],  # noqa: B006
+    model: Annotated[
+        list[str],
+        typer.Option(help="Model whose mean mask over ten groups is shown; may be repeated."),
+    ] = [],  # noqa: B006
+    rounds: Annotated[int, typer.Option(min=1, help="Clicks of each group.")] = 3,
+    seed: Annotated[int, typer.Option(help="Seed of the groups.")] = 0,
+    device: ModelDevice = "cpu",
+) -> None:
+    """Write a page of objects with measured clicks, the map of each rule, and mean masks.
+
+    The objects with the most first clicks are shown.
+    """
+    from remask_clicks.benchmark import Crowd
+    from remask_clicks.log import read_clicked_errors
+    from remask_clicks.pictures import clicks_page
+    from remask_clicks.saliency import MapFiles
+    from remask_clicks.sources import ClickSource
+    from remask_evaluation.contestants import Contestant
+    from remask_models.clickability.model import load_clickability
+
+    page = clicks_page(
+        read_clicked_errors([clicks], data, masks=None).errors,
+        objects=objects,
+        model=None if learned is None else load_clickability(learned),
+        files=[MapFiles.parse(words) for words in maps],
+        sigmas=sigma,
+        contestants=[Contestant.parse(spec, device=device) for spec in dict.fromkeys(model)],
+        crowd=Crowd(source=ClickSource(path=clicks), rounds=rounds),
+        seed=seed,
+        made_by=made_by(),
+    )
+    page.write(out)
+    typer.echo(f"Report: {out}")
+
+
+@app.command(
     epilog="Example: `remask clicks score --clicks clicks.csv --data eval/grabcut --out out/users`"
 )
 def score(

@@ -75,7 +75,7 @@ def test_the_pages_commands_work_in_their_order(
         result = CliRunner().invoke(app, shlex.split(command))
         assert result.exit_code == 0, f"{command}: {result.output}"
 
-    assert len(commands) == 14
+    assert len(commands) == 15
     assert len(Path("clicks.csv").read_text().splitlines()) == 1 + 3 * 4
     assert "for 3 of 3 objects" in Path("out/ours/report.html").read_text()
     assert "clickability@" in Path("out/learned/report.html").read_text()
