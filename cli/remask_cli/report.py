@@ -48,6 +48,13 @@ def report(
         bool,
         typer.Option(help="Show masks on their images; without, on grey, and nothing is fetched."),
     ] = True,
+    gallery: Annotated[
+        bool,
+        typer.Option(
+            "--gallery",
+            help="Write a page with every mask instead: small, ordered by rank, to be filtered.",
+        ),
+    ] = False,
     compared: Annotated[
         int,
         typer.Option(min=1, help="Most masks whose kind of error is found; drawn at random."),
@@ -70,14 +77,36 @@ def report(
     """
     import os
 
+    from remask_core.errors import InputError
+    from remask_quality.gallery import write_gallery
     from remask_quality.measures.headline import headline_of
     from remask_quality.report import summary, write_report
+
+    if gallery and rows is not None:
+        raise InputError("`--rows` must not be given with `--gallery`, which judges no ranking")
 
     with (
         open_campaigns(state) as store,
         _images(state, url, api_key, wanted=images) as image_of,
         progress_bars() as on_progress,
     ):
+        if gallery:
+            masks = write_gallery(
+                store,
+                name,
+                out,
+                ranks=ranks,
+                image_of=image_of,
+                max_compared=compared,
+                processes=processes or os.cpu_count() or 1,
+                made_by=made_by(),
+                on_progress=on_progress,
+            )
+            if as_json:
+                print_json({"out": str(out), "masks": masks})
+            else:
+                typer.echo(f"Gallery: {out}, {masks} masks")
+            return
         quality = write_report(
             store,
             name,

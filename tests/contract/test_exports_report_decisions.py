@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from simulated_campaign import Thing, fill
+from typer.testing import CliRunner
 
+from remask_cli.main import app
+from remask_core.errors import InputError
 from remask_core.types import BoolMask, Box
+from remask_quality.gallery import write_gallery
 from remask_quality.measures.campaign import measure
 from remask_quality.measures.headline import headline_of, next_steps
 from remask_quality.measures.help import who_needs_help
@@ -211,3 +218,41 @@ def test_the_report_says_what_another_round_costs(store: CampaignStore, tmp_path
     assert "What does finishing cost?" in html
     assert "40 masks" in html
     assert "It cannot be said yet" not in html
+
+
+def test_the_gallery_holds_every_mask_with_its_clicks(store: CampaignStore, tmp_path: Path) -> None:
+    found = filled(store, (CAREFUL,), n=6)
+    out = tmp_path / "gallery.html"
+    ranks = tmp_path / "ranks.csv"
+    lines = [f"{row.id},{0.5 + n / 10},{6 - n},0.1" for n, row in enumerate(found.instances)]
+    ranks.write_text("\n".join(["instance,predicted_iou,rank,uncertainty", *lines]))
+    count = write_gallery(store, NAME, out, ranks=ranks)
+    html = out.read_text(encoding="utf-8")
+    [rows] = re.findall(r'class="rows">(.*?)</script>', html)
+    shown = {values[0]: values for values in json.loads(rows)}
+
+    assert count == 6
+    assert sorted(shown) == sorted(row.id for row in found.instances)
+    for number, instance in enumerate(found.instances):
+        _, width, height, mask, truth, box, clicks, picture, predicted, *_ = shown[instance.id]
+        assert max(width, height) == 240
+        assert mask.startswith("M")
+        assert truth.startswith("M")
+        assert len(box) == 4
+        assert len(clicks) == instance.n_clicks
+        assert base64.b64decode(picture)[8:12] == b"WEBP"
+        assert predicted == pytest.approx(0.5 + number / 10)
+
+
+def test_a_gallery_is_written_by_the_command(store: CampaignStore, tmp_path: Path) -> None:
+    filled(store, (CAREFUL,), n=4)
+    out = tmp_path / "gallery.html"
+    given = ["report", NAME, "--gallery", "--no-images", "--out", str(out), "--state"]
+    done = CliRunner().invoke(app, [*given, str(tmp_path), "--processes", "1"])
+    refused = CliRunner().invoke(
+        app, [*given, str(tmp_path), "--rows", str(tmp_path / "rows.csv"), "--processes", "1"]
+    )
+
+    assert done.exit_code == 0, done.output
+    assert f"Gallery: {out}, 4 masks" in done.stdout
+    assert isinstance(refused.exception, InputError)

@@ -19,7 +19,7 @@ from remask_reports.page import Picture
 from remask_storage.campaign import CampaignInstance, PlacedClick, Visit
 from remask_storage.campaign_store import CampaignStore
 
-__all__ = ["CLICKS_LEGEND", "LEGEND", "Album", "ImageOf"]
+__all__ = ["CLICKS_LEGEND", "LEGEND", "Album", "ImageOf", "window_around"]
 
 ImageOf: TypeAlias = Callable[[str], RgbImage]
 
@@ -43,6 +43,7 @@ class Album:
 
     def __init__(self, store: CampaignStore, quality: Quality, image_of: ImageOf | None) -> None:
         self.missing: set[str] = set()
+        self._last: tuple[tuple[str, tuple[int, int]], RgbImage] | None = None
         self._store = store
         self._campaign = quality.campaign
         self._image_of = image_of
@@ -117,9 +118,9 @@ class Album:
     def _scene(
         self, instance: CampaignInstance, masks: Iterable[BoolMask], truth: BoolMask | None
     ) -> _Scene:
-        window = _window(instance, [*masks, *([] if truth is None else [truth])])
+        window = window_around(instance, [*masks, *([] if truth is None else [truth])])
         return _Scene(
-            image=np.ascontiguousarray(self._image(instance)[window]),
+            image=np.ascontiguousarray(self.image(instance)[window]),
             truth=None if truth is None else np.ascontiguousarray(truth[window]),
             box=instance.box,
             window=window,
@@ -129,7 +130,17 @@ class Album:
         known = self._truths.get(instance.id)
         return None if known is None else decoded(known.counts, instance)
 
-    def _image(self, instance: CampaignInstance) -> RgbImage:
+    def image(self, instance: CampaignInstance) -> RgbImage:
+        """Return the image that an instance lies on; grey where it cannot be had.
+
+        The last one is kept, for the next instance may lie on it, too.
+        """
+        key = (instance.image, instance.shape_hw)
+        if self._last is None or self._last[0] != key:
+            self._last = (key, self._fetched(instance))
+        return self._last[1]
+
+    def _fetched(self, instance: CampaignInstance) -> RgbImage:
         if self._image_of is not None:
             try:
                 image = self._image_of(instance.image)
@@ -175,7 +186,7 @@ class _Scene:
         )
 
 
-def _window(instance: CampaignInstance, masks: Iterable[BoolMask]) -> tuple[slice, slice]:
+def window_around(instance: CampaignInstance, masks: Iterable[BoolMask]) -> tuple[slice, slice]:
     """Return the rows and columns around the object, with a margin, inside the image."""
     height, width = instance.shape_hw
     seen = [box_of_mask(mask) for mask in masks]
