@@ -14,11 +14,14 @@ from remask_cli.campaign.left_out import LeftOutNotes
 from remask_core.errors import InputError, WrongState
 from remask_files.text import read_text
 from remask_service.campaign_images import open_image_source, pixels_from
+from remask_service.state import open_campaigns
 from remask_terminal.options import ApiKey, Json, Name, State, Url
+from remask_terminal.printing import print_json, print_table
 
 if TYPE_CHECKING:
     from remask_campaigns.sources.upload import SourceImage
     from remask_core.left_out import OnLeftOut
+    from remask_ranking.first_forecast import Sized
     from remask_storage.campaign import Campaign, CampaignInstance
 
 __all__ = ["create"]
@@ -88,6 +91,12 @@ def create(
         bool,
         typer.Option("--truth", help="Keep the COCO segmentations as the true masks."),
     ] = False,
+    forecast: Annotated[
+        bool,
+        typer.Option(
+            "--forecast", help="Make nothing; say what time and quality to expect of the boxes."
+        ),
+    ] = False,
     url: Url = "http://localhost:8080",
     api_key: ApiKey = "",
     state: State = None,
@@ -141,6 +150,14 @@ def create(
         found = check_images(found, place, wants=settings.wants, left_out=left.add)
         left.tell()
         _check_policies(settings, {box.label for image in found for box in image.boxes})
+    if forecast:
+        boxes = (
+            _boxes_of_project(settings, left, state=state, url=url, api_key=api_key)
+            if found is None
+            else _boxes_of_file(found)
+        )
+        _forecast(boxes, rounds=rounds, state=state, as_json=as_json)
+        return
     with (
         open_session(None, state=state, url=url, api_key=api_key) as session,
         open_image_source(state, url, api_key) as source,
@@ -171,6 +188,75 @@ def create(
         )
         truths = len(session.store.truths(name))
     _show(settings, instances, truths, left, as_json=as_json)
+
+
+def _boxes_of_file(images: Sequence[SourceImage]) -> list[Sized]:
+    from remask_ranking.first_forecast import Sized
+
+    found = []
+    for image in images:
+        for box in image.boxes:
+            in_px = None if image.shape_hw is None else box.place.to_box(image.shape_hw)
+            longer = None if in_px is None else max(in_px.width, in_px.height)
+            found.append(Sized(box.label, longer))
+    return found
+
+
+def _boxes_of_project(
+    campaign: Campaign, left: LeftOutNotes, *, state: str | None, url: str, api_key: str
+) -> list[Sized]:
+    from remask_campaigns.create import instances_of_source
+    from remask_ranking.first_forecast import Sized
+
+    with (
+        open_session(None, state=state, url=url, api_key=api_key) as session,
+        open_image_source(state, url, api_key) as source,
+    ):
+        instances = instances_of_source(
+            session.studio,
+            campaign,
+            shape_of=lambda image: source.fetch(image, task_id=None).shape_hw,
+            on_progress=session.on_progress,
+            left_out=left.add,
+        )
+    left.tell()
+    return [
+        Sized(instance.label, max(instance.box.width, instance.box.height))
+        for instance in instances
+    ]
+
+
+def _forecast(boxes: Sequence[Sized], *, rounds: int, state: str | None, as_json: bool) -> None:
+    """Print what to expect of a campaign with these boxes."""
+    from remask_ranking.first_forecast import forecast_campaign, past_visits
+    from remask_reports.page import Column, Table
+
+    with open_campaigns(state) as store:
+        past = past_visits(store)
+    found = forecast_campaign(boxes, rounds=rounds, past=past)
+    if as_json:
+        print_json(found)
+        return
+    typer.echo(
+        f"{found.instances} instances, {rounds} rounds: about {found.visits:.0f} visits in "
+        f"{found.hours.words(digits=1)} hours of work, from a mean IoU of "
+        f"{found.iou_first.words(digits=2)} to {found.iou.words(digits=2)}"
+    )
+    for sentence in found.basis:
+        typer.echo(sentence)
+    typer.echo("")
+    print_table(
+        Table(
+            columns=tuple(map(Column, ("class", "instances", "hours"))),
+            rows=tuple((label, count, f"{hours:.1f}") for label, count, hours in found.classes),
+        )
+    )
+    print_table(
+        Table(
+            columns=tuple(map(Column, ("longer side", "instances", "mean IoU at the end"))),
+            rows=tuple((size, count, iou.words(digits=2)) for size, count, iou in found.sizes),
+        )
+    )
 
 
 def _file_images(
