@@ -357,7 +357,7 @@ def study(
     from dataclasses import replace
 
     from remask_noise.study.data import read_study
-    from remask_noise.study.report import csv_of, page_of, table_of
+    from remask_noise.study.report import csv_of, page_of, table_of, verdicts_of
     from remask_noise.study.run import CONFIGS, run_study, summarise
 
     config = CONFIGS["quick" if quick else size.value]
@@ -389,6 +389,8 @@ def study(
         print_json(summaries)
         return
     print_table(table_of(summaries))
+    for verdict in verdicts_of(summaries):
+        typer.echo(verdict)
     typer.echo(f"Report: {out / 'report.html'}")
 
 

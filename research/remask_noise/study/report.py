@@ -6,6 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import msgspec
 
@@ -16,7 +17,7 @@ from remask_reports.charts import LineChart, Series
 from remask_reports.estimate import Estimate
 from remask_reports.page import Column, Figure, Figures, Page, Section, Table, Text
 
-__all__ = ["csv_of", "levels_chart", "page_of", "table_of"]
+__all__ = ["csv_of", "levels_chart", "page_of", "table_of", "verdicts_of"]
 
 _LOSS_NAMES = {"ce": "cross-entropy", "sce": "symmetric"}
 _LEAST_TOP = 0.01  # of an axis, where everything is 0
@@ -55,6 +56,43 @@ def table_of(summaries: Sequence[StudySummary]) -> Table:
     return Table(columns, rows)
 
 
+def verdicts_of(summaries: Sequence[StudySummary], *, loss: str = "ce") -> list[str]:
+    """Return for each kind of noise whether the study shows its cost, or chance hides it.
+
+    A cost is shown where mask AP falls from clean to the strongest level by more than the seeds of
+    any of these trainings differ among themselves. A level that came out above a milder one, or
+    above clean, is named.
+    """
+    own = [summary for summary in summaries if summary.loss == loss]
+    clean = [summary for summary in own if summary.noise == "clean"]
+    return [
+        _verdict(noise, [*clean, *(summary for summary in own if summary.noise == noise)])
+        for noise in NOISES
+        if clean and any(summary.noise == noise for summary in own)
+    ]
+
+
+def _verdict(noise: str, levels: Sequence[StudySummary]) -> str:
+    drop = levels[0].ap.value - levels[-1].ap.value
+    fall = f"mask AP falls by {drop:.3f}" if drop >= 0 else f"mask AP rises by {-drop:.3f}"
+    start = f"{noise}: {fall} from clean to {levels[-1].level}"
+    if min(level.seeds for level in levels) < 2:
+        return f"{start}; with one seed nobody can say whether that is chance (--seeds 3)."
+    chance = max(level.ap.high - level.ap.low for level in levels)
+    odd = [
+        f"{after.level} came out above {before.level if before.noise != 'clean' else 'clean'}"
+        for before, after in pairwise(levels)
+        if after.ap.value > before.ap.value
+    ]
+    order = "; " + ", ".join(odd) if odd else ""
+    if drop > chance:
+        return f"{start}, more than the {chance:.3f} by which seeds differ: it costs{order}."
+    return (
+        f"{start}, and seeds differ by {chance:.3f}: the study is too small to show what this "
+        f"noise costs{order}. More images or seeds would."
+    )
+
+
 def csv_of(rows: Sequence[StudyRow]) -> str:
     """Return the rows as CSV with a heading, one line per training."""
     lines = io.StringIO()
@@ -89,6 +127,7 @@ def page_of(summaries: Sequence[StudySummary], data: StudySet, *, made_by: str =
                         )
                     ),
                     table_of(summaries),
+                    *(Text(verdict) for verdict in verdicts_of(summaries)),
                 ),
             ),
             Section(
