@@ -159,3 +159,32 @@ def test_weights_of_other_layers_and_missing_weights_are_refused(tmp_path: Path)
         load_convnet(path, device="cpu")
     with pytest.raises(NotFound):
         load_convnet(tmp_path / "none.npz", device="cpu")
+
+
+def test_the_readings_of_a_first_click_stand_behind_the_mask_that_was_there_without_them(
+    convnet: ConvNetSegmenter, tmp_path: Path
+) -> None:
+    facts, arrays = read_weights(WEIGHTS)
+    kept = {name: array for name, array in arrays.items() if not name.startswith("readings.")}
+    assert len(kept) < len(arrays)
+    write_weights(tmp_path / "without.npz", kept, facts)
+    without = load_convnet(tmp_path / "without.npz", device="cpu")
+    image, _ = disk_scene()
+    prompt = Prompt(clicks=(Click(110, 90, True),))
+
+    candidates = convnet.predict(convnet.embed(image), prompt)
+    (alone,) = without.predict(without.embed(image), prompt)
+
+    first, *others = candidates
+    assert np.array_equal(alone.mask, first.mask)
+    assert alone.score == first.score
+    assert alone.logits is not None
+    assert first.logits is not None
+    assert np.array_equal(alone.logits, first.logits)
+    assert len(others) <= 2
+    for other in others:
+        assert other.mask[90, 110]
+        assert other.score <= first.score
+        # A further click goes on from the reading that was taken.
+        more = Prompt(clicks=(*prompt.clicks, Click(5, 5, False)), prior_logits=other.logits)
+        assert len(convnet.predict(convnet.embed(image), more)) == 1

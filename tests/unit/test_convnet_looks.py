@@ -142,3 +142,14 @@ def test_what_is_settled_is_read_once(prompt: Prompt) -> None:
 
     assert len(areas_of(reader, prompt)) == 1
     assert reader.reads == 0
+
+
+def test_a_point_of_a_grid_gives_the_own_mask_alone() -> None:
+    reader = Reader(0.85, smaller=0.4, larger=0.98)
+    segmenter = ConvNetSegmenter(reader, version="reader@0", reader=reader)
+    points = np.array([[50.0, 50.0], [40.0, 60.0]])
+
+    found = list(segmenter.point_masks(segmenter.embed(IMAGE), points, min_score=0.0, offset=1.0))
+
+    assert [1, 1] == [len(masks) for masks in found]
+    assert reader.reads == 0

@@ -154,17 +154,20 @@ class ConvNetSegmenter:
         The first click may mean a part, a thing or a group. The further candidates differ from
         the first, which is the network's own answer with or without them.
         """
+        return self._predict(embedding, prompt, self._reader)
+
+    def _predict(
+        self, embedding: Embedding, prompt: Prompt, reader: ReadingNetwork | None
+    ) -> list[Candidate]:
         check_prompt(prompt, shape_hw=embedding.shape_hw)
         prompt = _roomier(prompt, share=self._manner.box_grow)
         levels = [embedding.arrays[name] for name in _level_names(len(embedding.arrays))]
         prior = _Prior.of(prompt)
         window = self._first_window(prompt, prior, embedding.shape_hw)
         readings: list[_Reading] = []
-        if self._reader is not None and _is_ambiguous(prompt):
+        if reader is not None and _is_ambiguous(prompt):
             seen, drawn = self._shown(levels, prompt, prior, window)
-            both, judged, masks, estimates = self._reader.read(
-                _with_mirror(seen), _with_mirror(drawn)
-            )
+            both, judged, masks, estimates = reader.read(_with_mirror(seen), _with_mirror(drawn))
             logits, estimate = _mean_of_mirrors(both), float(_sigmoid(judged).mean())
             scores = _sigmoid(estimates[0]).tolist()
             readings = [
@@ -193,11 +196,12 @@ class ConvNetSegmenter:
     ) -> Iterator[list[PointMask]]:
         """Yield the mask of one point after the other; see `PointSegmenter`.
 
-        Stability is that of the logits in the window, not of the pixels of the image.
+        Stability is that of the logits in the window, not of the pixels of the image. Each point
+        gives the network's own mask alone, without the readings of a first click.
         """
         for number, (x, y) in enumerate(points_xy):
             click = Click(float(x), float(y), positive=True)
-            (candidate,) = self.predict(embedding, Prompt(clicks=(click,)))
+            (candidate,) = self._predict(embedding, Prompt(clicks=(click,)), reader=None)
             assert candidate.logits is not None
             stable = stability(unpack(candidate.logits)[0], offset=offset)
             yield [PointMask(number, candidate.mask, candidate.score, stable)]
