@@ -32,6 +32,7 @@ from sqlalchemy.exc import (
     OperationalError,
     SQLAlchemyError,
 )
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from remask_core.errors import InputError, Unavailable, WrongState
 from remask_storage.click_tables import metadata
@@ -224,6 +225,10 @@ class Database:
                     f"the database {self.place} cannot be used now: {_reason(error)}"
                 ) from error
             raise
+        except PoolTimeout as error:
+            raise DatabaseUnavailable(
+                f"the database {self.place} is slow: all connections to it are in use"
+            ) from error
 
 
 def find_damage(path: Path) -> str | None:

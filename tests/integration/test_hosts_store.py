@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from threading import Barrier
 
@@ -11,14 +12,14 @@ import pytest
 from click_log_data import CLICK, SUBMITTED
 from fake_studio import sample_instances
 from postgresql import PostgreSql
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from remask_core.errors import WrongState
 from remask_storage.campaign import Campaign, PlacedClick, Visit
 from remask_storage.campaign_store import CampaignStore
 from remask_storage.click_log import ClickLog
 from remask_storage.click_tables import annotation_table, region_table
-from remask_storage.database import Database
+from remask_storage.database import Database, DatabaseUnavailable
 
 OTHERWISE = "taken"
 
@@ -115,3 +116,13 @@ def test_a_campaign_is_advanced_by_one_host_at_a_time(url: str) -> None:
         pass
     ours.close()
     theirs.close()
+
+
+def test_a_database_whose_connections_are_all_in_use_is_named(url: str) -> None:
+    database = Database.open(url)
+    with ExitStack() as stack:
+        for _ in range(15):
+            stack.enter_context(database.reading()).execute(text("SELECT 1"))
+        with pytest.raises(DatabaseUnavailable, match="in use"), database.reading():
+            pass
+    database.close()
