@@ -9,6 +9,7 @@ from itertools import chain
 from statistics import median
 from typing import Literal
 
+from remask_campaigns.drift import Drift, find_drifts
 from remask_campaigns.rounds.instance_state import (
     InstanceState,
     counting_annotators,
@@ -89,6 +90,7 @@ class Status:
         outcomes: How many of them stand where.
         rounds: Those that were begun, in order.
         annotators: By number of visits, the most first.
+        drifts: Whose work on gold has become worse.
     """
 
     campaign: Campaign
@@ -96,6 +98,7 @@ class Status:
     outcomes: Mapping[str, int]
     rounds: tuple[RoundStatus, ...]
     annotators: tuple[AnnotatorStatus, ...]
+    drifts: tuple[Drift, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +163,7 @@ def status(store: CampaignStore, name: str) -> Status:
         outcomes=dict(Counter(state.outcome for state in everyone)),
         rounds=tuple(_round(round_, everyone) for round_ in store.rounds(name)),
         annotators=_annotators(store, campaign, visits),
+        drifts=tuple(find_drifts(store, name)),
     )
 
 

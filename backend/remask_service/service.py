@@ -19,6 +19,7 @@ from remask_models import registry
 from remask_models.automatic_defaults import automatic_settings
 from remask_service.activity import Activity
 from remask_service.checkup import Checkup
+from remask_service.drift_watch import DriftWatch
 from remask_service.logs import log_answer
 from remask_service.predict.click_rows import annotation_events, prompt_rows
 from remask_service.predict.predictor import Predictor, PredictResponse
@@ -71,7 +72,16 @@ class Service:
         )
         self._notes = TaskNotes(self._store)
         self.campaigns = CampaignStore.open(settings.campaign_place)
-        self.campaign_events = CampaignEvents(self.campaigns, log=log)
+        self.drift_watch = DriftWatch(
+            self.campaigns,
+            log=log,
+            clock=time.monotonic,
+            client=self._client,
+            alert_url=settings.alert_url,
+        )
+        self.campaign_events = CampaignEvents(
+            self.campaigns, log=log, on_taken=self.drift_watch.look
+        )
         self.activity = Activity(clock=time.time)
         self.instance = self._notes.service_id(secrets.token_hex(8))
         self.host = platform.node()

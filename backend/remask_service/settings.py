@@ -201,6 +201,14 @@ class Settings:
         "sixteen slow predictions keep `/health` waiting beyond Label Studio's limit of 1 s.",
     )
 
+    alert_url: str | None = _setting(
+        "REMASK_ALERT_URL",
+        None,
+        "A webhook of the team's own, called with JSON when an annotator's work on gold gets "
+        "worse ([campaign-annotators.md](campaign-annotators.md)). A call that fails is logged.",
+        secret=True,
+    )
+
     def __post_init__(self) -> None:
         for name, least in (
             ("cache_mb", 1),

@@ -117,7 +117,7 @@ def test_nobody_is_named_among_equals(store: CampaignStore) -> None:
     found = filled(store, (CAREFUL, CAREFUL))
 
     assert who_needs_help(found) == []
-    assert "Nobody stands out" in quality_page(store, found).to_html()
+    assert "nobody stands out" in quality_page(store, found).to_html()
 
 
 def test_nobody_is_named_after_few_visits(store: CampaignStore) -> None:

@@ -13,9 +13,11 @@ from fake_studio import DiskMaker, FakeStudio, sample_instances
 from fakes import ToySegmenter
 from flask import Flask
 
+from remask_campaigns.drift import Drift
 from remask_campaigns.rounds.advance import advance
 from remask_campaigns.rounds.sync import sync
 from remask_campaigns.rounds.tasks import answer_of
+from remask_service import drift_watch
 from remask_service.logs import make_log
 from remask_service.settings import Settings
 from remask_service.web import campaign_webhooks
@@ -166,3 +168,18 @@ def test_what_cannot_be_read_is_logged_and_stops_nothing(kit: Kit) -> None:
     kit.post(kit.studio.events[0])
 
     assert kit.store.visits("cats")["i0"][0].outcome == "accepted"
+
+
+def test_an_annotator_who_drifts_is_shown_after_the_next_answer(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drift = Drift("cats", 3, "Ada", 0.5, 0.1, "before", 30)
+    monkeypatch.setattr(drift_watch, "find_drifts", lambda _store, _name: [drift])
+    task = kit.studio.titled("cats · round 1")[0]
+    kit.studio.annotate(task["id"], result=answer_of(task), user=3)
+    before = kit.app.test_client().get("/").get_data(as_text=True)
+    kit.post(kit.studio.events[-1])
+    after = kit.app.test_client().get("/").get_data(as_text=True)
+
+    assert "Annotators to talk to" not in before
+    assert drift.sentence in after

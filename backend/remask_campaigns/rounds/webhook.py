@@ -21,8 +21,8 @@ __all__ = ["take_webhook"]
 _DATA = msgspec.json.Decoder(dict[str, Any])
 
 
-def take_webhook(store: CampaignStore, event: WebhookRequest) -> bool:
-    """Store what a webhook says of an annotation; return whether it was one of a campaign's.
+def take_webhook(store: CampaignStore, event: WebhookRequest) -> str | None:
+    """Store what a webhook says of an annotation; return its campaign, or None if it has none.
 
     Args:
         store: Of the campaigns.
@@ -34,7 +34,7 @@ def take_webhook(store: CampaignStore, event: WebhookRequest) -> bool:
     project = None if event.project is None else event.project.id
     found = None if project is None else store.round_of_project(project)
     if found is None:
-        return False
+        return None
     name, number = found
     if event.is_save and event.saved and event.task is not None:
         task_id, data = _task(event.task)
@@ -44,7 +44,7 @@ def take_webhook(store: CampaignStore, event: WebhookRequest) -> bool:
             store.replace_annotation(name, number, annotation.id, visits)
     for annotation_id in event.deleted_ids:
         store.replace_annotation(name, number, annotation_id, [])
-    return True
+    return name
 
 
 def _task(task: WebhookTask) -> tuple[int, RoundData]:

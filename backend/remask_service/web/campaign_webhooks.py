@@ -11,6 +11,7 @@ nobody foresaw is logged with its traceback, counted, and passed over.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Full, Queue
@@ -55,13 +56,20 @@ class CampaignEvents:
         store: Of the campaigns; closed with this.
         log: Receives a line for each webhook that could not be taken.
         capacity: Webhooks that may wait.
+        on_taken: Called with the campaign of each webhook that was taken.
     """
 
     def __init__(
-        self, store: CampaignStore, *, log: FilteringBoundLogger, capacity: int = _CAPACITY
+        self,
+        store: CampaignStore,
+        *,
+        log: FilteringBoundLogger,
+        capacity: int = _CAPACITY,
+        on_taken: Callable[[str], None] = lambda _campaign: None,
     ) -> None:
         self._store = store
         self._log = log
+        self._on_taken = on_taken
         self._waiting: Queue[WebhookRequest | None] = Queue(capacity)
         self._lock = threading.Lock()
         self._taken = self._refused = self._dropped = 0
@@ -102,8 +110,10 @@ class CampaignEvents:
         while (event := self._waiting.get()) is not None:
             refused = True
             try:
-                take_webhook(self._store, event)
+                campaign = take_webhook(self._store, event)
                 refused = False
+                if campaign is not None:
+                    self._on_taken(campaign)
             except (RemaskError, SQLAlchemyError) as error:
                 with suppress(Exception):
                     why = str(error)[:500]

@@ -57,6 +57,7 @@ def status_page(service: Service, *, address: str) -> str:
         answers=service.activity.answers(),
         errors=service.activity.errors(),
         campaigns=campaigns,
+        drifts=service.drift_watch.drifts(),
         campaign_problem=campaign_problem,
         now=time.time(),
         span=_span,

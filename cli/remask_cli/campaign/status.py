@@ -39,6 +39,8 @@ def status(name: Name, state: State = None, as_json: Json = False) -> None:
     typer.echo(f"{found.campaign.name}: {found.instances} instances, {standing}\n")
     for table in _tables(found):
         print_table(table)
+    for drift in found.drifts:
+        typer.echo(f"Look: {drift.sentence}")
 
 
 @app.command("list", epilog="Example: `remask campaign list`")

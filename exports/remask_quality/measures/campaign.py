@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from remask_campaigns.drift import find_drifts
 from remask_campaigns.rounds.instance_state import (
     InstanceState,
     counting_annotators,
@@ -77,6 +78,7 @@ def measure(
         noise_by_truth=bool(truths),
         twice=tuple(pair for measured in found for pair in measured.twice),
         by_hand=store.decided_by_hand(name),
+        drifts=tuple(find_drifts(store, name)),
     )
 
 

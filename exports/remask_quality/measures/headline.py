@@ -197,7 +197,8 @@ def _deliver(name: str, ranking: Ranking) -> Step:
 
 def _people_steps(quality: Quality) -> list[Step]:
     """Return whose work to look at: those who are certainly and clearly below the rest."""
-    return [Step(help_.reason) for help_ in who_needs_help(quality)]
+    drifting = [Step(f"Talk to somebody: {drift.sentence}") for drift in quality.drifts]
+    return drifting + [Step(help_.reason) for help_ in who_needs_help(quality)]
 
 
 def _round_steps(quality: Quality) -> list[Step]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from remask_campaigns.drift import Drift
 from remask_masks.error_kinds import MaskError
 from remask_storage.campaign import Campaign, InstanceOutcome, Round, VisitOutcome
 
@@ -157,6 +158,7 @@ class Quality:
         campaign: What it is.
         rounds: Its rounds so far.
         people: Name and verdict of each annotator.
+        drifts: Whose work on gold has become worse.
         by_hand: Annotators whose verdict a manager has given, and not the test.
         instances: In the campaign's order.
         visits: Those that count, by instance and round.
@@ -174,6 +176,7 @@ class Quality:
     noise_by_truth: bool
     twice: tuple[Twice, ...]
     by_hand: frozenset[int] = frozenset()
+    drifts: tuple[Drift, ...] = ()
 
     def name_of(self, annotator: int | None) -> str:
         """Return how an annotator is called."""

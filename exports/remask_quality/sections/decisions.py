@@ -142,9 +142,9 @@ def _between(estimate: Estimate, digits: int) -> str:
 def help_section(quality: Quality, needed: Sequence[Help], album: Album) -> Section:
     """Return who needs help, why, and three visits of each that show it."""
     title = "Who needs help?"
+    blocks: list[Block] = [Text(drift.sentence) for drift in quality.drifts]
     if not needed:
-        return Section(title, (Text(_nobody(quality)),))
-    blocks: list[Block] = []
+        return Section(title, (*blocks, Text(_nobody(quality))))
     for help_ in needed:
         blocks.append(Text(help_.reason))
         pictures = [
@@ -165,8 +165,8 @@ def _nobody(quality: Quality) -> str:
     if len(people) < 2:
         return "There is one annotator, and nobody to compare with."
     return (
-        "Nobody stands out: nobody's clicks, gains or accepted masks are certainly below the "
-        "others'. A person is named from ten visits on."
+        "Over the whole campaign nobody stands out: nobody's clicks, gains or accepted masks are "
+        "certainly below the others'. A person is named from ten visits on."
     )
 
 
