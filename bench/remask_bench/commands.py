@@ -49,6 +49,21 @@ def scheduling(seed: Seed = 0, as_json: Json = False) -> None:
     _show_timing(time_scheduling(seed=seed), as_json=as_json)
 
 
+@app.command(epilog="Example: `remask bench cluster --port 8001`")
+def cluster(
+    replicas: Annotated[int, typer.Option(min=1, help="Replicas to start.")] = 2,
+    port: Annotated[int, typer.Option(help="Port of the cluster that is started.")] = 8000,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Start a cluster on this machine, time calls, load it, and kill parts of it."""
+    from remask_bench.timings import time_cluster
+    from remask_core.extras import check_modules
+
+    check_modules("ray", "`remask bench cluster`")
+    _show_timing(time_cluster(seed=seed, replicas=replicas, port=port), as_json=as_json)
+
+
 @app.command(epilog="Example: `remask bench service --requests 2000 --kill`")
 def service(
     requests: Requests = 2000,

@@ -45,6 +45,7 @@ __all__ = [
     "StandIn",
     "added_per_call",
     "click_under_batch",
+    "latency_row",
     "load_instant",
     "load_stand_in",
     "recovery",
@@ -158,7 +159,7 @@ def click_under_batch(
             busy = _clicks(engine, path, pauses_s)
     finally:
         engine.close(grace_s=0.0)
-    return [_row("idle", idle), _row("under a batch job", busy)]
+    return [latency_row("idle", idle), latency_row("under a batch job", busy)]
 
 
 def added_per_call(folder: Path, *, n_calls: int = 500) -> list[LatencyRow]:
@@ -175,7 +176,7 @@ def added_per_call(folder: Path, *, n_calls: int = 500) -> list[LatencyRow]:
         prompt = Prompt(clicks=call.steps[0].clicks)
         encode_mask(model.predict(embedding, prompt)[0].mask, call.encoding)
 
-    rows = [_row("model and codec alone", _timed(bare, _calls(path, n_calls)))]
+    rows = [latency_row("model and codec alone", _timed(bare, _calls(path, n_calls)))]
     engines: list[tuple[str, Engine]] = [
         ("loop in a thread", ThreadEngine(load_instant())),
         ("loop in the child", ChildEngine(_settings("load_instant"))),
@@ -183,7 +184,7 @@ def added_per_call(folder: Path, *, n_calls: int = 500) -> list[LatencyRow]:
     for name, engine in engines:
         try:
             _ask(engine, _call(path, "seen"))
-            rows.append(_row(name, _timed(partial(_ask, engine), _calls(path, n_calls))))
+            rows.append(latency_row(name, _timed(partial(_ask, engine), _calls(path, n_calls))))
         finally:
             engine.close(grace_s=0.0)
     return rows
@@ -300,7 +301,8 @@ def _square(shape_hw: tuple[int, int], prompt: Prompt) -> Candidate:
     return Candidate(mask=mask, score=0.5)
 
 
-def _row(situation: str, times_s: Sequence[float]) -> LatencyRow:
+def latency_row(situation: str, times_s: Sequence[float]) -> LatencyRow:
+    """Return the median, the 95th percentile and the maximum of times in seconds, two at least."""
     ms = [1e3 * seconds for seconds in times_s]
     cuts = statistics.quantiles(ms, n=20, method="inclusive")
     return LatencyRow(situation, len(ms), statistics.median(ms), cuts[-1], max(ms))

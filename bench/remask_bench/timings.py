@@ -10,11 +10,12 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from remask_bench import codec, sam, scheduling, service
+from remask_bench import cluster, codec, sam, scheduling, service
 from remask_reports.page import Cell, Column, Page, Section, Table, Text
 
 __all__ = [
     "Timing",
+    "time_cluster",
     "time_codec",
     "time_sam",
     "time_scheduling",
@@ -77,6 +78,43 @@ def time_codec(*, seed: int = 0) -> Timing:
         "equal bytes checked; the shortest of several runs.",
         rows=rows,
         tables=(Table(columns=columns, rows=tuple(cells)),),
+    )
+
+
+def time_cluster(*, seed: int = 0, replicas: int = 2, port: int = 8000) -> Timing:
+    """Time a cluster on this machine beside a worker, load it, and kill parts of it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        added = cluster.added_by_cluster(folder, replicas=replicas, port=port)
+        clicks, mixed, losses = cluster.cluster_under_load(
+            folder, rng=np.random.default_rng(seed), replicas=replicas, port=port
+        )
+    return Timing(
+        title="Cluster",
+        about=f"Ray with {replicas} replicas on this machine and the stand-ins of `remask bench "
+        "scheduling`, over HTTP.",
+        rows=[*added, *clicks, mixed, *losses],
+        tables=(
+            _latencies("Calls to a model that takes no time", added),
+            _latencies("Click on a known image, with 10 ms of work", clicks),
+            Table(
+                columns=(
+                    Column("calls"),
+                    Column("images"),
+                    Column("encoded"),
+                    Column("wrong"),
+                    Column("per second", 0),
+                ),
+                rows=((mixed.calls, mixed.images, mixed.encoded, mixed.wrong, mixed.per_s),),
+                caption="Mixed calls by 16 clients, every mask compared",
+            ),
+            Table(
+                columns=(Column("killed"), Column("answered after, s", 1)),
+                rows=tuple((row.killed, row.answered_after_s) for row in losses),
+                caption="Killed by signal 9 while eight new images are encoded; until all answers "
+                "are there",
+            ),
+        ),
     )
 
 
