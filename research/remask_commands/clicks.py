@@ -242,6 +242,24 @@ def pictures(
     typer.echo(f"Report: {out}")
 
 
+@app.command(epilog="Example: `remask clicks times log.csv --out times.html`")
+def times(
+    log: Annotated[Path, typer.Argument(help="CSV or Parquet of `remask log export`.")],
+    out: Annotated[Path, typer.Option("--out", help="HTML page to write.")],
+    as_json: Json = False,
+) -> None:
+    """Say how long visits took by their clicks, and whether large errors were clicked first."""
+    from remask_clicks.times import read_times, times_page, times_table
+
+    visits = read_times(log)
+    times_page(visits, made_by=made_by()).write(out)
+    if as_json:
+        print_json(visits)
+        return
+    print_table(times_table(visits))
+    typer.echo(f"Report: {out}")
+
+
 @app.command(
     epilog="Example: `remask clicks score --clicks clicks.csv --data eval/grabcut --out out/users`"
 )

@@ -72,6 +72,9 @@ def folder(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         assert CliRunner().invoke(app, words).exit_code == 0
     shutil.copy(folder / "simulated/clicks.csv", folder / "clicks.csv")
+    (folder / "log.csv").write_text(
+        "instance,round,annotation_id,position,lead_time_s,error_area_px\na,1,1,0,8,400\n"
+    )
     return folder
 
 

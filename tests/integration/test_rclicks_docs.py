@@ -52,9 +52,12 @@ def write_campaign(folder: Path) -> None:
     named = [f"{row},{name}" for row, name in zip(rows, names, strict=True)]
     (export / "index.csv").write_text("\n".join(named))
     shown = encode_coco_rle(np.zeros(SHAPE_HW, np.bool_))["counts"]
-    columns = "instance,round,positive,x,y,height,width,mask_before"
+    columns = (
+        "instance,round,positive,x,y,height,width,mask_before,"
+        "annotation_id,position,lead_time_s,error_area_px"
+    )
     clicks = ["7/a,1,true,25,20", "7/b,1,true,50,35", "7/c,1,true,40,30"]
-    rows = [f"{click},60,80,{shown}" for click in clicks]
+    rows = [f"{click},60,80,{shown},1,0,8.5,400" for click in clicks]
     (folder / "log.csv").write_text("\n".join([columns, *rows]))
 
 
@@ -75,7 +78,7 @@ def test_the_pages_commands_work_in_their_order(
         result = CliRunner().invoke(app, shlex.split(command))
         assert result.exit_code == 0, f"{command}: {result.output}"
 
-    assert len(commands) == 15
+    assert len(commands) == 16
     assert len(Path("clicks.csv").read_text().splitlines()) == 1 + 3 * 4
     assert "for 3 of 3 objects" in Path("out/ours/report.html").read_text()
     assert "clickability@" in Path("out/learned/report.html").read_text()
