@@ -90,8 +90,15 @@ def needed(
         seed: Of everything that is drawn.
 
     Raises:
-        InputError: Not even 512 GPUs suffice: a click alone takes longer than the limit.
+        InputError: A click takes longer than the limit when nothing delays it, or not even 512
+            GPUs suffice.
     """
+    alone_ms = 1000 * (costs.decode_s + costs.prompt_s + costs.web_s + costs.store_s)
+    if alone_ms >= p95_ms:
+        raise InputError(
+            f"`p95_ms` must be longer than a click takes that nothing delays, {alone_ms:.0f} ms; "
+            f"got {p95_ms:.0f}"
+        )
     gpus = max(1, math.ceil(annotators * _load(costs, behaviour) / _GPU_BUSY))
     hosts = max(1, math.ceil(annotators * _click_rate(behaviour) * costs.web_cpu_s / _WEB_BUSY))
     while gpus <= _MOST_GPUS:
@@ -108,8 +115,8 @@ def needed(
             return _answer(outcome, costs, images, prices)
         gpus += max(1, gpus // 8)
     raise InputError(
-        f"`p95_ms` must be a time that GPUs can keep; with {_MOST_GPUS} of them 95 % of the clicks "
-        f"take {outcome.p95_ms:.0f} ms, got {p95_ms:.0f}"
+        f"`p95_ms` must be a time that workers can keep; with {_MOST_GPUS} of them 95 % of the "
+        f"clicks take {outcome.p95_ms:.0f} ms; got {p95_ms:.0f}"
     )
 
 
