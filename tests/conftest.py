@@ -54,12 +54,19 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
 
 
 @pytest.fixture(scope="session")
-def postgresql() -> Iterator[PostgreSql]:
-    """A real PostgreSQL, one for the whole run; a test asks it for a database of its own."""
+def postgresql_of_the_run() -> Iterator[PostgreSql]:
+    """A real PostgreSQL, one for the whole run."""
     from postgresql import running_postgresql
 
     with running_postgresql() as running:
         yield running
+
+
+@pytest.fixture
+def postgresql(postgresql_of_the_run: PostgreSql) -> Iterator[PostgreSql]:
+    """The real PostgreSQL, which runs again after the test; it gives each test a new database."""
+    yield postgresql_of_the_run
+    postgresql_of_the_run.start()
 
 
 @pytest.fixture(scope="session")

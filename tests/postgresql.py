@@ -39,7 +39,9 @@ class PostgreSql:
         self._run("initdb", "-D", self._data, "-A", "trust", "-U", "remask", "--no-sync")
 
     def start(self) -> None:
-        """Start it and wait until it answers."""
+        """Start it, if it does not run, and wait until it answers."""
+        if self._call("pg_ctl", "-D", self._data, "status").returncode == 0:
+            return
         options = (
             f"-c listen_addresses=127.0.0.1 -c port={self.port} "
             f"-c unix_socket_directories={self._folder} -c max_connections=200"
@@ -69,9 +71,12 @@ class PostgreSql:
         return f"postgresql+psycopg://remask@127.0.0.1:{self.port}/{name}"
 
     def _run(self, program: str, *arguments: str | Path) -> None:
-        subprocess.run(
+        self._call(program, *arguments).check_returncode()
+
+    def _call(self, program: str, *arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
             [str(self._programs / program), *map(str, arguments)],
-            check=True,
+            check=False,
             capture_output=True,
             user=self._owner,
             cwd=self._folder,
