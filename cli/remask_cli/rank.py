@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,6 +30,23 @@ Folds = Annotated[
         "--folds",
         min=2,
         help="Groups of instances; each is judged by a forest trained on the others.",
+    ),
+]
+
+
+class FeatureChoice(str, Enum):
+    """What a ranking may look at."""
+
+    paper = "paper"
+    all = "all"
+
+
+FeaturesOffered = Annotated[
+    FeatureChoice,
+    typer.Option(
+        "--features",
+        help="paper: the five of the paper. all: also the model's own score and what else the log "
+        "knows, if that orders held-out instances better; what was chosen is said.",
     ),
 ]
 
@@ -71,6 +89,7 @@ def rows(
 def train(
     table: TableFile,
     out: Annotated[Path, typer.Option(help="Model file to write.")],
+    features: FeaturesOffered = FeatureChoice.paper,
     seed: Seed = 0,
     folds: Folds = 5,
     as_json: Json = False,
@@ -81,7 +100,14 @@ def train(
     """
     from remask_ranking.files import train_ranker
 
-    ranker, judgement = train_ranker(table, out, seed=seed, folds=folds)
+    ranker, judgement = train_ranker(
+        table,
+        out,
+        seed=seed,
+        folds=folds,
+        features=features.value,
+        on_chosen=lambda choice: typer.echo(choice.sentence, err=True),
+    )
     _show(judgement, as_json=as_json)
     if not as_json:
         typer.echo(f"Model: {out}, trained on {ranker.n_rows} rows")
@@ -122,6 +148,7 @@ def evaluate(
         Path | None,
         typer.Option(help="Judge this model; the rows must not be those it was trained on."),
     ] = None,
+    features: FeaturesOffered = FeatureChoice.paper,
     seed: Seed = 0,
     folds: Folds = 5,
     as_json: Json = False,
@@ -132,7 +159,15 @@ def evaluate(
     """
     from remask_ranking.files import evaluate_ranking
 
-    judgement = evaluate_ranking(table, out, model=model, seed=seed, folds=folds, made_by=made_by())
+    judgement = evaluate_ranking(
+        table,
+        out,
+        model=model,
+        features=features.value,
+        seed=seed,
+        folds=folds,
+        made_by=made_by(),
+    )
     _show(judgement, as_json=as_json)
     if not as_json:
         typer.echo(f"Report: {out}")

@@ -7,7 +7,7 @@ leaf of a row. Ranking alone needs no scikit-learn, and a stored model is number
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -37,11 +37,14 @@ class Ranker:
         left: (nodes,) int32, the node on the left, always behind this one.
         right: (nodes,) int32, the node on the right, always behind this one.
         value: (nodes,) float64, mean IoU of the training rows that came through.
-        importances: (5,) float64, how much each feature helps to tell good from bad; sums to 1,
+        importances: (k,) float64, how much each feature helps to tell good from bad; sums to 1,
             or is all 0 if the forest has no nodes but leaves.
         n_rows: Rows that the forest was trained on.
         errors: (k,) float64, errors of held-out predictions in units of their spread, smallest
             first (`conformal.scaled_errors`); empty if the forest was not calibrated.
+        features: Names of the k features that it looks at; the first five are `FEATURES`.
+        fill: (k,) float64, what stands in for a feature that is not known of a row: the median of
+            the training rows. Empty if the features are `FEATURES`, which always are known.
     """
 
     roots: Indexes
@@ -53,12 +56,15 @@ class Ranker:
     importances: Numbers
     n_rows: int
     errors: Numbers = field(default_factory=lambda: np.empty(0))
+    features: tuple[str, ...] = FEATURES
+    fill: Numbers = field(default_factory=lambda: np.empty(0))
 
     def predict(self, X: npt.ArrayLike) -> Numbers:
         """Return the predicted IoU of each row.
 
         Args:
-            X: (n, 5), features in the order of `FEATURES`. No rows give no numbers.
+            X: (n, k), in the order of `features`; nan where `fill` is to stand in. No rows give
+                no numbers.
 
         Returns:
             (n,) float64: the mean over the trees, in the range of the IoUs trained on.
@@ -76,7 +82,8 @@ class Ranker:
             `predict` does.
         """
         # The trees were trained on 32-bit features: equal rounding keeps each row on its side.
-        rows = check_features(X).astype(np.float32).astype(np.float64)
+        rows = check_features(_filled(X, self.fill), k=len(self.features))
+        rows = rows.astype(np.float32).astype(np.float64)
         mean, spread = np.empty(len(rows)), np.empty(len(rows))
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             part = slice(start, start + _ROWS_AT_ONCE)
@@ -107,16 +114,19 @@ def fit(
     sample_weight: npt.ArrayLike | None = None,
     n_trees: int = 100,
     min_leaf: int = 5,
+    features: tuple[str, ...] = FEATURES,
 ) -> Ranker:
     """Return a forest trained on rows whose truth is known.
 
     Args:
-        X: (n, 5), features in the order of `FEATURES`; n >= 1.
+        X: (n, k), in the order of `features`; n >= 1. Beyond the first five columns nan says that
+            a number is not known: the median of its column stands in for it.
         y: (n,) IoU of each mask with its truth, in [0, 1].
         seed: Equal seed and rows, equal forest.
         sample_weight: (n,) how much each row counts; not negative, not all zero. None: all alike.
         n_trees: Trees in the forest.
         min_leaf: Fewest training rows that a leaf stands for.
+        features: Names of the columns.
 
     Raises:
         InputError: Shapes, ranges or numbers are not as said.
@@ -127,7 +137,8 @@ def fit(
     # Takes a second to import, and only training needs it.
     from sklearn.ensemble import RandomForestRegressor
 
-    rows = check_features(X)
+    fill = _medians(X, features)
+    rows = check_features(_filled(X, fill), k=len(features))
     truth = _check_column(y, n=len(rows), name="y")
     if not len(rows) or truth.min() < 0.0 or truth.max() > 1.0:
         raise InputError("`y` must hold at least one IoU, each in [0, 1]")
@@ -140,7 +151,7 @@ def fit(
         n_estimators=n_trees, min_samples_leaf=min_leaf, random_state=seed
     )
     forest.fit(rows.astype(np.float32), truth, sample_weight=weights)
-    return _arrays_of(forest, n_rows=len(rows))
+    return replace(_arrays_of(forest, n_rows=len(rows)), features=features, fill=fill)
 
 
 def _arrays_of(forest: Any, *, n_rows: int) -> Ranker:
@@ -166,13 +177,32 @@ def _arrays_of(forest: Any, *, n_rows: int) -> Ranker:
     )
 
 
-def check_features(X: npt.ArrayLike) -> Numbers:
-    """Return `X` as (n, 5) float64 after checking it; an empty list is (0, 5)."""
+def _medians(X: npt.ArrayLike, features: tuple[str, ...]) -> Numbers:
+    """Return the median of each column that is known, 0 of one that never is."""
+    if len(features) == len(FEATURES):
+        return np.empty(0)
+    rows = np.asarray(X, np.float64)
+    columns = [column[np.isfinite(column)] for column in rows.T]
+    return np.array([float(np.median(column)) if len(column) else 0.0 for column in columns])
+
+
+def _filled(X: npt.ArrayLike, fill: Numbers) -> npt.ArrayLike:
+    """Return `X` with what is not known filled in; columns of `FEATURES` are left alone."""
+    rows = np.asarray(X, np.float64)
+    if not len(fill) or rows.ndim != 2 or rows.shape[1] != len(fill):
+        return rows
+    unknown = np.isnan(rows)
+    unknown[:, : len(FEATURES)] = False
+    return np.where(unknown, fill, rows)
+
+
+def check_features(X: npt.ArrayLike, *, k: int = len(FEATURES)) -> Numbers:
+    """Return `X` as (n, k) float64 after checking it; an empty list is (0, k)."""
     rows = np.asarray(X, np.float64)
     if rows.size == 0:
-        rows = rows.reshape(0, len(FEATURES))
-    if rows.ndim != 2 or rows.shape[1] != len(FEATURES):
-        raise InputError(f"`X` must have shape (n, {len(FEATURES)}); got {rows.shape}")
+        rows = rows.reshape(0, k)
+    if rows.ndim != 2 or rows.shape[1] != k:
+        raise InputError(f"`X` must have shape (n, {k}); got {rows.shape}")
     if not np.isfinite(rows).all():
         raise InputError("`X` must be finite; it holds NaN or infinity")
     return rows

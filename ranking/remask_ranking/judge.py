@@ -16,6 +16,7 @@ from remask_ranking.conformal import (
     half_widths,
     scaled_errors,
 )
+from remask_ranking.features import FEATURES
 from remask_ranking.forest import Ranker, fit
 from remask_ranking.order_curves import (
     Bin,
@@ -26,7 +27,7 @@ from remask_ranking.order_curves import (
     spearman,
     top_curve,
 )
-from remask_ranking.table import Row, feature_rows, last_rounds
+from remask_ranking.table import Row, columns_of, last_rounds
 from remask_reports.estimate import Estimate
 from remask_reports.intervals import curve_of, estimate_of, mean_of
 
@@ -90,14 +91,15 @@ def known_rows(rows: Sequence[Row]) -> list[Row]:
     return known
 
 
-def fit_rows(rows: Sequence[Row], *, seed: int) -> Ranker:
+def fit_rows(rows: Sequence[Row], *, seed: int, features: tuple[str, ...] = FEATURES) -> Ranker:
     """Return a forest trained on those of `rows` whose true IoU is known; raises as `fit` does."""
     known = known_rows(rows)
     return fit(
-        feature_rows(known),
+        columns_of(known, features),
         np.array([row.true_iou for row in known], np.float64),
         seed=seed,
         sample_weight=[row.weight for row in known],
+        features=features,
     )
 
 
@@ -123,7 +125,7 @@ def rank_rows(ranker: Ranker, rows: Sequence[Row]) -> list[Ranked]:
     Instances of equal prediction keep their order. No rows give an empty list.
     """
     final = last_rounds(rows)
-    predicted, spread = ranker.predict_with_uncertainty(feature_rows(final))
+    predicted, spread = ranker.predict_with_uncertainty(columns_of(final, ranker.features))
     sigma = half_widths(ranker.errors, spread, coverage=SIGMA_COVERAGE)
     wide = half_widths(ranker.errors, spread, coverage=0.95)
     low, high = np.maximum(predicted - wide, 0.0), np.minimum(predicted + wide, 1.0)
@@ -148,7 +150,13 @@ def worst(ranked: Sequence[Ranked], *, percent: float) -> list[Ranked]:
     return list(ranked[::-1][: percent_count(percent, len(ranked))])
 
 
-def cross_predict(rows: Sequence[Row], *, seed: int, folds: int = 5) -> tuple[Numbers, Numbers]:
+def cross_predict(
+    rows: Sequence[Row],
+    *,
+    seed: int,
+    folds: int = 5,
+    features: tuple[str, ...] = FEATURES,
+) -> tuple[Numbers, Numbers]:
     """Return predictions for `rows` by forests that were not trained on the same instance.
 
     Cross-validation: the instances are split into `folds` groups at random, and a forest trained
@@ -158,6 +166,7 @@ def cross_predict(rows: Sequence[Row], *, seed: int, folds: int = 5) -> tuple[Nu
         rows: All with `true_iou`.
         seed: Of the groups and the forests.
         folds: At least 2; fewer are used when there are fewer instances.
+        features: That the forests look at.
 
     Returns:
         Mean and standard deviation over the trees, each (n,) float64.
@@ -174,12 +183,14 @@ def cross_predict(rows: Sequence[Row], *, seed: int, folds: int = 5) -> tuple[Nu
     order = np.random.default_rng(seed).permutation(len(names))
     group_of = {names[index]: place % folds for place, index in enumerate(order.tolist())}
     groups = np.array([group_of[row.instance] for row in rows])
-    X = feature_rows(rows)
+    X = columns_of(rows, features)
     mean, spread = np.empty(len(rows)), np.empty(len(rows))
     for group in np.unique(groups):
         held_out = groups == group
         ranker = fit_rows(
-            [row for row, out in zip(rows, held_out, strict=True) if not out], seed=seed
+            [row for row, out in zip(rows, held_out, strict=True) if not out],
+            seed=seed,
+            features=features,
         )
         mean[held_out], spread[held_out] = ranker.predict_with_uncertainty(X[held_out])
     return mean, spread

@@ -14,6 +14,7 @@ import numpy as np
 from remask_core.errors import InputError, NotFound
 from remask_ranking.features import FEATURES
 from remask_ranking.forest import LEAF, Ranker
+from remask_ranking.table import OFFERED
 
 __all__ = ["load_ranker", "save_ranker"]
 
@@ -36,10 +37,12 @@ def save_ranker(ranker: Ranker, path: Path) -> None:
     Raises:
         InputError: `path` cannot be written.
     """
-    about = json.dumps({"format": _FORMAT, "features": FEATURES, "n_rows": ranker.n_rows})
+    about = json.dumps({"format": _FORMAT, "features": ranker.features, "n_rows": ranker.n_rows})
     buffer = io.BytesIO()
     arrays = {name: getattr(ranker, name) for name in _ARRAYS}
-    np.savez_compressed(buffer, about=np.array(about), errors=ranker.errors, **arrays)
+    np.savez_compressed(
+        buffer, about=np.array(about), errors=ranker.errors, fill=ranker.fill, **arrays
+    )
     whole = path.with_name(path.name + ".part")
     try:
         whole.write_bytes(buffer.getvalue())
@@ -66,16 +69,30 @@ def load_ranker(path: Path) -> Ranker:
             arrays = {name: stored[name] for name in _ARRAYS}
             # Models of before uncertainties were calibrated have none.
             errors = stored["errors"] if "errors" in stored else np.empty(0)
+            fill = stored["fill"] if "fill" in stored else np.empty(0)
     except FileNotFoundError as error:
         raise NotFound(f"no model file at {path}; `remask rank train` makes one") from error
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"`{path}` must be a model of `remask rank train`: {error}") from error
     if not isinstance(about, dict) or about.get("format") != _FORMAT:
         raise InputError(f"`{path}` must be a model of format {_FORMAT!r}")
-    if about.get("features") != list(FEATURES):
-        raise InputError(f"`{path}` must know the features {FEATURES}; it has other ones")
+    names = about.get("features")
+    if (
+        not isinstance(names, list)
+        or names[: len(FEATURES)] != list(FEATURES)
+        or not all(name in OFFERED for name in names[len(FEATURES) :])
+    ):
+        raise InputError(
+            f"`{path}` must know the features {FEATURES}, then some of {OFFERED}; it has other ones"
+        )
     n_rows = about.get("n_rows")
-    ranker = Ranker(**arrays, n_rows=n_rows if isinstance(n_rows, int) else 0, errors=errors)
+    ranker = Ranker(
+        **arrays,
+        n_rows=n_rows if isinstance(n_rows, int) else 0,
+        errors=errors,
+        features=tuple(names),
+        fill=fill,
+    )
     _check_forest(ranker, path)
     return ranker
 
@@ -86,7 +103,7 @@ def _check_forest(ranker: Ranker, path: Path) -> None:
     n = len(ranker.feature)
     for name, dtype in _ARRAYS.items():
         array = getattr(ranker, name)
-        length = {"roots": len(ranker.roots), "importances": len(FEATURES)}.get(name, n)
+        length = {"roots": len(ranker.roots), "importances": len(ranker.features)}.get(name, n)
         if array.dtype != dtype or array.shape != (length,):
             raise wrong
         if dtype.kind == "f" and not np.isfinite(array).all():
@@ -98,13 +115,18 @@ def _check_forest(ranker: Ranker, path: Path) -> None:
         or not (np.diff(errors, prepend=0) >= 0).all()
     ):
         raise wrong
+    fill = ranker.fill
+    if fill.dtype != np.float64 or len(fill) not in (0, len(ranker.features)):
+        raise wrong
+    if not np.isfinite(fill).all() or (len(ranker.features) > len(FEATURES) and not len(fill)):
+        raise wrong
     inner = np.flatnonzero(ranker.feature != LEAF)
     sound = (
         len(ranker.roots) > 0
         and ranker.roots.min() >= 0
         and ranker.roots.max() < n
         and ranker.feature.min() >= LEAF
-        and ranker.feature.max() < len(FEATURES)
+        and ranker.feature.max() < len(ranker.features)
     )
     for child in (ranker.left[inner], ranker.right[inner]):
         # Children behind their parents: no walk can go in circles.

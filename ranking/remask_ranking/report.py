@@ -8,7 +8,6 @@ from typing import Final
 
 import numpy as np
 
-from remask_ranking.features import FEATURES
 from remask_ranking.forest import Ranker
 from remask_ranking.judge import Judgement, OrderCurves
 from remask_ranking.order_curves import PERCENTS, Bin, spearman
@@ -146,11 +145,11 @@ def _calibration(judgement: Judgement) -> Figure:
 
 
 def _importances(ranker: Ranker) -> Figure:
-    places = tuple(float(place) for place in range(len(FEATURES)))
+    places = tuple(float(place) for place in range(len(ranker.features)))
     return Figure(
         BarChart(
             (Series("importance", places, tuple(ranker.importances.tolist())),),
-            groups=tuple(name.replace("_", " ") for name in FEATURES),
+            groups=tuple(name.replace("_", " ") for name in ranker.features),
             y_label="share",
         ),
         caption=f"Importance of the features in a forest trained on {ranker.n_rows} rows.",

@@ -18,9 +18,11 @@ from remask_files.csv_rows import CsvWriter, read_csv
 from remask_ranking.features import FEATURES, Features, features, in_crop
 
 __all__ = [
+    "OFFERED",
     "ClickPlace",
     "Row",
     "RowVisit",
+    "columns_of",
     "feature_rows",
     "last_rounds",
     "read_rows",
@@ -169,6 +171,36 @@ def with_box(row: Row, box: Box, *, area_px: int) -> Row:
 def feature_rows(rows: Sequence[Row]) -> Features:
     """Return the features of `rows` as (n, 5) float64."""
     return np.array([row.features for row in rows], np.float64).reshape(len(rows), len(FEATURES))
+
+
+OFFERED: Final = (
+    "score",
+    "score_before",
+    "clicks_before",
+    "box_px",
+    "box_ratio",
+    "filled",
+    "seconds",
+)
+"""Attributes of a `Row` that a ranking may look at beyond `FEATURES`."""
+
+
+def columns_of(rows: Sequence[Row], names: Sequence[str]) -> Features:
+    """Return features of `rows` by name, (n, k) float64; nan where one is not known.
+
+    Args:
+        rows: Any.
+        names: `FEATURES`, then some of `OFFERED`.
+    """
+    more = [
+        [
+            np.nan if (value := getattr(row, name)) is None else value
+            for name in names[len(FEATURES) :]
+        ]
+        for row in rows
+    ]
+    extra = np.array(more, np.float64).reshape(len(rows), len(names) - len(FEATURES))
+    return np.column_stack([feature_rows(rows), extra])
 
 
 def last_rounds(rows: Iterable[Row]) -> list[Row]:
