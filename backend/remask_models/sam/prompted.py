@@ -103,7 +103,8 @@ class Prompted(ABC):
             device: Where it is.
             blocks: Of its encoder.
             autocast: Precision of the encoder's large products; None takes bfloat16 on a GPU and
-                the weights' own on the CPU. The decoder always runs in the weights' own.
+                the weights' own on the CPU, `torch.float32` the weights' own everywhere. The
+                decoder always runs in the weights' own.
             device_cache_bytes: Most bytes of embeddings kept on the device, so that a click
                 uploads nothing but itself; None takes 2 GiB on a GPU and none on the CPU.
         """
@@ -118,6 +119,11 @@ class Prompted(ABC):
         self.low_hw = low_hw
         self._device = device
         pause_before(blocks, device)
+
+    @property
+    def device_cache_nbytes(self) -> int:
+        """Bytes of embeddings that are kept on the device."""
+        return self._on_device.nbytes
 
     @abstractmethod
     def _pixels(self, image: RgbImage) -> torch.Tensor:
@@ -243,7 +249,8 @@ class Prompted(ABC):
         It must be said for the decoder as well: a prompt may be answered in a pause, in the midst
         of the encoder's context.
         """
-        return torch.autocast(self._device.type, dtype=dtype, enabled=dtype is not None)
+        halves = dtype not in (None, torch.float32)
+        return torch.autocast(self._device.type, dtype=dtype if halves else None, enabled=halves)
 
     def _features(self, embedding: Embedding) -> dict[str, torch.Tensor]:
         """Return an embedding's features in single precision, from the device if they are there."""
