@@ -162,6 +162,19 @@ def test_half_precision_embeddings_give_nearly_the_same(
         assert (first.mask != second.mask).mean() < 0.01
 
 
+def test_values_beyond_half_precision_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They became infinite, and every score NaN."""
+    segmenter = tiny_family("sam2")
+    encode = segmenter._encode
+    monkeypatch.setattr(
+        segmenter, "_encode", lambda pixels: {k: 1e6 * v for k, v in encode(pixels).items()}
+    )
+
+    embedding = segmenter.embed(scene())
+
+    assert all(np.isfinite(array).all() for array in embedding.arrays.values())
+
+
 @KINDS
 def test_a_batch_of_mask_prompts_is_answered_as_one_by_one(
     kind: str, exact: dict[str, FamilySegmenter]

@@ -151,8 +151,10 @@ class Prompted(ABC):
         pixels = self._pixels(image)
         with pausing(pause), self._precision(self._autocast):
             encoded = self._encode(pixels)
+        limit = torch.finfo(self._stored_dtype).max  # what half precision cannot hold is cut
         features = {
-            name: tensor.to(self._stored_dtype).contiguous() for name, tensor in encoded.items()
+            name: tensor.clamp(-limit, limit).to(self._stored_dtype).contiguous()
+            for name, tensor in encoded.items()
         }
         arrays = {name: tensor.cpu().numpy() for name, tensor in features.items()}
         self._on_device.put(id(arrays), _OnDevice(arrays, features))
