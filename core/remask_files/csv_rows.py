@@ -57,7 +57,7 @@ def read_csv(path: Path, *, name: str, needed: Collection[str] = ()) -> Iterator
     columns = next(rows, (0, []))[1]
     if missing := sorted(set(needed) - set(columns)):
         have = ", ".join(columns) or "none"
-        raise InputError(f"`{name}` must have the columns {missing}; {path} has {have}")
+        raise InputError(f"`{name}` must have the columns {missing}; {path} has {have:.200}")
     blank = [""] * len(columns)
     for line, cells in rows:
         whole = cells if len(cells) >= len(columns) else cells + blank[len(cells) :]

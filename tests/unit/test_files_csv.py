@@ -118,3 +118,14 @@ def test_no_text_is_run_as_a_formula_and_all_is_read_as_it_was(tmp_path: Path) -
     assert [text for text in cells if text.lstrip()[:1] in tuple("=+-@")] == ["-0.5", "+1e-3"]
     assert TEXTS == [row.cells["text"] for row in read_csv(tmp_path / "a.csv", name="a")]
     assert {row.cells["x"] for row in read_csv(tmp_path / "a.csv", name="a")} == {"-0.5"}
+
+
+def test_a_file_that_is_no_table_is_not_printed_whole(tmp_path: Path) -> None:
+    """JSON in one line is a heading of many columns."""
+    path = tmp_path / "coco.json"
+    path.write_text(",".join(map(str, range(10_000))))
+
+    with pytest.raises(InputError, match="must have the columns") as caught:
+        list(read_csv(path, name="clicks", needed=("instance",)))
+
+    assert len(str(caught.value)) < 500
