@@ -14,6 +14,7 @@ from remask_terminal.printing import print_json
 
 if TYPE_CHECKING:
     from remask_worker.calls import Health
+    from remask_worker.cluster.guard import run_guarded
     from remask_worker.cluster.node import NodeState
 
 __all__ = ["app", "down", "status", "up"]
@@ -62,7 +63,7 @@ def up(
     """
     from remask_core.extras import check_modules
     from remask_models import registry
-    from remask_worker.cluster.node import NodeSettings, run_node, start_node
+    from remask_worker.cluster.node import NodeSettings, guarded_command, start_node
     from remask_worker.cluster.settings import ReplicaSettings
 
     check_modules("ray", "a cluster")
@@ -87,8 +88,7 @@ def up(
         port=port,
     )
     if foreground:
-        run_node(settings)
-        return
+        raise typer.Exit(run_guarded(guarded_command(settings)))
     typer.echo("Ray and the model are being started ...", err=True)
     running = start_node(settings)
     typer.echo(f"{running.address} answers with {running.model}")

@@ -2,8 +2,8 @@
 
 `python -m remask_worker.cluster.node` runs in the foreground; `start_node` starts it beside the
 caller. Ray's own `ray start` leaves processes that belong to nobody, and its `ray stop` ends every
-Ray process on the machine, whoever started it. Here they all hang on one process: when it ends,
-also by a kill, the operating system ends Ray's processes, and those end the workers.
+Ray process on the machine, whoever started it. Here they all hang on one process under a guard:
+when it ends, also by a kill, everything ends (see `guard`).
 
 The process holds a lock on `node.lock` in its state folder, so that a number in a file is never
 taken for a process that has long gone.
@@ -29,12 +29,22 @@ import msgspec
 from remask_core.errors import InputError, RemaskError, Unavailable, WrongState
 from remask_core.extras import check_modules
 from remask_storage.private_files import make_private_folder
+from remask_worker.cluster.guard import end_with_parent, run_guarded
 from remask_worker.cluster.settings import ReplicaSettings
 
-__all__ = ["NodeSettings", "NodeState", "run_node", "running_node", "start_node", "stop_node"]
+__all__ = [
+    "NodeSettings",
+    "NodeState",
+    "guarded_command",
+    "run_node",
+    "running_node",
+    "start_node",
+    "stop_node",
+]
 
 log = logging.getLogger(__name__)
 
+_PROGRAM = "remask_worker.cluster.node"
 _LOCK = "node.lock"
 _STATE = "node.json"
 _LOG = "node.log"
@@ -164,7 +174,11 @@ def _deploy(settings: NodeSettings) -> None:
     try:
         serve.run(application(settings.replica), name=APPLICATION)
     except RuntimeError as error:  # Serve has no class of its own for it
-        raise Unavailable(f"the application could not be started: {error}") from error
+        found = serve.status().applications[APPLICATION].deployments.values()
+        # A replica's own error stands in the last line of its traceback.
+        reasons = [line for d in found for line in d.message.splitlines() if "Error: " in line]
+        reason = reasons[-1].strip() if reasons else str(error)
+        raise Unavailable(f"the application could not be started: {reason}") from error
 
 
 @contextmanager
@@ -205,6 +219,11 @@ def running_node(folder: Path) -> NodeState | None:
     return None
 
 
+def guarded_command(settings: NodeSettings) -> list[str]:
+    """Return the command that runs the cluster in the foreground, under a guard."""
+    return [sys.executable, "-m", _PROGRAM, msgspec.json.encode(settings).decode()]
+
+
 def start_node(settings: NodeSettings, *, env: Mapping[str, str] | None = None) -> NodeState:
     """Start a cluster beside this process, and return it once it answers.
 
@@ -222,7 +241,7 @@ def start_node(settings: NodeSettings, *, env: Mapping[str, str] | None = None) 
         raise WrongState(f"a cluster runs already: process {running.pid}, {running.address}")
     with (folder / _LOG).open("wb") as log_file:
         process = subprocess.Popen(
-            [sys.executable, "-m", __name__, msgspec.json.encode(settings).decode()],
+            guarded_command(settings),
             stdin=subprocess.DEVNULL,
             stdout=log_file,
             stderr=subprocess.STDOUT,
@@ -274,7 +293,13 @@ def _holds_lock(folder: Path) -> bool:
 
 
 def main() -> int:
-    """Run the cluster that the only argument describes, as JSON of `NodeSettings`."""
+    """Run the cluster that the first argument describes, as JSON of `NodeSettings`.
+
+    Without a second argument this process is the guard of one that does.
+    """
+    if len(sys.argv) == 2:
+        return run_guarded([sys.executable, "-m", _PROGRAM, sys.argv[1], "-"])
+    end_with_parent()
     logging.basicConfig(format="remask cluster: %(levelname)s %(name)s: %(message)s")
     try:
         run_node(msgspec.json.decode(sys.argv[1], type=NodeSettings))
