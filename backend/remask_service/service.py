@@ -21,6 +21,7 @@ from remask_service.activity import Activity
 from remask_service.checkup import Checkup
 from remask_service.drift_watch import DriftWatch
 from remask_service.logs import log_answer
+from remask_service.precompute import Background, project_number
 from remask_service.predict.click_rows import annotation_events, prompt_rows
 from remask_service.predict.predictor import Predictor, PredictResponse
 from remask_service.predict.records import AnswerRecord
@@ -102,6 +103,11 @@ class Service:
             notes=self._notes,
             automatic=automatic_settings(settings.model) if settings.automatic_masks else None,
         )
+        self._background = (
+            Background.over(settings, self.engine, self._images, log=log)
+            if settings.precompute
+            else None
+        )
         # A quarter of the threads: whatever is selected in the data manager, clicks find one free.
         self._patient = threading.BoundedSemaphore(settings.threads // 4)
         self._closed = False
@@ -127,6 +133,12 @@ class Service:
                 self.click_log.settle()
         with self._patiently(), self.activity.batch(request.project_id, len(request.tasks)):
             return self._predictor.predict(request)
+
+    def note_project(self, named: str | int | None) -> None:
+        """A page of this project was opened: have its images encoded, if that is set."""
+        number = project_number(named)
+        if self._background is not None and number is not None:
+            self._background.note(number)
 
     def note_webhook(self, event: WebhookRequest) -> None:
         """Pass an event about annotations on to the click log and to campaigns."""
@@ -156,6 +168,8 @@ class Service:
             return
         self._closed = True
         self.checkup.close()
+        if self._background is not None:
+            self._background.close()
         self.engine.close()
         self.click_log.close()
         self._notes.close()

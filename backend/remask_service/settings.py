@@ -153,6 +153,13 @@ class Settings:
         "They take seconds to minutes an image, so nobody should wait for them unasked; "
         "`remask masks auto` does the same for a whole project.",
     )
+    precompute: bool = _setting(
+        "REMASK_PRECOMPUTE",
+        False,
+        "`on`: when a page of a project is opened, all its images are encoded in the background, "
+        "clicks first, and kept on disk; needs `REMASK_SPILL_MB`. Worth it for slow encoders; "
+        "`remask precompute` does the same by hand.",
+    )
     image_cache_mb: int = _setting(
         "REMASK_IMAGE_CACHE_MB",
         4096,
@@ -250,6 +257,13 @@ class Settings:
                 )
         if self.label_studio_url is None and self.label_studio_api_key is not None:
             raise InputError("`LABEL_STUDIO_API_KEY` is set, so `LABEL_STUDIO_URL` must be too")
+        if self.precompute and self.label_studio_api_key is None:
+            raise InputError(
+                "`REMASK_PRECOMPUTE` needs `LABEL_STUDIO_URL` and `LABEL_STUDIO_API_KEY`, to read "
+                "the tasks of a project"
+            )
+        if self.precompute and not self.spill_mb:
+            raise InputError("`REMASK_PRECOMPUTE` needs `REMASK_SPILL_MB`: room on disk")
         if self.local_files_root is not None and not self.local_files_root.is_dir():
             raise _problem("local_files_root", "a folder that exists", self.local_files_root)
 

@@ -24,6 +24,7 @@ from remask_cli import (
     log,
     masks,
     models,
+    precompute,
     rank,
     report,
     serve,
@@ -63,7 +64,7 @@ def _assemble() -> typer.Typer:
     ) -> None:
         pass
 
-    for command in (serve, doctor, demo, report):
+    for command in (serve, doctor, demo, report, precompute):
         command.register(app)
     nouns = {
         "config": config.app,

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
-from fakes import toy_image
+from fakes import ToySegmenter, toy_image
 from PIL import Image
 from studio import Studio
 from typer.testing import CliRunner
 
 from remask_cli.main import app
+from remask_images.image_source import open_images
 from remask_label_config.labelling_config import parse_labelling_config
 from remask_label_config.pages.live import write_labelling_config
+from remask_service.logs import make_log
+from remask_service.precompute import Background
+from remask_service.settings import Settings
+from remask_worker.settings import WorkerSettings
+from remask_worker.thread_engine import ThreadEngine
 
 TESTS = Path(__file__).parents[1]
 N_TASKS = 4
@@ -44,28 +50,22 @@ def project(studio: Studio) -> Any:
     connection.delete_project(made)
 
 
-def start(studio: Studio, project: int, state: Path, **toy: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "remask_cli", "masks", "auto", "--project", str(project)]
-    command += [*OPTIONS, "--model", "fakes:load_toy", "--url", studio.url, "--json"]
-    return subprocess.Popen(
-        [*command, "--state", str(state)],
+def run(studio: Studio, project: int, state: Path, *what: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "remask_cli", *(what or ("masks", "auto", *OPTIONS))]
+    command += ["--project", str(project), "--model", "fakes:load_toy", "--url", studio.url]
+    done = subprocess.run(
+        [*command, "--state", str(state), "--json"],
         env={
             **os.environ,
-            **toy,
             "LABEL_STUDIO_API_KEY": studio.api_key,
             "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]),
         },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
+        capture_output=True,
+        timeout=150,
+        check=False,
     )
-
-
-def run(studio: Studio, project: int, state: Path) -> dict[str, Any]:
-    process = start(studio, project, state)
-    said, complained = process.communicate(timeout=100)
-    assert process.returncode == 0, complained.decode()
-    return json.loads(said)
+    assert done.returncode == 0, done.stderr.decode()
+    return json.loads(done.stdout)
 
 
 def predictions(studio: Studio, project: int) -> dict[int, list[dict[str, Any]]]:
@@ -76,20 +76,13 @@ def predictions(studio: Studio, project: int) -> dict[int, list[dict[str, Any]]]
 def test_masks_are_predicted_once_kept_and_exported(
     studio: Studio, project: int, tmp_path: Path
 ) -> None:
-    """Ctrl+C after the first task; then the rest, nothing twice; then people, and the export."""
-    stopped = start(studio, project, tmp_path, TOY_PREDICT_S="0.3")
-    until = time.monotonic() + 60
-    while not any(predictions(studio, project).values()) and time.monotonic() < until:
-        time.sleep(0.2)
-    os.killpg(stopped.pid, signal.SIGINT)
-    assert b"give the same command again" in stopped.communicate(timeout=60)[1]
-    assert stopped.returncode == 130
-
+    """Encoded in advance, predicted, not predicted again; then people, and the export."""
+    encoded = run(studio, project, tmp_path, "precompute", "--room-mb", "10")
+    assert (N_TASKS, N_TASKS) == (encoded["images"], encoded["on_disk"])
     first = run(studio, project, tmp_path)
     again = run(studio, project, tmp_path)
 
-    assert first["done"]["before"] + first["done"]["predicted"] == N_TASKS
-    assert 0 < first["done"]["before"] < N_TASKS
+    assert (0, N_TASKS) == (first["done"]["before"], first["done"]["predicted"])
     assert (N_TASKS, 0) == (again["done"]["before"], again["done"]["predicted"])
     found = predictions(studio, project)
     config = parse_labelling_config(studio.connection.label_config(project))
@@ -129,3 +122,30 @@ def test_masks_are_predicted_once_kept_and_exported(
     written = [json.loads(file.read_text()) for file in out.rglob("*.json")]
     assert [2] == [len(file["annotations"]) for file in written if "annotations" in file]
     assert "no-class" in json.dumps(manifest)
+
+
+def test_a_service_encodes_a_project_that_is_opened(
+    studio: Studio, project: int, tmp_path: Path
+) -> None:
+    settings = Settings(
+        state_dir=tmp_path,
+        label_studio_url=studio.url,
+        label_studio_api_key=studio.api_key,
+        precompute=True,
+        spill_mb=10,
+    )
+    engine = ThreadEngine(
+        ToySegmenter(), WorkerSettings(model="toy", spill_dir=str(tmp_path / "embeddings"))
+    )
+    log = make_log("ERROR")
+    with httpx.Client(trust_env=False) as client:
+        images = open_images(settings, client=client, log=log)
+        background = Background.over(settings, engine, images, log=log)
+        background.note(project)
+        until = time.monotonic() + 60
+        while len(list(tmp_path.glob("embeddings/*.npz"))) < N_TASKS and time.monotonic() < until:
+            time.sleep(0.1)
+        background.close()
+        engine.close()
+
+    assert len(list(tmp_path.glob("embeddings/*.npz"))) == N_TASKS

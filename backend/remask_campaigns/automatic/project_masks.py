@@ -30,6 +30,7 @@ __all__ = [
     "AutomaticPlan",
     "PredictedProject",
     "ProjectPredictions",
+    "fetch_place",
     "places_of",
     "predict_project",
     "regions_of",
@@ -250,7 +251,7 @@ def _jobs(
         for controls, item_index in places:
             yield ImageJob(
                 key=_Place(task, controls, item_index),
-                fetch=partial(_fetch, source, controls, data, item_index, task_id),
+                fetch=partial(fetch_place, source, controls, data, item_index, task_id),
                 call=partial(_call, plan=plan, controls=controls),
             )
 
@@ -265,13 +266,19 @@ def places_of(
     return [(controls, None)]
 
 
-def _fetch(
+def fetch_place(
     source: ImageSource,
     controls: ImageControls,
     data: Mapping[str, Any],
     item_index: int | None,
     task_id: int,
 ) -> StoredImage:
+    """Return the file of an image of a task; see `places_of`.
+
+    Raises:
+        NotFound: The task's data holds no such image, or there is none at its address.
+        RemaskError: What `ImageSource.fetch` raises.
+    """
     try:
         address = controls.image.url(data, item_index=item_index or 0)
     except NotFound as error:

@@ -69,7 +69,9 @@ def service_of(app: Flask) -> Service:
 def _add_label_studio(app: Flask, service: Service) -> None:
     @app.post("/setup")
     def setup() -> Response:
-        parse_labelling_config(decode_setup(_body()).schema)
+        project = decode_setup(_body())
+        parse_labelling_config(project.schema)
+        service.note_project(project.project)
         return jsonify({"model_version": service.model_version()})
 
     @app.post("/predict")
