@@ -183,6 +183,21 @@ def test_another_address_answers_for_one_that_is_gone(tmp_path: Path) -> None:
     assert len(came) == 6
 
 
+def test_one_address_that_answers_is_enough_to_be_ready(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine_module, "_LOOK_EVERY_S", 0.01)
+    gone = f"http://127.0.0.1:{free_port()}"
+    with open_proxy(answered()) as (site, _), ray_engine(site.url, gone) as engine:
+        until("ready", engine)
+        looked = site.count("/")
+        states = set()
+        while site.count("/") < looked + 5:
+            states.add(engine.health().state)
+
+    assert states == {"ready"}
+
+
 def test_several_addresses_share_the_images_and_keep_each_with_one(tmp_path: Path) -> None:
     """The fallback for a Ray without the router: one replica behind each address."""
     with (

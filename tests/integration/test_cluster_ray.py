@@ -15,7 +15,7 @@ import psutil
 import pytest
 from cluster_site import cluster_call, mixed_call
 from fakes import ToySegmenter, click
-from ray_cluster import KILL_X, Cluster
+from ray_cluster import KILL_X, TESTS, Cluster
 
 from remask_worker.calls import Answer, Call, Lane, Overloaded, PoisonCall, WorkerDied
 from remask_worker.cluster.engine import RayEngine
@@ -136,6 +136,25 @@ def test_the_web_hosts_side_never_imports_ray() -> None:
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=WAIT_S)
+
+
+def test_the_file_in_the_docs_is_one_that_serve_takes() -> None:
+    page = (TESTS.parent / "docs" / "cluster.md").read_text()
+    text = page.split("```yaml")[1].split("```")[0]
+    code = (
+        "import sys, yaml\n"
+        "from ray.serve.schema import ServeDeploySchema\n"
+        "from remask_worker.cluster import app\n"
+        "config = ServeDeploySchema.model_validate(yaml.safe_load(sys.argv[1]))\n"
+        "(application,) = config.applications\n"
+        "assert application.import_path == 'remask_worker.cluster:app'\n"
+        "print(app(application.args)._bound_deployment.name)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, text], capture_output=True, text=True, timeout=WAIT_S
+    )
+
+    assert done.stdout == "Worker\n", done.stderr[-2000:]
 
 
 def test_a_model_that_cannot_be_loaded_is_named_by_cluster_up(tmp_path: Path) -> None:

@@ -221,13 +221,16 @@ class _Client:
     async def _look(self) -> None:
         """Ask for the replicas' health, again and again."""
         while True:
+            silent = []
             for address in self._addresses:
                 try:
                     self._note(await self._connection.health(address))
                 except NotReached as error:
-                    self._note_silence(str(error))
+                    silent.append(str(error))
                 except ReplicaLost:
                     continue  # somebody was there; the next look says more
+            if len(silent) == len(self._addresses):
+                self._note_silence(silent[0])
             await asyncio.sleep(_LOOK_EVERY_S)
 
     async def _answer(self, call: Call) -> Answer:
