@@ -46,9 +46,8 @@ class OnnxNetwork:
         of_readings = {n: array for n, array in arrays.items() if n.startswith("readings.")}
         others = {n: array for n, array in arrays.items() if n not in of_readings}
         self._session = _session(GRAPH, others, threads=threads)
-        self._readings = (
-            _session(READINGS_GRAPH, of_readings, threads=threads) if of_readings else None
-        )
+        # Each session has threads of its own; `threads` is what both may have together.
+        self._readings = _session(READINGS_GRAPH, of_readings, threads=1) if of_readings else None
 
     @property
     def has_readings(self) -> bool:
