@@ -89,8 +89,8 @@ def evaluate_coco(
     scored: Scored,
     *,
     boundary: bool = False,
-    boxes: bool = False,
     class_agnostic: bool = False,
+    boxes: bool = False,
 ) -> list[CocoScores]:
     """Return the scores of masks and, if they are asked for, of boundaries and of boxes as well.
 
