@@ -27,6 +27,8 @@ class VisitRecord:
         after: The mask after the round, the shown one where it was found good. None while the
             round is open, for a skipped instance, and for a visit that does not count.
         truth: What the instance really covers, where that is known.
+        is_dropped: Whether the instance has no mask in the end, because somebody skipped it in
+            this round or a later one.
     """
 
     instance: CampaignInstance
@@ -35,6 +37,7 @@ class VisitRecord:
     before: Mask | None
     after: Mask | None
     truth: Truth | None
+    is_dropped: bool
 
 
 def read_visits(store: CampaignStore, name: str) -> Iterator[VisitRecord]:
@@ -68,4 +71,5 @@ def _record(
     after = None
     if is_valid and visit.outcome != "skipped":
         after = masks.get(visit.round, before if visit.outcome == "accepted" else None)
-    return VisitRecord(state.instance, visit, is_valid, before, after, truth)
+    is_dropped = state.outcome == "skipped"
+    return VisitRecord(state.instance, visit, is_valid, before, after, truth, is_dropped)

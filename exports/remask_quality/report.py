@@ -134,11 +134,9 @@ def _plan(table: list[Row], quality: Quality) -> Plan | str:
     """Return what another round would bring and cost, or why nothing can be said."""
     if not any(row.true_iou is not None for row in table):
         return _NO_TRUTH
-    outcomes = {row.id: row.outcome for row in quality.instances}
-    delivered = [row for row in table if outcomes.get(row.instance) != "skipped"]
-    painted = {name for name, outcome in outcomes.items() if outcome == "painted"}
+    painted = {row.id for row in quality.instances if row.outcome == "painted"}
     try:
-        return rows_plan(delivered, settled=painted)
+        return rows_plan(table, settled=painted)
     except InputError as error:
         return str(error)
 

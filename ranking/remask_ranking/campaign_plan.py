@@ -65,11 +65,8 @@ def campaign_plan(
     """
     campaign = store.campaign(name)
     states = instance_states(store, campaign)
-    delivered = {state.instance.id for state in states if state.outcome != "skipped"}
     painted = {state.instance.id for state in states if state.outcome == "painted"}
-    rows = [
-        row for row in campaign_rows(store, name, processes=processes) if row.instance in delivered
-    ]
+    rows = list(campaign_rows(store, name, processes=processes))
     return rows_plan(rows, hours=hours, target=target, rounds=rounds, settled=painted)
 
 

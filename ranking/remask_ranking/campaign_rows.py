@@ -22,9 +22,9 @@ _VISITS_AT_ONCE = 20
 def campaign_rows(store: CampaignStore, name: str, *, processes: int = 1) -> Iterator[Row]:
     """Yield a row for each visit that an instance's round went on from.
 
-    Instances are named as exports of the campaign's results name them. Skipped instances have no
-    mask and no row, and a round that is not closed has no rows yet. Where the truth is known, the
-    row has the mask's IoU with it. Memory does not grow with the campaign.
+    Instances are named as exports of the campaign's results name them. Those that were skipped, in
+    whichever round, have no mask and no row, and a round that is not closed has no rows yet. Where
+    the truth is known, the row has the mask's IoU with it. Memory does not grow with the campaign.
 
     Args:
         store: Where the campaign is kept.
@@ -48,7 +48,7 @@ def _rows_of(_: None, visits: Sequence[RowVisit]) -> list[Row]:
 def _visits(store: CampaignStore, name: str) -> Iterator[RowVisit]:
     clicked = Counter[str]()
     for entry in read_visits(store, name):
-        if not entry.is_valid:
+        if entry.is_dropped or not entry.is_valid:
             continue
         own = entry.instance.id
         if entry.before is not None and entry.after is not None:

@@ -97,8 +97,8 @@ def evaluate_coco(
     Args:
         scored: From `read_scored`.
         boundary: Also compute boundary AP; several times as slow.
-        boxes: Also compute box AP; the size of a detection is then its box's.
         class_agnostic: Any class may match any other.
+        boxes: Also compute box AP; the size of a detection is then its box's.
     """
     # Their import takes a second of which no other command has the use.
     from faster_coco_eval import COCO, COCOeval_faster

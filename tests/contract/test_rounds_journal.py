@@ -152,6 +152,14 @@ def test_rows_to_rank_are_those_of_finished_rounds(store: CampaignStore) -> None
     assert rows[ids[3], 1].true_iou is None
 
 
+def test_what_was_skipped_in_a_later_round_is_not_ranked(store: CampaignStore) -> None:
+    """It has no mask in the end, so nothing may be promised of it."""
+    dropped = replace(visit(0, 2), outcome="skipped", clicks=(), painted=None)
+    store.replace_visits(NAME, 2, None, [dropped])
+
+    assert instance(0).id not in {row.instance for row in campaign_rows(store, NAME)}
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_the_log_is_the_same_from_any_number_of_processes(tmp_path: Path, suffix: str) -> None:
     if suffix == ".parquet":
