@@ -20,6 +20,7 @@ __all__ = [
     "ProjectKind",
     "check_name",
     "describe",
+    "find_or_make_project",
     "has_round",
     "note_settings",
     "own_projects",
@@ -96,6 +97,35 @@ def own_projects(connection: LabelStudioApi, campaign: str) -> list[OwnProject]:
         if (described := read_description(project.description)) is not None
         and described.campaign.name == campaign
     ]
+
+
+def find_or_make_project(
+    connection: LabelStudioApi,
+    campaign: Campaign,
+    kind: ProjectKind,
+    *,
+    label_config: str,
+    maximum_annotations: int = 1,
+) -> int:
+    """Return the id of a campaign's project of this kind; one that is there already stays as it is.
+
+    Args:
+        connection: To Label Studio.
+        campaign: Whose project.
+        kind: What the project is to it.
+        label_config: XML of a new project's labelling configuration.
+        maximum_annotations: How many people answer each task of a new project.
+    """
+    title = title_of(campaign.name, kind)
+    earlier = connection.projects_titled(title)
+    if earlier:
+        return earlier[0]
+    return connection.create_project(
+        title,
+        label_config=label_config,
+        description=describe(campaign, kind),
+        maximum_annotations=maximum_annotations,
+    )
 
 
 def describe(campaign: Campaign, kind: ProjectKind) -> str:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from remask_campaigns.crops.geometry import crop_window, cut_instance
-from remask_campaigns.project_description import describe, title_of
+from remask_campaigns.project_description import find_or_make_project, title_of
 from remask_campaigns.rounds.tasks import data_of, instances_in
 from remask_core.errors import InputError, NotFound
 from remask_core.geometry import window_of
@@ -137,15 +137,8 @@ def _with_crops(
 def _project(
     connection: LabelStudioApi, campaign: Campaign, instances: Sequence[CampaignInstance]
 ) -> int:
-    title = title_of(campaign.name, _KIND)
-    earlier = connection.projects_titled(title)
-    if earlier:
-        return earlier[0]
-    return connection.create_project(
-        title,
-        label_config=write_box_config(classes_of(instances)),
-        description=describe(campaign, _KIND),
-    )
+    config = write_box_config(classes_of(instances))
+    return find_or_make_project(connection, campaign, _KIND, label_config=config)
 
 
 def _fitting(

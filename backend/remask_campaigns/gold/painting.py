@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 
 from remask_campaigns.create import tasks_of
 from remask_campaigns.gold.instances import random_draw, sample
-from remask_campaigns.project_description import describe, title_of
+from remask_campaigns.project_description import find_or_make_project, title_of
 from remask_campaigns.rounds.answers import visits_of
 from remask_campaigns.rounds.tasks import data_of, instances_in, policy_of
 from remask_core.errors import InputError, NotFound
@@ -200,17 +200,12 @@ def _fill(
     classes: Sequence[str],
     on_progress: OnProgress,
 ) -> int:
-    title = title_of(campaign.name, kind)
-    earlier = connection.projects_titled(title)
-    project = (
-        earlier[0]
-        if earlier
-        else connection.create_project(
-            title,
-            label_config=write_painting_config(),
-            description=describe(campaign, kind),
-            maximum_annotations=_PAINTERS[kind],
-        )
+    project = find_or_make_project(
+        connection,
+        campaign,
+        kind,
+        label_config=write_painting_config(),
+        maximum_annotations=_PAINTERS[kind],
     )
     present = {
         instance.id for _, data in connection.task_data(project) for instance in instances_in(data)

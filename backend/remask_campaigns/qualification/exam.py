@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from statistics import fmean, median
 
-from remask_campaigns.project_description import describe, note_settings, title_of
+from remask_campaigns.project_description import find_or_make_project, note_settings, title_of
 from remask_campaigns.rounds.advance import open_round
 from remask_campaigns.rounds.mask_jobs import MakeMasks, MaskJob, NoMask, job_of, mask_by_hand
 from remask_campaigns.rounds.sync import sync
@@ -119,16 +119,15 @@ def open_test(
     if name_of_test(name) not in {campaign.name for campaign in store.campaigns()}:
         _add_test(store, campaign, gold, rules)
     test = store.campaign(name_of_test(name))
-    title = title_of(test.name, f"round {_ROUND}")
-    if not connection.projects_titled(title):
-        connection.create_project(
-            title,
-            label_config=write_round_config(
-                classes_of(store.instances(test.name)), clicks=test.clicks_per_round
-            ),
-            description=describe(test, f"round {_ROUND}"),
-            maximum_annotations=_EVERYBODY,
-        )
+    find_or_make_project(
+        connection,
+        test,
+        f"round {_ROUND}",
+        label_config=write_round_config(
+            classes_of(store.instances(test.name)), clicks=test.clicks_per_round
+        ),
+        maximum_annotations=_EVERYBODY,
+    )
     opened = open_round(store, connection, test.name, make_masks, on_progress=on_progress)
     assert opened.round is not None
     rules = replace(rules, project=opened.round.project)

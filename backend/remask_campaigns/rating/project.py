@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from remask_campaigns.create import tasks_of
 from remask_campaigns.gold.instances import random_order
-from remask_campaigns.project_description import describe, title_of
+from remask_campaigns.project_description import find_or_make_project, title_of
 from remask_campaigns.rounds.instance_state import instance_states
 from remask_core.errors import InputError, NotFound, WrongState
 from remask_core.progress import OnProgress, no_progress
@@ -111,17 +111,12 @@ def open_rating(
     shown = _drawn(store, name, count=count, seed=seed)
     if not shown:
         raise WrongState(f"campaign `{name}` must have masks to rate; it has none yet")
-    title = title_of(name, _KIND)
-    earlier = connection.projects_titled(title)
-    project = (
-        earlier[0]
-        if earlier
-        else connection.create_project(
-            title,
-            label_config=write_rating_config(),
-            description=describe(campaign, _KIND),
-            maximum_annotations=raters,
-        )
+    project = find_or_make_project(
+        connection,
+        campaign,
+        _KIND,
+        label_config=write_rating_config(),
+        maximum_annotations=raters,
     )
     present = {_rated(data) for _, data in connection.task_data(project)}
     missing = [mask for mask in shown if mask.name(name) not in present]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from remask_campaigns.project_description import describe, has_round, title_of
+from remask_campaigns.project_description import find_or_make_project, has_round
 from remask_campaigns.rounds.instance_state import InstanceState, by_image
 from remask_campaigns.rounds.mask_jobs import BY_HAND, NoMask
 from remask_campaigns.rounds.tasks import instances_in, task_of
@@ -126,17 +126,8 @@ def _no_masks(campaign: Campaign, number: int, failed: Sequence[NoMask]) -> Unav
 def _project(
     connection: LabelStudioApi, campaign: Campaign, number: int, classes: Sequence[str]
 ) -> int:
-    title = title_of(campaign.name, f"round {number}")
-    earlier = connection.projects_titled(title)
-    if earlier:
-        return earlier[0]
-    return connection.create_project(
-        title,
-        label_config=write_round_config(
-            classes, mode=campaign.mode, clicks=campaign.clicks_per_round
-        ),
-        description=describe(campaign, f"round {number}"),
-    )
+    config = write_round_config(classes, mode=campaign.mode, clicks=campaign.clicks_per_round)
+    return find_or_make_project(connection, campaign, f"round {number}", label_config=config)
 
 
 def _versions(store: CampaignStore, campaign: Campaign, number: int) -> dict[str, str]:

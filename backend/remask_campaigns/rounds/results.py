@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from remask_campaigns.crops.geometry import paste_mask, whole_clicks, whole_instance
-from remask_campaigns.project_description import describe, title_of
+from remask_campaigns.project_description import find_or_make_project
 from remask_campaigns.rounds.instance_state import InstanceState, by_image
 from remask_campaigns.sources.upload import file_names_of
 from remask_core.errors import NotFound
@@ -57,17 +57,9 @@ def publish_results(
         states: Of all its instances.
         on_progress: Called with the progress of the images done.
     """
-    title = title_of(campaign.name, _KIND)
     label_config = write_labelling_config(classes_of([state.instance for state in states]))
     controls = parse_labelling_config(label_config).images[0]
-    earlier = connection.projects_titled(title)
-    project = (
-        earlier[0]
-        if earlier
-        else connection.create_project(
-            title, label_config=label_config, description=describe(campaign, _KIND)
-        )
-    )
+    project = find_or_make_project(connection, campaign, _KIND, label_config=label_config)
     file_names = _file_names(connection, campaign)
     present: dict[str, int] = {}
     superfluous: list[int] = []
