@@ -11,7 +11,7 @@ import typer
 
 from remask_core.errors import InputError
 from remask_service.campaign_images import open_image_source
-from remask_terminal.options import Json, State
+from remask_terminal.options import EngineName, Json, RayAddress, State
 from remask_terminal.printing import print_json, print_left_out
 from remask_terminal.progress import progress_bars, repeatable
 
@@ -83,6 +83,8 @@ def auto(
     model: Model = None,
     device: Device = None,
     weights: Weights = None,
+    engine: EngineName = None,
+    ray_address: RayAddress = None,
     state: State = None,
     url: Annotated[
         str, typer.Option("--url", envvar="LABEL_STUDIO_URL", help="Of Label Studio.")
@@ -116,7 +118,17 @@ def auto(
     if project is not None and not url:
         raise InputError("`--project` needs `--url`, or LABEL_STUDIO_URL")
     left = LeftOutCounts()
-    with _opened(state, model=model, device=device, weights=weights) as (engine, name, version):
+    with (
+        repeatable(),
+        open_engine(
+            state,
+            model=model,
+            device=device,
+            weights=weights,
+            engine=engine,
+            ray_address=ray_address,
+        ) as (worker, name, version),
+    ):
         given = {
             "points_per_side": points_per_side,
             "min_score": min_score,
@@ -130,12 +142,12 @@ def auto(
         plan = _plan(version, settings, best, label)
         if project is not None:
             _show_project(
-                _of_project(project, plan, engine, state, url, api_key, left), left, plan, as_json
+                _of_project(project, plan, worker, state, url, api_key, left), left, plan, as_json
             )
         else:
             assert images is not None
             assert out is not None
-            _show_folder(_of_folder(images, out, plan, engine, left), left, out, as_json)
+            _show_folder(_of_folder(images, out, plan, worker, left), left, out, as_json)
 
 
 @contextmanager
@@ -146,8 +158,10 @@ def open_engine(
     device: str | None,
     weights: Path | None,
     spill_mb: int | None = None,
+    engine: str | None = None,
+    ray_address: str | None = None,
 ) -> Iterator[tuple[Engine, str, str]]:
-    """Give an engine of its own process, the model's name and its version.
+    """Give an engine of its own process or a cluster's, the model's name and its version.
 
     Args:
         state: As for `settings_with`; embeddings are kept below it.
@@ -155,6 +169,13 @@ def open_engine(
         device: Where it runs; None: as the environment says.
         weights: The model's; None: as the environment says.
         spill_mb: Room for embeddings on disk; None: as the environment says.
+        engine: `child` or `ray`; None: as the environment says.
+        ray_address: Of the cluster; None: as the environment says.
+
+    Raises:
+        InputError: The model is unknown, needs what is not installed, or is not the cluster's.
+        NotFound: Its weights are not there.
+        Unavailable: The cluster does not answer.
     """
     from dataclasses import replace
 
@@ -162,6 +183,8 @@ def open_engine(
     from remask_service.service import check_model
     from remask_service.service import open_engine as engine_of
     from remask_service.state import settings_with
+    from remask_worker.cluster import connection
+    from remask_worker.cluster.engine import check_addresses
 
     settings = settings_with(state)
     settings = replace(
@@ -170,28 +193,23 @@ def open_engine(
         device=device or settings.device,
         weights=weights or settings.weights,
         spill_mb=settings.spill_mb if spill_mb is None else spill_mb,
+        engine=engine or settings.engine,
+        ray_address=ray_address or settings.ray_address,
     )
     # What is missing is said here at once, instead of by a worker that starts again and again.
     check_model(settings)
-    version = registry.version(
-        settings.model, weights=settings.weights, model_dir=settings.model_dir
-    )
-    engine = engine_of(settings)
+    if settings.engine == "ray":
+        assert settings.ray_address is not None
+        version = connection.check_model(check_addresses(settings.ray_address)[0], settings.model)
+    else:
+        version = registry.version(
+            settings.model, weights=settings.weights, model_dir=settings.model_dir
+        )
+    worker = engine_of(settings)
     try:
-        yield engine, settings.model, version
+        yield worker, settings.model, version
     finally:
-        engine.close(grace_s=0.0)
-
-
-@contextmanager
-def _opened(
-    state: str | None, *, model: str | None, device: str | None, weights: Path | None
-) -> Iterator[tuple[Engine, str, str]]:
-    with (
-        repeatable(),
-        open_engine(state, model=model, device=device, weights=weights) as opened,
-    ):
-        yield opened
+        worker.close(grace_s=0.0)
 
 
 def _plan(version: str, settings: object, best: int | None, label: str | None) -> AutomaticPlan:

@@ -14,6 +14,8 @@ from fakes import ToySegmenter, toy_image, write_image
 from ports import free_port
 from typer.testing import CliRunner
 
+from remask_campaigns.automatic.folder_masks import mask_folder
+from remask_campaigns.automatic.project_masks import AutomaticPlan
 from remask_campaigns.rounds.engine_masks import EngineMasks
 from remask_campaigns.rounds.mask_jobs import MaskJob, NoMask, round_zero_job
 from remask_cli.campaign.masks import open_masks
@@ -23,6 +25,7 @@ from remask_core.history import Step
 from remask_core.types import Box, Click
 from remask_images.image_source import ImageSource
 from remask_images.image_store import ImageStore, StoredImage
+from remask_masks.automatic.generate import AutomaticSettings
 from remask_noise.weak import make_weak
 from remask_storage.campaign import CampaignInstance, Mask
 from remask_worker.calls import Engine
@@ -145,6 +148,30 @@ def test_the_command_takes_a_cluster_and_refuses_another_model(
     assert "`--model` must be the cluster's, toy@000000000000" in str(other.exception)
     assert isinstance(nowhere.exception, InputError)
     assert "--engine" in str(neither.exception)
+
+
+def test_automatic_masks_of_a_cluster_are_those_of_one_machine(
+    addresses: list[str], far: RayEngine, near: ThreadEngine, tmp_path: Path
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for mark in (1, 2):
+        write_image(photos, mark, SHAPE_HW)
+    settings = AutomaticSettings(points_per_side=3, min_score=0.0, min_stability=0.0)
+    plan = AutomaticPlan(model="toy@000000000000", settings=settings)
+    results = []
+    for name, engine in (("near", near), ("far", far)):
+        mask_folder(engine, photos, tmp_path / f"{name}.json", plan)
+        results.append(json.loads((tmp_path / f"{name}.json").read_text()))
+    out = tmp_path / "command.json"
+    command = ["masks", "auto", "--images", str(photos), "--out", str(out), "--model", TOY]
+    command += ["--points-per-side", "3", "--min-score", "0", "--min-stability", "0"]
+    command += ["--engine", "ray", "--ray-address", ",".join(addresses)]
+    done = CliRunner().invoke(app, [*command, "--state", str(tmp_path / "state")])
+
+    assert done.exit_code == 0, done.output
+    assert results[0]["annotations"]
+    assert results[0] == results[1] == json.loads(out.read_text())
 
 
 def test_a_campaigns_commands_take_a_cluster(addresses: list[str], tmp_path: Path) -> None:

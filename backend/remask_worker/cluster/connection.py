@@ -172,24 +172,26 @@ def look_at(address: str) -> Health:
         raise Unavailable(str(error), retry_after_s=5.0) from error
 
 
-def check_model(address: str, model: str) -> None:
-    """Check that the replicas behind `address` have the model that a program was asked for.
+def check_model(address: str, model: str) -> str:
+    """Return the version of the model that the replicas behind `address` have.
 
     Args:
         address: Of a proxy.
-        model: A name of the registry; a team's own factory gives no name to compare, and is not
-            looked at.
+        model: What a program was asked for: a name of the registry; a team's own factory gives no
+            name to compare, and is not looked at.
 
     Raises:
         InputError: They have another one.
-        Unavailable: There is no replica.
+        Unavailable: There is no replica, or it has not loaded its model yet.
     """
-    version = look_at(address).model_version or ""
+    version = look_at(address).model_version
+    if version is None:
+        raise Unavailable(f"the cluster at {address} has not loaded its model yet")
     if ":" not in model and version.partition("@")[0] != model:
         raise InputError(
-            f"`--model` must be the cluster's, {version or 'not loaded yet'}, to have masks made "
-            f"by it; got {model}"
+            f"`--model` must be the cluster's, {version}, to have masks made by it; got {model}"
         )
+    return version
 
 
 def _foreign(response: httpx.Response, address: str) -> Exception:
