@@ -10,7 +10,7 @@ import typer
 
 from remask_cli.publish import publish
 from remask_service.state import open_campaigns
-from remask_terminal.options import Json, Name, State
+from remask_terminal.options import Json, Name, State, writable
 from remask_terminal.printing import made_by, print_json
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def apply(
 @app.command(epilog="Example: `remask rank evaluate gold.csv --out ranking.html`")
 def evaluate(
     table: TableFile,
-    out: Annotated[Path, typer.Option(help="HTML report to write.")],
+    out: Annotated[Path, typer.Option(callback=writable, help="HTML report to write.")],
     model: Annotated[
         Path | None,
         typer.Option(help="Judge this model; the rows must not be those it was trained on."),

@@ -12,7 +12,7 @@ import typer
 
 from remask_service.campaign_images import open_image_source, read_image
 from remask_service.state import open_campaigns
-from remask_terminal.options import ApiKey, Name, State, Url
+from remask_terminal.options import ApiKey, Name, State, Url, writable
 from remask_terminal.printing import made_by, print_json
 from remask_terminal.progress import progress_bars
 
@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 
 def report(
     name: Name,
-    out: Annotated[Path, typer.Option(help="HTML page to write.")],
+    out: Annotated[Path, typer.Option(callback=writable, help="HTML page to write.")],
     ranks: Annotated[
         Path | None,
         typer.Option(help="CSV of `remask rank apply`: predicted IoU and rank."),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from remask_core.errors import InputError
 
 __all__ = [
     "ApiKey",
@@ -18,7 +21,28 @@ __all__ = [
     "RayAddress",
     "State",
     "Url",
+    "writable",
 ]
+
+
+def writable(path: Path | None) -> Path | None:
+    """Return the path of a file that a command writes at its end, checked before its work begins.
+
+    The callback of such an option. None, for an option that was not given, is returned as it is.
+
+    Raises:
+        InputError: The path is a folder's, its folder is not there, or either cannot be written.
+    """
+    if path is None:
+        return None
+    if path.is_dir():
+        raise InputError(f"`{path}` must be a file to write; it is a folder")
+    if not path.parent.is_dir():
+        raise InputError(f"`{path}` must lie in a folder that is there; {path.parent} is not")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise InputError(f"`{path}` must be writable; it is not")
+    return path
+
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 

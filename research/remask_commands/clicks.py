@@ -10,7 +10,7 @@ import typer
 
 from remask_core.errors import InputError
 from remask_core.left_out import LeftOutCounts
-from remask_terminal.options import DataSets, Json, Limit, ModelDevice
+from remask_terminal.options import DataSets, Json, Limit, ModelDevice, writable
 from remask_terminal.printing import made_by, print_json, print_left_out, print_table
 from remask_terminal.progress import progress_count
 
@@ -149,7 +149,7 @@ def compare(
         int, typer.Option(min=2, help="Leave out objects with fewer clicks of either.")
     ] = 10,
     report: Annotated[
-        Path | None, typer.Option("--report", help="HTML file to write as well.")
+        Path | None, typer.Option("--report", callback=writable, help="HTML file to write as well.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the halves.")] = 0,
     as_json: Json = False,
@@ -196,7 +196,7 @@ def compare(
 def pictures(
     data: DataSets,
     clicks: Annotated[Path, typer.Option(help="CSV of measured clicks.")],
-    out: Annotated[Path, typer.Option("--out", help="HTML page to write.")],
+    out: Annotated[Path, typer.Option("--out", callback=writable, help="HTML page to write.")],
     objects: Annotated[int, typer.Option(min=1, help="Show so many objects.")] = 6,
     learned: Annotated[
         Path | None, typer.Option(help="Weights of `remask train clickability`, shown too.")
@@ -245,7 +245,7 @@ def pictures(
 @app.command(epilog="Example: `remask clicks times log.csv --out times.html`")
 def times(
     log: Annotated[Path, typer.Argument(help="CSV or Parquet of `remask log export`.")],
-    out: Annotated[Path, typer.Option("--out", help="HTML page to write.")],
+    out: Annotated[Path, typer.Option("--out", callback=writable, help="HTML page to write.")],
     as_json: Json = False,
 ) -> None:
     """Say how long visits took by their clicks, and whether large errors were clicked first."""

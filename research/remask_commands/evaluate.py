@@ -9,7 +9,7 @@ import typer
 
 from remask_core.errors import InputError
 from remask_core.left_out import LeftOutCounts
-from remask_terminal.options import DataSets, Json, Limit, ModelDevice
+from remask_terminal.options import DataSets, Json, Limit, ModelDevice, writable
 from remask_terminal.printing import made_by, print_json, print_left_out, print_rows, print_table
 from remask_terminal.progress import progress_count
 
@@ -133,7 +133,7 @@ def coco(
 )
 def masks(
     data: DataSets,
-    out: Annotated[Path, typer.Option("--out", help="HTML page to write.")],
+    out: Annotated[Path, typer.Option("--out", callback=writable, help="HTML page to write.")],
     limit: Limit = None,
     as_json: Json = False,
 ) -> None:
@@ -182,7 +182,7 @@ def edges(
     data: Annotated[
         Path, typer.Option("--data", help="Folder with index.csv, images/ and boundaries/.")
     ],
-    out: Annotated[Path, typer.Option("--out", help="HTML page to write.")],
+    out: Annotated[Path, typer.Option("--out", callback=writable, help="HTML page to write.")],
     maps: Annotated[
         Path | None,
         typer.Option("--maps", help="Folder of edge maps, a grey PNG named by each image."),

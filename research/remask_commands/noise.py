@@ -13,7 +13,7 @@ from remask_commands.noise_pictures import EXAMPLE as PICTURES_EXAMPLE
 from remask_commands.noise_pictures import pictures
 from remask_core.errors import InputError
 from remask_core.left_out import LeftOutCounts
-from remask_terminal.options import EngineName, Json, ModelDevice, RayAddress
+from remask_terminal.options import EngineName, Json, ModelDevice, RayAddress, writable
 from remask_terminal.printing import print_json, print_left_out, print_table
 from remask_terminal.progress import progress_bars
 
@@ -179,7 +179,7 @@ def estimate(
         int, typer.Option("--limit", min=1, help="Compare the masks of so many objects at most.")
     ] = 500,
     report: Annotated[
-        Path | None, typer.Option("--report", help="HTML file to write as well.")
+        Path | None, typer.Option("--report", callback=writable, help="HTML file to write as well.")
     ] = None,
     seed: Seed = 1,
     as_json: Json = False,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from remask_core.left_out import LeftOutCounts
+from remask_terminal.options import writable
 from remask_terminal.printing import made_by, print_left_out
 
 __all__ = ["EXAMPLE", "pictures"]
@@ -22,7 +23,7 @@ def pictures(
     clean: Annotated[Path, typer.Argument(help="COCO JSON file.")],
     noisy: Annotated[Path, typer.Argument(help="COCO JSON file with the same annotation ids.")],
     images: Annotated[Path, typer.Option("--images", help="Folder of the images.")],
-    out: Annotated[Path, typer.Option("--out", help="HTML page to write.")],
+    out: Annotated[Path, typer.Option("--out", callback=writable, help="HTML page to write.")],
     objects: Annotated[int, typer.Option("--objects", min=1, help="Objects to show.")] = 12,
     seed: Annotated[
         int, typer.Option("--seed", min=0, help="Seed of which objects of a large file are shown.")

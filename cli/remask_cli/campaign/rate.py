@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from remask_cli.campaign.app import app, open_session
-from remask_terminal.options import ApiKey, Json, Name, State, Url
+from remask_terminal.options import ApiKey, Json, Name, State, Url, writable
 
 __all__ = ["rate"]
 
@@ -24,7 +24,9 @@ def rate(
     read: Annotated[
         bool, typer.Option("--read", help="Read what has been given, instead of asking for it.")
     ] = False,
-    report: Annotated[Path | None, typer.Option(help="With --read: HTML page to write.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(callback=writable, help="With --read: HTML page to write.")
+    ] = None,
     url: Url = "http://localhost:8080",
     api_key: ApiKey = "",
     state: State = None,
