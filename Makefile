@@ -46,7 +46,11 @@ test: setup ## All tests but those for a GPU
 ifeq ($(CHROMIUM),)
 	@echo "No chromium found: the browser tests will be skipped. On Debian: apt-get install chromium" >&2
 endif
+ifeq ($(ARGS),)
+	@$(BIN)/python tools/run_tests.py
+else
 	@$(BIN)/python -m pytest -q -m 'not gpu' $(ARGS)
+endif
 
 test-fast: $(VENV)/.ready ## Unit, property and contract tests, under a minute
 	@$(BIN)/python -m pytest -q tests/unit tests/property tests/contract $(ARGS)
