@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -34,7 +35,10 @@ __all__ = [
     "open_proxy",
     "open_replica",
     "replying",
+    "run_apart",
 ]
+
+T = TypeVar("T")
 
 HEALTH = Health(ready=True, state="ready", model_version="toy@000000000000")
 ANSWER = Answer(
@@ -49,6 +53,12 @@ ANSWER = Answer(
 
 # What the proxy does with a request: its session, and the call in it.
 Answering = Callable[[str, ClusterCall, BaseHTTPRequestHandler], None]
+
+
+def run_apart(work: Coroutine[Any, Any, T]) -> T:
+    """Return what a coroutine returns, run in a thread: a browser's tests have a loop in ours."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
 
 
 def cluster_call(folder: Path, mark: int, *steps: Step, **other: Any) -> Call:

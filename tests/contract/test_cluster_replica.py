@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from cluster_site import HEALTH, cluster_call
+from cluster_site import HEALTH, cluster_call, run_apart
 from fakes import ScriptedSegmenter, ToySegmenter, click
 
 from remask_core.errors import BadImage, InputError, Unavailable
@@ -47,7 +47,7 @@ def with_replica(
         await work(replica)
 
     try:
-        asyncio.run(run())
+        run_apart(run())
     finally:
         replica.close()
 
@@ -204,7 +204,7 @@ def test_a_call_that_may_move_is_told_that_there_is_no_model(tmp_path: Path) -> 
         assert told == NotReady("it died")
         assert isinstance(waited, Answered)
 
-    asyncio.run(work())
+    run_apart(work())
     replica.check()
     replica.close()
 

@@ -320,6 +320,7 @@ def test_five_lines_of_python_are_an_export(source: Path, tmp_path: Path) -> Non
     lines = (
         (Path(__file__).parents[2] / "docs" / "exports.md")
         .read_text()
+        .partition("## From Python")[2]
         .partition("```python\n")[2]
         .partition("```")[0]
     )

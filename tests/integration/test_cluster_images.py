@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from cluster_site import cluster_call
+from cluster_site import cluster_call, run_apart
 from fakes import ToySegmenter, click
 from http_site import Site, open_site
 from ports import free_port
@@ -69,7 +69,7 @@ def ask(folder: Path, share: ImageShare, call: Call, *, image: bytes | None = No
         return error_of(reply.result) if isinstance(reply.result, Refused) else reply.result
 
     try:
-        return asyncio.run(work())
+        return run_apart(work())
     finally:
         replica.close()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -153,7 +154,9 @@ class ClusterConnection:
 
 
 def look_at(address: str) -> Health:
-    """Return what some replica behind `address` says of itself; for programs without a loop.
+    """Return what some replica behind `address` says of itself.
+
+    It is asked from a thread of its own: a notebook has an event loop in the thread that asks.
 
     Raises:
         Unavailable: There is none.
@@ -167,7 +170,8 @@ def look_at(address: str) -> Health:
             await connection.close()
 
     try:
-        return asyncio.run(look()).health
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(lambda: asyncio.run(look())).result().health
     except (NotReached, ReplicaLost) as error:
         raise Unavailable(str(error), retry_after_s=5.0) from error
 
