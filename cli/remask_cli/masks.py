@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from remask_cli.model_choice import choose_model
 from remask_core.errors import InputError
 from remask_service.campaign_images import open_image_source
 from remask_terminal.options import EngineName, Json, RayAddress, State
@@ -180,28 +181,19 @@ def open_engine(
     from dataclasses import replace
 
     from remask_models import registry
-    from remask_service.service import check_model
     from remask_service.service import open_engine as engine_of
-    from remask_service.state import settings_with
-    from remask_worker.cluster import connection
-    from remask_worker.cluster.engine import check_addresses
 
-    settings = settings_with(state)
-    settings = replace(
-        settings,
-        model=model or settings.model,
-        device=device or settings.device,
-        weights=weights or settings.weights,
-        spill_mb=settings.spill_mb if spill_mb is None else spill_mb,
-        engine=engine or settings.engine,
-        ray_address=ray_address or settings.ray_address,
+    settings, version = choose_model(
+        state,
+        model=model,
+        device=device,
+        weights=weights,
+        engine=engine,
+        ray_address=ray_address,
     )
-    # What is missing is said here at once, instead of by a worker that starts again and again.
-    check_model(settings)
-    if settings.engine == "ray":
-        assert settings.ray_address is not None
-        version = connection.check_model(check_addresses(settings.ray_address)[0], settings.model)
-    else:
+    if spill_mb is not None:
+        settings = replace(settings, spill_mb=spill_mb)
+    if version is None:
         version = registry.version(
             settings.model, weights=settings.weights, model_dir=settings.model_dir
         )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from remask_cli.model_choice import choose_model
 from remask_service.campaign_images import open_image_source
-from remask_service.state import settings_with
 
 if TYPE_CHECKING:
     from remask_campaigns.rounds.mask_jobs import MakeMasks
@@ -56,23 +55,16 @@ def open_masks(
         Unavailable: The cluster does not answer.
     """
     from remask_campaigns.rounds.engine_masks import EngineMasks
-    from remask_service.service import check_model, open_engine
-    from remask_worker.cluster import connection
-    from remask_worker.cluster.engine import check_addresses
+    from remask_service.service import open_engine
 
-    settings = settings_with(state)
-    settings = replace(
-        settings,
+    settings, _ = choose_model(
+        state,
         model=model,
-        device=device or settings.device,
-        weights=weights or settings.weights,
-        engine=engine or settings.engine,
-        ray_address=ray_address or settings.ray_address,
+        device=device,
+        weights=weights,
+        engine=engine,
+        ray_address=ray_address,
     )
-    check_model(settings)
-    if settings.engine == "ray":
-        assert settings.ray_address is not None
-        connection.check_model(check_addresses(settings.ray_address)[0], model)
     worker = open_engine(settings)
     try:
         with open_image_source(state, url, api_key) as images:
